@@ -1,0 +1,67 @@
+# One command per job. Each installs what it needs into .venv, once.
+# Another interpreter: make PYTHON=python3.12 demo
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
+
+PYTEST := $(BIN)/python -m pytest -q
+
+.PHONY: help demo test test-slow lint bench train-nano clean
+.DELETE_ON_ERROR:
+
+help:
+	@echo "make demo        build an index over the example notes and ask it questions"
+	@echo "make test        all tests that take seconds"
+	@echo "make test-slow   the tests that take minutes: kill campaigns, long runs"
+	@echo "make lint        ruff and mypy"
+	@echo "make bench       speed against the peers, in one run"
+	@echo "make train-nano  train the bundled model again"
+	@echo "make clean       remove caches and builds (.venv stays)"
+
+demo: $(VENV)/installed-demo
+	@$(BIN)/python examples/everyday_science_demo.py
+
+# Two workers of one thread each (tests/conftest.py), whole files, so that a file's fixtures are built once.
+test: $(VENV)/installed-dev
+	@$(PYTEST) -m "not slow" -n 2 --dist loadfile
+
+test-slow: $(VENV)/installed-dev
+	@$(PYTEST) -m slow
+
+lint: $(VENV)/installed-dev
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+bench: $(VENV)/installed-dev
+	@$(BIN)/python benchmarks/speed.py
+
+train-nano: $(VENV)/installed-dev
+	@$(BIN)/t1 train recipes/nano-cpu.toml
+
+clean:
+	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find src tests examples benchmarks -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "Thought 1 needs Python 3.11 or newer, and '$(PYTHON)' is not that. Name another one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@echo "Creating $(VENV)"
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
+
+$(VENV)/installed-torch: constraints.txt | $(BIN)/python
+	@echo "Installing torch (the largest part; minutes on a slow line)"
+	@$(PIP) torch
+	@touch $@
+
+$(VENV)/installed-demo: pyproject.toml constraints.txt | $(VENV)/installed-torch
+	@echo "Installing thought1 with its evaluation metrics"
+	@$(PIP) -e ".[eval]"
+	@touch $@
+
+$(VENV)/installed-dev: pyproject.toml constraints.txt | $(VENV)/installed-torch
+	@echo "Installing thought1 with training, evaluation and test tools"
+	@$(PIP) -e ".[dev]"
+	@touch $@

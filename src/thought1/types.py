@@ -1,0 +1,200 @@
+"""What travels between the parts of Thought 1, and the contracts of the parts one can exchange.
+
+Read this first. It holds plain data and Protocols only: it knows neither torch, nor a model,
+nor a store, nor a file format.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+Vectors = npt.NDArray[np.float32]
+"""Float32 array of shape (n, d), rows L2-normalised."""
+
+MetadataValue = str | int | float | bool
+Metadata = Mapping[str, MetadataValue]
+
+Run = dict[str, dict[str, float]]
+"""query id -> document id -> score (higher is better)."""
+
+Qrels = dict[str, dict[str, int]]
+"""query id -> document id -> relevance grade (0 = judged not relevant)."""
+
+FinishReason = Literal["emb_token", "eos", "budget", "edited", "none"]
+"""How a thought ended: the model sampled `<emb_token>`; it sampled an end-of-text token; its
+budget was spent (in these two cases `<emb_token>` was forced); a person wrote it; or no thought
+was asked for (budget 0)."""
+
+
+class Thought1Error(Exception):
+    """An error of the user's input or set-up: its message says what is wrong and what to do.
+
+    The command line prints the message and exits with code 2; a server answers 4xx.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One retrievable text. `metadata` can be filtered on at search time."""
+
+    id: str
+    text: str
+    title: str = ""
+    metadata: Metadata = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One question with its id in a collection."""
+
+    id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Thought:
+    """A reasoning trajectory. Token ids are the truth; `text` is their decoding, to be shown."""
+
+    text: str
+    token_ids: tuple[int, ...]
+    finish_reason: FinishReason
+    vector: Vectors | None = field(default=None, compare=False, repr=False)
+    """The query vector behind this thought, shape (d,), where the engine computed it."""
+
+    @property
+    def forced(self) -> bool:
+        """True where `<emb_token>` was put after the thought instead of sampled by the model."""
+        return self.finish_reason in ("eos", "budget")
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One search result; `rank` counts from 1."""
+
+    id: str
+    score: float
+    rank: int
+    text: str = ""
+    title: str = ""
+    metadata: Metadata = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What one search cost, summed over its queries."""
+
+    queries: int
+    prompt_tokens: int
+    thought_tokens: int
+    forced: int
+    milliseconds: Mapping[str, float]
+    """Wall time by step: "think" (generation and vector), "dense", "bm25", "fuse", "fetch"."""
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult:
+    """The answer to one query: hits, best first, and the thought that led there (if any)."""
+
+    query: str
+    hits: tuple[Hit, ...]
+    thought: Thought | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How thoughts are sampled. Temperature 0 is greedy.
+
+    `seed` and the prompt alone determine a row's random numbers, so that a thought does not
+    depend on the other rows of its batch.
+    """
+
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """What an engine returns for one prompt; `token_ids` excludes `<emb_token>`."""
+
+    token_ids: tuple[int, ...]
+    finish_reason: FinishReason
+    vector: Vectors
+    """Shape (d,): last hidden state at `<emb_token>`, L2-normalised."""
+
+
+class Engine(Protocol):
+    """Runs the language model: token ids in, vectors and token ids out. Knows no text."""
+
+    @property
+    def dim(self) -> int:
+        """Dimension d of the vectors."""
+
+    def embed(self, prefix: Sequence[int], rows: Sequence[Sequence[int]]) -> Vectors:
+        """Vectors (n, d) at the last token of each `prefix + row`, in one forward pass."""
+
+    def generate(
+        self,
+        prefix: Sequence[int],
+        rows: Sequence[Sequence[int]],
+        budgets: Sequence[int],
+        sampling: Sampling,
+    ) -> list[Generation]:
+        """A thought of at most `budgets[i]` tokens after each `prefix + rows[i]`, and its vector."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRow:
+    """A document with its vector (d,) and the hash of what was encoded."""
+
+    document: Document
+    vector: Vectors
+    content_hash: str
+
+
+Ranking = list[tuple[str, float]]
+"""(document id, score) pairs, best first."""
+
+Filter = Mapping[str, Any]
+"""Metadata conditions, all of which must hold: `{"lang": "en", "year": {"gte": 1990}}`.
+Operators: eq, ne, gt, gte, lt, lte, in."""
+
+
+class Store(Protocol):
+    """Keeps documents, vectors and a BM25 index in one place. Knows neither model nor prompts.
+
+    `upsert` is atomic and durable: when it returns, the rows survive a kill of the process.
+    """
+
+    @property
+    def info(self) -> Mapping[str, Any]:
+        """What was given as `info` when the store was created."""
+
+    def upsert(self, rows: Sequence[StoredRow]) -> None:
+        """Add rows; a row whose id exists replaces it."""
+
+    def delete(self, ids: Sequence[str]) -> int:
+        """Remove documents; returns how many existed."""
+
+    def count(self) -> int:
+        """Number of documents."""
+
+    def hashes(self, ids: Sequence[str]) -> dict[str, str]:
+        """Content hash of each of `ids` that is stored."""
+
+    def get(self, ids: Sequence[str]) -> dict[str, Document]:
+        """The stored documents among `ids`."""
+
+    def search_dense(self, vectors: Vectors, k: int, where: Filter | None = None) -> list[Ranking]:
+        """The k documents of highest cosine similarity, for each row of `vectors` (n, d)."""
+
+    def search_bm25(
+        self, queries: Sequence[str], k: int, where: Filter | None = None
+    ) -> list[Ranking]:
+        """The k best documents by BM25 over title and text, for each query."""
+
+    def optimize(self) -> None:
+        """Compact, refresh the BM25 index and, above a size, build an approximate vector index."""

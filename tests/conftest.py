@@ -1,0 +1,28 @@
+"""What every test stands on: one thread per process, no network, and the shared data if present."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+# Before torch is first imported, and inherited by the processes that tests start. Several OpenMP
+# threads on busy cores are many times slower than one.
+os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+
+# The time of an example depends on the machine's load; a wrong result does not.
+settings.register_profile("thought1", deadline=None)
+settings.load_profile("thought1")
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of the public data sets; tests that need it are skipped where it is absent."""
+    folder = Path(os.environ.get("THOUGHT1_DATA", ROOT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no data sets in {folder}; set THOUGHT1_DATA to the folder that holds them")
+    return folder

@@ -1,0 +1,222 @@
+"""The shape of the house: imports point down, files and functions stay short, start-up is light."""
+
+import ast
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+SRC = ROOT / "src"
+
+# A module belongs to the longest entry that it equals or lies under. DESIGN.md, section 4.
+LAYERS = {
+    "thought1.types": 1,
+    "thought1.registry": 1,
+    "thought1.config": 1,
+    "thought1.losses": 1,
+    "thought1.metrics": 1,
+    "thought1.prompts": 2,
+    "thought1.settings": 2,
+    "thought1.engines": 2,
+    "thought1.store": 2,
+    "thought1.checkpoint": 3,
+    "thought1.encoder": 3,
+    "thought1.rewards": 3,
+    "thought1.data": 3,
+    "thought1.search": 3,
+    "thought1.t1": 4,
+    "thought1.index": 4,
+    "thought1.evaluation": 4,
+    "thought1.training": 5,
+    "thought1.server": 5,
+    "thought1.cluster": 5,
+    "thought1.cli": 6,
+}
+STAGES = ("thought1.training.represent", "thought1.training.reason", "thought1.training.reinforce")
+
+# A heavy package, and the only modules that may import it.
+ALLOWED = {
+    "torch": (
+        "thought1.losses",
+        "thought1.engines.hf",
+        "thought1.engines.decoding",
+        "thought1.checkpoint",
+        "thought1.encoder",
+        "thought1.t1",
+        "thought1.training",
+    ),
+    "ray": ("thought1.cluster",),
+    "fastapi": ("thought1.server",),
+}
+
+MAX_FILE_LINES = 300
+MAX_FUNCTION_LINES = 60
+MAX_TRACKED_BYTES = 5_000_000
+
+
+def lies_under(module: str, parent: str) -> bool:
+    return module == parent or module.startswith(f"{parent}.")
+
+
+def layer(module: str) -> int:
+    homes = [entry for entry in LAYERS if lies_under(module, entry)]
+    assert homes, f"{module} has no layer: add it to LAYERS here and to DESIGN.md, section 4"
+    return LAYERS[max(homes, key=len)]
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(SRC).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_name(path): path for path in sorted(SRC.glob("thought1/**/*.py"))}
+
+
+def parse(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+
+
+def imports(tree: ast.Module, module: str, is_package: bool) -> Iterator[str]:
+    """Every module that `module` imports, anywhere in its text.
+
+    Imports inside functions and under TYPE_CHECKING count: both make one module know another.
+    `from a import b` counts as `a.b` where that is a module, and as `a` otherwise. The version is
+    everyone's to know.
+    """
+    package = module.split(".") if is_package else module.split(".")[:-1]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) + 1 - node.level] if node.level else []
+            origin = ".".join([*base, *([node.module] if node.module else [])])
+            for alias in node.names:
+                name = f"{origin}.{alias.name}"
+                if name != "thought1.__version__":
+                    yield name if name in MODULES else origin
+
+
+def breaks_of_layers(module: str, imported: list[str]) -> list[str]:
+    breaks = []
+    for target in (name for name in imported if lies_under(name, "thought1")):
+        if target == "thought1":
+            breaks.append(f"{module} imports from `thought1` itself: name the module it needs")
+        elif layer(target) > layer(module):
+            breaks.append(f"{module} (layer {layer(module)}) imports {target} ({layer(target)})")
+        elif target in STAGES and module in STAGES and target != module:
+            breaks.append(f"{module} imports {target}: training stages never import one another")
+    return breaks
+
+
+def breaks_of_allowed(module: str, imported: list[str]) -> list[str]:
+    return [
+        f"{module} imports {name}: only {', '.join(allowed)} may"
+        for name in imported
+        for package, allowed in ALLOWED.items()
+        if lies_under(name, package) and not any(lies_under(module, home) for home in allowed)
+    ]
+
+
+# The package's own names lead up by design, and lazily: test_import_is_light.
+@pytest.mark.parametrize("module", [name for name in MODULES if name != "thought1"])
+def test_imports_point_down(module: str) -> None:
+    path = MODULES[module]
+    imported = list(imports(parse(path), module, path.name == "__init__.py"))
+    layer(module)
+    assert breaks_of_layers(module, imported) + breaks_of_allowed(module, imported) == []
+
+
+@pytest.mark.parametrize(
+    ("module", "source", "expected"),
+    [
+        ("thought1.types", "def f():\n from thought1.store import lance", "(layer 1) imports"),
+        ("thought1.search.fuse", "from ..index import Index", "(layer 3) imports thought1.index"),
+        ("thought1.cli", "from thought1 import T1", "imports from `thought1` itself"),
+        ("thought1.training.reason", "from . import represent", "stages never import"),
+        ("thought1.prompts", "import torch.nn as nn", "only thought1.losses"),
+        ("thought1.t1", "from ray import data", "only thought1.cluster"),
+    ],
+)
+def test_a_break_is_found(
+    module: str, source: str, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in STAGES:
+        monkeypatch.setitem(MODULES, name, Path())
+    imported = list(imports(ast.parse(source), module, is_package=False))
+    found = breaks_of_layers(module, imported) + breaks_of_allowed(module, imported)
+    assert len(found) == 1
+    assert expected in found[0]
+
+
+def test_an_unknown_module_is_refused() -> None:
+    with pytest.raises(AssertionError, match="add it to LAYERS"):
+        layer("thought1.utils")
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_files_and_functions_are_short(module: str) -> None:
+    path = MODULES[module]
+    lines = len(path.read_text(encoding="utf-8").splitlines())
+    assert lines <= MAX_FILE_LINES, f"{path.name} has {lines} lines: split it by meaning"
+    for node in ast.walk(parse(path)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            length = (node.end_lineno or node.lineno) - node.lineno + 1
+            assert length <= MAX_FUNCTION_LINES, f"{path.name}: {node.name} has {length} lines"
+
+
+# Runs `statement`, then tells on the last line of stdout what it has loaded and how long it took.
+PROBE = """
+import json, sys, time
+start = time.perf_counter()
+try:
+    {statement}
+except SystemExit as end:
+    assert not end.code, end.code
+seconds = time.perf_counter() - start
+print()
+print(json.dumps({{"seconds": seconds, "modules": sorted(sys.modules)}}))
+"""
+HEAVY = {"torch", "transformers", "lancedb", "pyarrow"}
+
+
+def run_probe(statement: str) -> tuple[str, float, set[str]]:
+    """What `statement` printed, its seconds, and the modules loaded in a fresh interpreter."""
+    script = PROBE.format(statement=statement)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    printed, report = done.stdout.rstrip().rsplit("\n", maxsplit=1)
+    facts = json.loads(report)
+    return printed, facts["seconds"], set(facts["modules"])
+
+
+def test_import_is_light() -> None:
+    _, _, modules = run_probe("import thought1")
+    assert "thought1" in modules
+    assert not HEAVY & modules
+
+
+def test_help_is_light() -> None:
+    printed, seconds, modules = run_probe(
+        "sys.argv = ['t1', '--help']; from thought1.cli import main; main()"
+    )
+    print(f"t1 --help: {seconds:.2f} s after the interpreter's start")
+    assert "Usage" in printed
+    assert not HEAVY & modules
+
+
+def test_no_big_file_is_tracked_outside_models() -> None:
+    listing = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    if listing.returncode != 0:
+        pytest.skip("not a git checkout")
+    names = [name for name in listing.stdout.split("\0") if name and not name.startswith("models/")]
+    paths = [ROOT / name for name in names if (ROOT / name).is_file()]
+    big = [str(path.relative_to(ROOT)) for path in paths if path.stat().st_size > MAX_TRACKED_BYTES]
+    assert big == []
