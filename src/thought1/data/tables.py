@@ -1,0 +1,172 @@
+"""CSV, TSV and Parquet files as documents, one row each.
+
+Knows nothing of ids across rows or of what a document may hold: rows.py does. pyarrow is imported
+when a Parquet file is read, not before.
+"""
+
+import csv
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from thought1.data.rows import (
+    DOCUMENT_FIELDS,
+    BadRow,
+    CorpusOptions,
+    Line,
+    Row,
+    check_metadata_name,
+    parse_document,
+    parse_id,
+    parse_text,
+    quote,
+    read_lines,
+    show_path,
+)
+from thought1.types import Thought1Error
+
+if TYPE_CHECKING:
+    from pyarrow import RecordBatch
+
+_BATCH_ROWS = 256  # rows of a Parquet file that are in memory at a time
+
+
+def read_csv(path: Path, options: CorpusOptions) -> Iterator[Row | BadRow]:
+    """The rows of a `.csv` or `.tsv` file; every column but id, text and title is metadata.
+
+    The first row names the columns. Metadata values are strings; an empty cell is no value.
+    """
+    columns: list[str] | None = None
+    for record in _read_records(path, options.max_line_bytes):
+        if columns is None:
+            columns = _parse_header(record)
+        elif isinstance(record, BadRow):
+            yield record
+        else:
+            yield _parse_record(columns, record)
+
+
+_Record = tuple[str, list[str]]
+"""The place where a record begins, and its cells."""
+
+
+def _read_records(path: Path, limit: int) -> Iterator[_Record | BadRow]:
+    lines = _RecordLines(path, limit)
+    dialect = "excel-tab" if path.suffix.lower() == ".tsv" else "excel"
+    reader = csv.reader(lines, dialect, strict=True)
+    while True:
+        lines.begin()
+        try:
+            cells = _next_cells(reader, limit)
+        except StopIteration:
+            return
+        except BadRow as bad:
+            yield bad
+            lines.rewind()
+        except csv.Error as error:
+            yield BadRow(f"{lines.location}: not a valid row: {error}")
+            lines.rewind()
+        else:
+            if len(cells) > 1 or "".join(cells).strip():
+                yield lines.location, cells
+
+
+class _RecordLines(Iterator[str]):
+    """The lines that the csv reader asks for, remembered until their record is known to be good.
+
+    A quote that is never closed makes the reader swallow the rows behind it. `rewind` gives them
+    back, all but the first line, so that one bad row costs no other.
+    """
+
+    def __init__(self, path: Path, max_bytes: int) -> None:
+        self._lines = read_lines(path, max_bytes)
+        self._again: deque[Line] = deque()
+        self._record: list[Line] = []
+
+    @property
+    def location(self) -> str:
+        """Where the current record begins."""
+        return self._record[0].location
+
+    def begin(self) -> None:
+        """The next line begins a record."""
+        self._record = []
+
+    def rewind(self) -> None:
+        """Read the lines of the current record again, all but its first."""
+        self._again.extendleft(reversed(self._record[1:]))
+
+    def __next__(self) -> str:
+        line = self._again.popleft() if self._again else next(self._lines)
+        if isinstance(line, BadRow):
+            raise line
+        self._record.append(line)
+        return line.text
+
+
+def _next_cells(reader: Iterator[list[str]], limit: int) -> list[str]:
+    # The limit belongs to the whole process, so it is ours only while a row is being read.
+    before = csv.field_size_limit(limit)
+    try:
+        return next(reader)
+    finally:
+        csv.field_size_limit(before)
+
+
+def _parse_header(record: _Record | BadRow) -> list[str]:
+    """The column names; a header that makes every row bad is an error of the whole file."""
+    if isinstance(record, BadRow):
+        raise Thought1Error(f"{record}; the first row must name the columns")
+    location, columns = record
+    try:
+        header = dict.fromkeys(columns, "-")
+        parse_id(header)
+        parse_text(header)
+        for name in columns:
+            if columns.count(name) > 1:
+                raise BadRow(f"two columns are named {quote(name)}")
+            if name not in DOCUMENT_FIELDS:
+                check_metadata_name(name)
+    except BadRow as bad:
+        raise Thought1Error(f"{location}: the first row must name the columns: {bad}") from None
+    return columns
+
+
+def _parse_record(columns: list[str], record: _Record) -> Row | BadRow:
+    location, cells = record
+    try:
+        if len(cells) != len(columns):
+            raise BadRow(f"has {len(cells)} columns, but the first row has {len(columns)}")
+        pairs = zip(columns, cells, strict=True)
+        fields = {name: cell for name, cell in pairs if cell or name in DOCUMENT_FIELDS}
+        return Row(location, parse_document(fields))
+    except BadRow as bad:
+        return bad.at(location)
+
+
+def read_parquet(path: Path, options: CorpusOptions) -> Iterator[Row | BadRow]:
+    """The rows of a `.parquet` file, counted from 1; `options` hold nothing that applies here."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    name, number = show_path(path), 0
+    try:
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(batch_size=_BATCH_ROWS):
+                for i in range(batch.num_rows):
+                    number += 1
+                    yield _parse_slice(batch.slice(i, 1), f"{name}: row {number}")
+    except (pa.ArrowException, OSError) as error:
+        raise Thought1Error(f"{name} cannot be read as Parquet: {error}") from error
+
+
+def _parse_slice(batch: "RecordBatch", location: str) -> Row | BadRow:
+    try:
+        (fields,) = batch.to_pylist()
+    except (ValueError, OverflowError) as error:  # bad UTF-8, or a date that Python cannot hold
+        return BadRow(f"{location}: cannot be read: {error}")
+    try:
+        return Row(location, parse_document(fields))
+    except BadRow as bad:
+        return bad.at(location)
