@@ -1,0 +1,41 @@
+"""What takes the model's place where nothing but BM25 searches, so that no model is loaded.
+
+Knows neither store nor index. Every document gets the same vector, so an index made with it ranks
+by words only, in mode bm25.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+
+from thought1.types import Document, Thought, Vectors
+
+_WINDOW = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class WordsOnly:
+    """Stands in for a model that is not loaded; give it what an index remembers to open that."""
+
+    name: str = "none"
+    dim: int = 1
+    weights_hash: str = ""
+    templates_hash: str = ""
+
+    def encode_document_stream(
+        self, documents: Iterable[Document]
+    ) -> Iterator[tuple[list[Document], Vectors]]:
+        """Chunks of the documents, in their order, with vectors (n, d) that say nothing."""
+        stream = iter(documents)
+        while chunk := list(islice(stream, _WINDOW)):
+            yield chunk, np.full((len(chunk), self.dim), self.dim**-0.5, dtype=np.float32)
+
+    def think(self, queries: Sequence[str], *, budget: int | None = None) -> list[Thought]:
+        """Raises ValueError: only mode bm25 may be searched."""
+        raise ValueError("without a model only the mode bm25 can search")
+
+    def count_prompt_tokens(self, queries: Sequence[str]) -> int:
+        """No prompt is written, so 0."""
+        return 0

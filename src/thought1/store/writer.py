@@ -1,0 +1,122 @@
+"""Documents into a store: skip what is there already, encode the rest, write block by block.
+
+Knows the contract of a store, and one function that encodes; neither the model behind it nor
+where the documents come from.
+"""
+
+import hashlib
+import json
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+from thought1.types import Document, Store, StoredRow, Thought1Error, Vectors
+
+WINDOW = 2048
+"""Documents compared with the store at a time, and most documents of one write."""
+WINDOW_CHARS = 32_000_000
+"""Characters after which a window ends, whatever its number of documents."""
+FIRST_WRITE = 32
+WRITE_SECONDS = 10.0
+"""How long documents are encoded before they are written: what a kill can cost, about, be the
+model fast or slow."""
+
+Encode = Callable[[Iterable[Document]], Iterator[tuple[list[Document], Vectors]]]
+"""Chunks of the documents with their vectors (n, d)."""
+
+
+@dataclass(frozen=True, slots=True)
+class AddReport:
+    """What became of the documents that were to be added; the three sum up to their number."""
+
+    added: int
+    unchanged: int
+    replaced: int
+
+
+class Writer:
+    """Adds documents to one store."""
+
+    def __init__(self, store: Store, encode: Encode) -> None:
+        self._store = store
+        self._encode = encode
+        self._block_size = FIRST_WRITE
+
+    def add(
+        self, documents: Iterable[Document], on_progress: Callable[[int], None] | None = None
+    ) -> AddReport:
+        """`Index.add`, where it is described."""
+        counts: Counter[str] = Counter()
+        stream = iter(documents)
+        while window := _window(stream):
+            changed = self._changed(window, counts)
+            if on_progress:
+                on_progress(len(window) - len(changed))
+            while changed:
+                block, changed = changed[: self._block_size], changed[self._block_size :]
+                self._write(block)
+                if on_progress:
+                    on_progress(len(block))
+        return AddReport(counts["added"], counts["unchanged"], counts["replaced"])
+
+    def _changed(self, window: list[Document], counts: Counter[str]) -> list[tuple[Document, str]]:
+        """The documents that are not stored as they are, each id once, and their hashes."""
+        digests = [content_hash(document) for document in window]
+        known = self._store.hashes([document.id for document in window])
+        changed: dict[str, tuple[Document, str]] = {}
+        for document, digest in zip(window, digests, strict=True):
+            before = known.get(document.id)
+            if before == digest:
+                counts["unchanged"] += 1
+                continue
+            counts["added" if before is None else "replaced"] += 1
+            known[document.id] = digest
+            changed[document.id] = (document, digest)
+        return list(changed.values())
+
+    def _write(self, block: list[tuple[Document, str]]) -> None:
+        start = time.perf_counter()
+        digests = {document.id: digest for document, digest in block}
+        chunks = self._encode(document for document, _ in block)
+        self._store.upsert(
+            [
+                StoredRow(document, vector, digests[document.id])
+                for chunk, vectors in chunks
+                for document, vector in zip(chunk, vectors, strict=True)
+            ]
+        )
+        fitting = int(len(block) * WRITE_SECONDS / (time.perf_counter() - start))
+        self._block_size = min(WINDOW, max(FIRST_WRITE, fitting))
+
+
+def content_hash(document: Document) -> str:
+    """SHA-256 over title, text and metadata: whatever is stored of a document but its id.
+
+    Raises:
+        Thought1Error: the document's text or id is not valid Unicode.
+    """
+    metadata = sorted(document.metadata.items())
+    # default: what cannot be stored is refused by the store, with a better message
+    content = json.dumps(
+        [document.title, document.text, metadata], ensure_ascii=False, default=repr
+    )
+    try:
+        document.id.encode()
+        return hashlib.sha256(content.encode()).hexdigest()
+    except UnicodeEncodeError as error:
+        raise Thought1Error(
+            f"document {document.id!r} holds text that is not valid Unicode: {error}"
+        ) from error
+
+
+def _window(stream: Iterator[Document]) -> list[Document]:
+    window: list[Document] = []
+    chars = 0
+    for document in islice(stream, WINDOW):
+        window.append(document)
+        chars += len(document.text)
+        if chars >= WINDOW_CHARS:
+            break
+    return window

@@ -1,0 +1,76 @@
+"""A model without a network: vectors from the words of a text, thoughts from a table.
+
+It satisfies `IndexModel` in plain numpy, so that everything around a model is tested in seconds.
+Texts that share words have similar vectors, and a thought adds its words to its query.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
+from itertools import islice
+
+import numpy as np
+
+from thought1.types import Document, Thought, Vectors
+
+
+class FakeModel:
+    def __init__(
+        self,
+        dim: int = 64,
+        name: str = "fake",
+        weights_hash: str = "weights-1",
+        templates_hash: str = "templates-1",
+        knowledge: Mapping[str, str] | None = None,
+        own_budget: int = 8,
+    ) -> None:
+        self.dim = dim
+        self.name = name
+        self.weights_hash = weights_hash
+        self.templates_hash = templates_hash
+        self.knowledge = knowledge or {}  # query -> what the model thinks about it
+        self.own_budget = own_budget
+        self.encoded: list[str] = []  # ids of all documents that were encoded
+        self.thinkings = 0  # calls of `think`
+
+    def encode_document_stream(
+        self, documents: Iterable[Document]
+    ) -> Iterator[tuple[list[Document], Vectors]]:
+        stream = iter(documents)
+        while chunk := list(islice(stream, 100)):
+            self.encoded += [document.id for document in chunk]
+            yield chunk, np.stack([self.vector(f"{d.title} {d.text}") for d in chunk])
+
+    def think(self, queries: Sequence[str], *, budget: int | None = None) -> list[Thought]:
+        self.thinkings += 1
+        return [
+            self._thought(query, self.own_budget if budget is None else budget) for query in queries
+        ]
+
+    def count_prompt_tokens(self, queries: Sequence[str]) -> int:
+        return sum(len(query.split()) for query in queries)
+
+    def _thought(self, query: str, budget: int) -> Thought:
+        if budget == 0:
+            return Thought("", (), "none", self.vector(query))
+        words = self.knowledge.get(query, "").split()
+        reason = "budget" if len(words) > budget else "emb_token"
+        text = " ".join(words[:budget])
+        ids = tuple(_seed(word) % 1000 for word in words[:budget])
+        return Thought(text, ids, reason, self.vector(f"{query} {text}"))
+
+    def vector(self, text: str) -> Vectors:
+        """The normalised sum of one random direction per word, shape (d,)."""
+        words = re.findall(r"\w+", text.lower()) or [""]
+        total = np.sum([_direction(word, self.dim) for word in words], axis=0)
+        return (total / np.linalg.norm(total)).astype(np.float32)
+
+
+@cache
+def _direction(word: str, dim: int) -> Vectors:
+    return np.random.default_rng(_seed(word)).standard_normal(dim, dtype=np.float32)
+
+
+def _seed(word: str) -> int:
+    return int.from_bytes(hashlib.sha256(word.encode("utf-8", "replace")).digest()[:4], "big")

@@ -1,0 +1,381 @@
+"""The index: what it remembers, what it encodes, what a search answers and costs."""
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from fakes import FakeModel
+
+from thought1.index import FORMAT, AddReport, Index, IndexInfo
+from thought1.registry import Entry, load, store_type
+from thought1.search.pipeline import SearchOptions
+from thought1.store import writer
+from thought1.store.writer import content_hash
+from thought1.types import Document, Thought, Thought1Error
+
+DOCUMENTS = [
+    Document("ice", "Uneven heating cracks a brittle solid.", "Thermal shock", {"year": 2001}),
+    Document("bread", "Yeast makes dough rise.", "Baking", {"year": 1990, "lang": "en"}),
+    Document("moon", "The moon pulls the sea and makes tides.", "Tides", {"year": 2010}),
+]
+QUESTION = "Why do ice cubes crack in warm water?"
+KNOWLEDGE = {QUESTION: "thermal shock uneven heating of a brittle solid"}
+
+
+@pytest.fixture
+def model() -> FakeModel:
+    return FakeModel(knowledge=KNOWLEDGE)
+
+
+@pytest.fixture
+def index(tmp_path: Path, model: FakeModel) -> Index:
+    index = Index.create(tmp_path / "facts.index", model)
+    index.add(DOCUMENTS)
+    return index
+
+
+def many(n: int, text: str = "text") -> Iterator[Document]:
+    return (Document(f"doc-{i}", f"{text} {i}") for i in range(n))
+
+
+# -- creating and opening ------------------------------------------------------------------------
+
+
+def test_an_index_remembers_its_model(index: Index, model: FakeModel) -> None:
+    info = Index.remembered(index.path)
+    assert info == index.info == Index.open(str(index.path), model).info
+    assert replace(info, created="", thought1_version="") == IndexInfo(
+        FORMAT, "fake", "weights-1", "templates-1", 64, "", ""
+    )
+    assert info.created.endswith("+00:00")
+    assert len(Index.open(index.path, model)) == 3
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        (FakeModel(weights_hash="w", name="new"), "model 'fake'.*'new' differs in weights. Open"),
+        (FakeModel(templates_hash="t"), "differs in templates"),
+        (FakeModel(dim=8, weights_hash="w"), "differs in dimension and weights"),
+    ],
+)
+def test_another_model_is_refused(index: Index, other: FakeModel, message: str) -> None:
+    with pytest.raises(Thought1Error, match=message):
+        Index.open(index.path, other)
+
+
+def test_the_same_model_under_another_name_is_the_same(index: Index) -> None:
+    assert len(Index.open(index.path, FakeModel(name="/elsewhere/fake"))) == 3
+
+
+def test_create_refuses_and_overwrites(index: Index, model: FakeModel) -> None:
+    with pytest.raises(Thought1Error, match="already: open it to add to it, or replace it"):
+        Index.create(index.path, model)
+    assert len(index) == 3
+    other = FakeModel(dim=8, name="other")
+    assert len(Index.create(index.path, other, overwrite=True)) == 0
+    assert Index.remembered(index.path).model == "other"
+
+
+def test_no_index_and_foreign_indexes_are_explained(tmp_path: Path, model: FakeModel) -> None:
+    with pytest.raises(Thought1Error, match="there is no index at"):
+        Index.open(tmp_path / "absent", model)
+    store_type("lance").create(tmp_path / "bare", 64, {"something": "else"})
+    with pytest.raises(Thought1Error, match="not written as an index"):
+        Index.remembered(tmp_path / "bare")
+    later = {"format": FORMAT + 1, "thought1_version": "9.9", "unknown": True}
+    store_type("lance").create(tmp_path / "later", 64, later)
+    for read in (Index.remembered, lambda path: Index.open(path, model)):
+        with pytest.raises(Thought1Error, match=r"format 2, made by thought1 9\.9.*--upgrade"):
+            read(tmp_path / "later")
+
+
+# -- adding ----------------------------------------------------------------------------------------
+
+
+def test_unchanged_documents_are_not_encoded_again(index: Index, model: FakeModel) -> None:
+    model.encoded.clear()
+    changed = [
+        replace(DOCUMENTS[0], text="Now another text."),
+        replace(DOCUMENTS[1], metadata={"year": 1991, "lang": "en"}),
+        DOCUMENTS[2],
+        Document("new", "A new one."),
+    ]
+    assert index.add(changed) == AddReport(added=1, unchanged=1, replaced=2)
+    assert model.encoded == ["ice", "bread", "new"]
+    assert index.search("bread", where={"year": 1991}).hits[0].id == "bread"
+    assert index.add(changed) == AddReport(added=0, unchanged=4, replaced=0)
+    assert model.encoded == ["ice", "bread", "new"]
+    assert len(index) == 4
+
+
+def test_repeated_ids_in_one_stream(index: Index, model: FakeModel) -> None:
+    one, two = Document("twice", "one"), Document("twice", "two")
+    model.encoded.clear()
+    assert index.add([one, one, two, DOCUMENTS[0], two]) == AddReport(1, 3, 1)
+    assert model.encoded == ["twice"]
+    assert index.search("twice two", mode="bm25").hits[0].text == "two"
+    # changed, and changed back before it was written
+    assert index.add([one, two]) == AddReport(0, 0, 2)
+    assert index.add([two]) == AddReport(0, 1, 0)
+
+
+def test_nothing_to_add(index: Index) -> None:
+    assert index.add([]) == AddReport(0, 0, 0)
+
+
+def test_adding_streams(index: Index, model: FakeModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No more than one window is taken from the source before it is written."""
+    monkeypatch.setattr(writer, "WINDOW", 50)
+    taken, progress = itertools.count(), []
+
+    def source() -> Iterator[Document]:
+        for document in many(230):
+            assert next(taken) < len(index) - 3 + 50
+            yield document
+
+    report = index.add(source(), on_progress=progress.append)
+    assert (report.added, sum(progress), len(index)) == (230, 230, 233)
+    progress.clear()
+    index.add(many(230), on_progress=progress.append)
+    assert progress == [50, 50, 50, 50, 30]
+
+
+def test_windows_end_by_size_too(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer, "WINDOW_CHARS", 100)
+    progress: list[int] = []
+    index.add(many(10, "x" * 60), on_progress=progress.append)
+    assert [n for n in progress if n] == [2] * 5
+
+
+def test_slow_models_write_small_blocks(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    def written(seconds: float) -> list[int]:
+        monkeypatch.setattr(writer, "WRITE_SECONDS", seconds)
+        progress: list[int] = []
+        index.add(many(1000, f"{seconds}"), on_progress=progress.append)
+        return progress[1:]
+
+    assert max(written(0.0)[1:]) == writer.FIRST_WRITE
+    assert written(1e9) == [writer.FIRST_WRITE, 1000 - writer.FIRST_WRITE]
+
+
+def test_an_interrupted_source_keeps_what_was_written(
+    index: Index, model: FakeModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "WINDOW", 50)
+
+    def broken() -> Iterator[Document]:
+        yield from many(120)
+        raise Thought1Error("line 121 is no JSON")
+
+    with pytest.raises(Thought1Error, match="line 121"):
+        index.add(broken())
+    assert len(index) == 103
+    model.encoded.clear()
+    assert index.add(many(120)) == AddReport(added=20, unchanged=100, replaced=0)
+    assert len(model.encoded) == 20
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        Document("\ud800", "text"),
+        Document("a", "\ud800"),
+        Document("a", "", "\ud800"),
+        Document("a", "", metadata={"k": "\ud800"}),
+        Document("a", "", metadata={"k": b"bytes"}),  # type: ignore[dict-item]
+    ],
+)
+def test_what_cannot_be_stored_is_refused(index: Index, bad: Document) -> None:
+    with pytest.raises(Thought1Error):
+        index.add([Document("good", "text"), bad])
+    assert len(index) == 3
+
+
+def test_content_hash_sees_every_difference() -> None:
+    variants = [
+        Document("x", "ab", "c"),
+        Document("x", "b", "ca"),
+        Document("x", "", "cab"),
+        Document("x", "cab"),
+        Document("x", "ab", "c", {"k": 1}),
+        Document("x", "ab", "c", {"k": 1.0}),
+        Document("x", "ab", "c", {"k": True}),
+        Document("x", "ab", "c", {"k": "1"}),
+        Document("x", "ab", "c", {"k": "1", "l": ""}),
+    ]
+    assert len({content_hash(document) for document in variants}) == len(variants)
+    one, two = {"a": 1, "b": 2}, {"b": 2, "a": 1}
+    assert content_hash(Document("x", "t", "", one)) == content_hash(Document("y", "t", "", two))
+
+
+def test_delete_and_optimize(index: Index) -> None:
+    assert index.delete(["moon", "absent"]) == 1
+    index.optimize()
+    assert len(index) == 2
+    assert "moon" not in {hit.id for hit in index.search("moon tides sea").hits}
+
+
+# -- searching -------------------------------------------------------------------------------------
+
+
+def test_hits_carry_the_document(index: Index) -> None:
+    result = index.search("yeast dough", k=1, think=0)
+    (hit,) = result.hits
+    assert (hit.id, hit.rank, hit.title, hit.text) == ("bread", 1, "Baking", DOCUMENTS[1].text)
+    assert hit.metadata == DOCUMENTS[1].metadata
+    assert result.query == "yeast dough"
+
+
+@pytest.mark.parametrize("mode", ["hybrid", "dense", "bm25"])
+def test_each_mode_ranks_from_one_downwards(index: Index, mode: Any) -> None:
+    hits = index.search("the moon and the tides of the sea", mode=mode, think=0).hits
+    assert hits[0].id == "moon"
+    assert [hit.rank for hit in hits] == list(range(1, len(hits) + 1))
+    scores = [hit.score for hit in hits]
+    assert scores == sorted(scores, reverse=True)
+    assert len(hits) == (1 if mode == "bm25" else 3)
+
+
+def test_scores_say_what_they_are(index: Index, model: FakeModel) -> None:
+    query = "brittle solid"
+    (dense,) = index.search(query, 1, mode="dense", think=0).hits
+    document = model.vector(f"{DOCUMENTS[0].title} {DOCUMENTS[0].text}")
+    assert dense.score == pytest.approx(float(model.vector(query) @ document), abs=1e-5)
+    (hybrid,) = index.search(query, 1, think=0).hits
+    assert hybrid.score == pytest.approx(2 / 61)
+
+
+def test_thinking_changes_the_search(index: Index) -> None:
+    bare = index.search(QUESTION, mode="dense", think=0)
+    thinking = index.search(QUESTION, mode="dense")
+    assert bare.thought is None
+    assert thinking.thought is not None
+    assert thinking.thought.text == KNOWLEDGE[QUESTION]
+    assert thinking.hits[0].id == "ice"
+    assert thinking.hits[0].score > bare.hits[0].score + 0.2
+
+
+def test_receipt(index: Index) -> None:
+    questions = [QUESTION, "yeast"]
+    results, receipt = index.search_many(questions, SearchOptions(think=3))
+    assert [result.query for result in results] == questions
+    assert (receipt.queries, receipt.prompt_tokens) == (2, 9)
+    assert (receipt.thought_tokens, receipt.forced) == (3, 1)
+    assert list(receipt.milliseconds) == ["think", "dense", "bm25", "fuse", "fetch"]
+    assert all(value >= 0 for value in receipt.milliseconds.values())
+    _, receipt = index.search_many(questions, SearchOptions(mode="dense", think=0))
+    assert (receipt.thought_tokens, receipt.forced) == (0, 0)
+    assert list(receipt.milliseconds) == ["think", "dense", "fetch"]
+
+
+def test_bm25_never_calls_the_model(index: Index, model: FakeModel) -> None:
+    (result,), receipt = index.search_many(["yeast"], SearchOptions(mode="bm25"))
+    assert [hit.id for hit in result.hits] == ["bread"]
+    assert model.thinkings == 0
+    assert (result.thought, receipt.prompt_tokens) == (None, 0)
+    assert list(receipt.milliseconds) == ["bm25", "fetch"]
+    for query in ("", "the of and"):
+        assert index.search(query, mode="bm25").hits == ()
+
+
+def test_given_thoughts_replace_thinking(index: Index, model: FakeModel) -> None:
+    edited = Thought("tides", (7,), "edited", model.vector("moon sea tides"))
+    result = index.search(QUESTION, 1, mode="dense", thoughts=[edited])
+    assert result.hits[0].id == "moon"
+    assert result.thought == edited
+    assert model.thinkings == 0
+    with pytest.raises(ValueError, match="1 queries but 2 thoughts"):
+        index.search(QUESTION, thoughts=[edited, edited])
+    with pytest.raises(ValueError, match="without its vector"):
+        index.search(QUESTION, thoughts=[replace(edited, vector=None)])
+
+
+def test_several_questions_at_once(index: Index) -> None:
+    questions = ["yeast dough", "moon tides", ""]
+    together = index.search(questions, 2)
+    assert together == [index.search(question, 2) for question in questions]
+    assert index.search([]) == []
+
+
+def test_filters(index: Index) -> None:
+    def ids(**where: Any) -> set[str]:
+        return {hit.id for hit in index.search("moon", where=where).hits}
+
+    assert ids(year={"gte": 2001}) == {"ice", "moon"}
+    assert ids(year={"gte": 2001}, lang="en") == set()
+    with pytest.raises(Thought1Error, match="no document has the metadata field 'colour'"):
+        ids(colour="red")
+
+
+def test_hybrid_looks_deeper_than_k(tmp_path: Path) -> None:
+    """Second on both sides beats first on one side only, although k is 1."""
+    model = FakeModel(dim=1024)  # so many dimensions that unrelated words are orthogonal
+    index = Index.create(tmp_path / "index", model)
+    index.add(Document(f"filler{i}", "gamma") for i in range(80))
+    index.add(
+        [
+            Document("words", "alpha alpha alpha alpha"),
+            Document("both", "alpha beta"),
+            Document("other", "gamma delta epsilon zeta"),
+        ]
+    )
+    near = model.vector("gamma delta epsilon zeta") + 0.9 * model.vector("beta")
+    thought = Thought("", (1,), "edited", (near / np.linalg.norm(near)).astype(np.float32))
+    dense = [hit.id for hit in index.search("alpha", 2, mode="dense", thoughts=[thought]).hits]
+    words = [hit.id for hit in index.search("alpha", mode="bm25").hits]
+    assert (dense, words) == (["other", "both"], ["words", "both"])
+    assert index.search("alpha", 1, thoughts=[thought]).hits[0].id == "both"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"k": 0}, "k must be 1 or more"),
+        ({"mode": "sparse"}, "unknown search mode 'sparse'; known modes: hybrid, dense, bm25"),
+        ({"think": -1}, "0 tokens or more"),
+        ({"mode": "bm25", "think": 8}, "bm25 does not think"),
+    ],
+)
+def test_options_out_of_range(index: Index, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(Thought1Error, match=message):
+        index.search("moon", **options)
+
+
+def test_a_document_deleted_during_a_search_is_left_out(
+    index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    get = index._store.get
+    monkeypatch.setattr(index._store, "get", lambda ids: get([i for i in ids if i != "moon"]))
+    hits = index.search("the moon", 3, think=0).hits
+    assert [hit.rank for hit in hits] == [1, 2]
+    assert {hit.id for hit in hits} == {"ice", "bread"}
+
+
+# -- the registry ----------------------------------------------------------------------------------
+
+
+def test_an_unknown_store_lists_the_known_ones() -> None:
+    with pytest.raises(Thought1Error, match="no store named 'chroma'; known names: lance"):
+        store_type("chroma")
+
+
+@pytest.mark.parametrize(("extra", "install"), [("serve", r"thought1\[serve\]"), ("", "thought1")])
+def test_a_missing_package_is_answered_with_the_install_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, extra: str, install: str
+) -> None:
+    (tmp_path / "needs_absent.py").write_text("import absent_package.part\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    table = {"fancy": Entry("needs_absent:Part", extra)}
+    message = f"reranker 'fancy' needs the package absent_package: pip install \"{install}\""
+    with pytest.raises(Thought1Error, match=message):
+        load("reranker", "fancy", table)
+
+
+def test_a_wrong_row_is_a_programming_error() -> None:
+    with pytest.raises(ModuleNotFoundError):
+        load("store", "x", {"x": Entry("thought1.absent:Part")})
