@@ -44,6 +44,7 @@ ALLOWED = {
         "thought1.losses",
         "thought1.engines.hf",
         "thought1.engines.decoding",
+        "thought1.engines.devices",
         "thought1.checkpoint",
         "thought1.encoder",
         "thought1.t1",

@@ -1,0 +1,298 @@
+"""A checkpoint on disk: an ordinary Hugging Face folder plus `t1.json`.
+
+It loads and saves; it neither embeds nor generates.
+"""
+
+import hashlib
+import logging
+import re
+import shutil
+import tempfile
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+from safetensors import SafetensorError, safe_open
+from tokenizers import Tokenizer
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PretrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from thought1.prompts import Renderer, Template
+from thought1.settings import (
+    DOCUMENT_INSTRUCTION,
+    EMB_TOKEN,
+    QUERY_INSTRUCTION,
+    Settings,
+)
+from thought1.types import Thought1Error
+
+logger = logging.getLogger(__name__)
+
+BUNDLED = "t1-nano"
+MAX_SHARD = "15MB"
+
+
+@dataclass
+class Checkpoint:
+    """A loaded model with everything that belongs to it."""
+
+    name: str
+    folder: Path
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    settings: Settings
+
+    @property
+    def emb_id(self) -> int:
+        """Token id of `<emb_token>`."""
+        return int(self.tokenizer.convert_tokens_to_ids(self.settings.emb_token))
+
+    @cached_property
+    def eos_ids(self) -> frozenset[int]:
+        """Every id that ends a text for this model."""
+        ids: set[int] = set()
+        for source in (self.model.config, self.model.generation_config, self.tokenizer):
+            found = source.eos_token_id if source is not None else None
+            ids.update(found if isinstance(found, list) else [] if found is None else [found])
+        return frozenset(ids)
+
+    @cached_property
+    def weights_hash(self) -> str:
+        """SHA-256 over the stored tensors, whatever shards they lie in."""
+        return hash_weights(self.folder)
+
+    @cached_property
+    def templates_hash(self) -> str:
+        """SHA-256 over templates, lengths and tokenizer."""
+        digest = hashlib.sha256(self.settings.templates_hash.encode())
+        # Truncation and padding are switches that any call sets anew, and no part of the file's
+        # meaning here.
+        tokenizer = Tokenizer.from_str(self.tokenizer.backend_tokenizer.to_str())
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        digest.update(tokenizer.to_str().encode())
+        return digest.hexdigest()
+
+
+def bundled_folder() -> Path:
+    """The folder of t1-nano: inside the installed package, or in a checkout of the repository."""
+    package = Path(__file__).parent
+    for folder in (package / "models" / BUNDLED, package.parents[1] / "models" / BUNDLED):
+        if (folder / "config.json").is_file():
+            return folder
+    raise Thought1Error(
+        "this installation carries no model: name one (--model FOLDER or hub id), or train one "
+        "with `t1 train recipes/nano-cpu.toml`"
+    )
+
+
+def resolve(name: str | Path | None) -> tuple[str, Path]:
+    """The name to remember, and the local folder, of a folder, a hub id, or the bundled model.
+
+    Raises:
+        Thought1Error: neither a folder nor a hub id that can be fetched.
+    """
+    if name is None or str(name) == BUNDLED:
+        return BUNDLED, bundled_folder()
+    folder = Path(name)
+    if folder.is_dir():
+        if not (folder / "config.json").is_file():
+            raise Thought1Error(f"{folder} holds no config.json: it is not a model folder")
+        return str(folder), folder
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", str(name)):
+        raise Thought1Error(f"{name}: no such folder, and not a hub id (owner/name)")
+    patterns = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja"]
+    try:
+        return str(name), Path(snapshot_download(str(name), allow_patterns=patterns))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        raise Thought1Error(
+            f"{name}: no such folder here, and the hub could not deliver it ({_reason(error)})"
+        ) from None
+
+
+def _reason(error: Exception) -> str:
+    """The first line of an error's message."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def load_checkpoint(
+    name: str | Path | None,
+    *,
+    dtype: str | torch.dtype | None = None,
+    device: str | torch.device | None = None,
+) -> Checkpoint:
+    """Load model, tokenizer and settings; a plain language model becomes an untrained T1.
+
+    Raises:
+        Thought1Error: the folder cannot be loaded as a causal language model.
+    """
+    label, folder = resolve(name)
+    target = _device(device)
+    settings = Settings.load(folder)
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            folder, config=_decoder_config(folder), dtype=_dtype(dtype, target)
+        )
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        raise Thought1Error(
+            f"{label} cannot be loaded as a causal language model: {_reason(error)}"
+        ) from None
+    if settings is None:
+        logger.warning("%s has no t1.json: default templates, untrained as a retriever", label)
+        settings = default_settings(tokenizer, label)
+        settings = replace(settings, **_fitting_lengths(model.config))
+    if settings.emb_token not in tokenizer.get_vocab():
+        add_emb_token(model, tokenizer, settings.emb_token)
+    return Checkpoint(label, folder, model.to(target).eval(), tokenizer, settings)
+
+
+def _device(device: str | torch.device | None) -> torch.device:
+    try:
+        target = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    except RuntimeError as error:
+        raise Thought1Error(f"unknown device {device!r}: {_reason(error)}") from None
+    if target.type == "cuda" and not torch.cuda.is_available():
+        raise Thought1Error(f"no GPU is available for device {device!r}: use cpu")
+    return target
+
+
+def _dtype(dtype: str | torch.dtype | None, device: torch.device) -> torch.dtype:
+    if dtype is None:
+        return torch.float32 if device.type == "cpu" else torch.bfloat16
+    found = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
+    if not isinstance(found, torch.dtype):
+        raise Thought1Error(f"unknown dtype {dtype!r}: use float32, bfloat16 or float16")
+    return found
+
+
+def _decoder_config(folder: Path) -> PretrainedConfig:
+    """The configuration, with encoders of the BERT family switched to run as decoders."""
+    config = AutoConfig.from_pretrained(folder)
+    if config.model_type in ("bert", "electra"):
+        config.is_decoder = True
+    if config.model_type in ("roberta", "xlm-roberta", "camembert"):
+        raise ValueError("RoBERTa counts positions from 2; take a BERT encoder or a decoder")
+    return config
+
+
+def _fitting_lengths(config: PretrainedConfig) -> dict[str, int]:
+    """Default lengths, halved for the query side where the positions are few."""
+    positions = int(config.max_position_embeddings)
+    return {
+        "max_document_tokens": min(512, positions),
+        "max_query_tokens": min(256, positions // 2),
+    }
+
+
+def add_emb_token(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, emb_token: str
+) -> None:
+    """Add `<emb_token>` as one special token; its rows are the means of the existing rows.
+
+    The embedding grows only where the vocabulary has no spare row (Qwen models pad theirs).
+    """
+    known = len(tokenizer)
+    tokenizer.add_special_tokens(
+        {"additional_special_tokens": [emb_token]}, replace_extra_special_tokens=False
+    )
+    new = int(tokenizer.convert_tokens_to_ids(emb_token))
+    if new >= model.get_input_embeddings().weight.shape[0]:
+        model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+    with torch.no_grad():
+        for layer in (model.get_input_embeddings(), model.get_output_embeddings()):
+            layer.weight[new] = layer.weight[:known].float().mean(0)
+
+
+def default_settings(tokenizer: PreTrainedTokenizerBase, backbone: str) -> Settings:
+    """Templates for a plain language model: its chat template where it has one."""
+    query, document = "{instruction}\n{evidence}{text}", "{instruction}\n{text}"
+    if tokenizer.chat_template:
+        query = _chat(tokenizer, query, generate=True)
+        document = _chat(tokenizer, document, generate=False)
+    else:
+        # A thought begins on a new line. The space keeps "?" and the line break apart, which are
+        # one token of Qwen and Llama 3.
+        query += " \n"
+    return Settings(
+        query=Template(query, QUERY_INSTRUCTION),
+        document=Template(document, DOCUMENT_INSTRUCTION),
+        emb_token=EMB_TOKEN,
+        backbone=backbone,
+    )
+
+
+def _chat(tokenizer: PreTrainedTokenizerBase, content: str, *, generate: bool) -> str:
+    text = tokenizer.apply_chat_template(
+        [{"role": "user", "content": content}], tokenize=False, add_generation_prompt=generate
+    )
+    # Where the renderer puts special tokens first itself, they must not come twice.
+    leading = tokenizer.convert_ids_to_tokens(list(Renderer(tokenizer).leading))
+    return str(text).removeprefix("".join(leading))
+
+
+def hash_weights(folder: Path) -> str:
+    """SHA-256 over name, type and bytes of every tensor in the folder's safetensors files."""
+    where = {}
+    for path in sorted(folder.glob("*.safetensors")):
+        with safe_open(path, "pt") as file:
+            where.update(dict.fromkeys(file.keys(), path))
+    if not where:
+        raise Thought1Error(f"{folder} holds no safetensors weights")
+    digest = hashlib.sha256()
+    for name, path in sorted(where.items()):
+        with safe_open(path, "pt") as file:
+            tensor = file.get_tensor(name)
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)} ".encode())
+        digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def save_checkpoint(checkpoint: Checkpoint, folder: Path, *, dtype: str | None = None) -> None:
+    """Write the checkpoint; an interrupted save leaves no half-written folder behind.
+
+    Args:
+        dtype: stored type of the weights, e.g. "float16"; None keeps the one in memory.
+
+    Raises:
+        Thought1Error: a template breaks inside a token.
+    """
+    renderer = Renderer(checkpoint.tokenizer)
+    for template in (checkpoint.settings.query, checkpoint.settings.document):
+        renderer.check(template)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=".saving-", dir=folder.parent))
+    try:
+        _write(checkpoint, staging, dtype)
+        folder.mkdir(exist_ok=True)
+        for stale in folder.glob("model*.safetensors*"):
+            stale.unlink()
+        for path in staging.iterdir():
+            path.replace(folder / path.name)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _write(checkpoint: Checkpoint, folder: Path, dtype: str | None) -> None:
+    model = checkpoint.model
+    state = model.state_dict()
+    kept = model.config.dtype
+    if dtype is not None:
+        stored = _dtype(dtype, model.device)
+        state = {k: v.to(stored) if v.is_floating_point() else v for k, v in state.items()}
+        model.config.dtype = stored
+    try:
+        model.save_pretrained(folder, state_dict=state, max_shard_size=MAX_SHARD)
+    finally:
+        model.config.dtype = kept
+    checkpoint.tokenizer.save_pretrained(folder)
+    checkpoint.settings.save(folder)

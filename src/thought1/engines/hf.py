@@ -1,0 +1,266 @@
+"""The default engine: any `AutoModelForCausalLM` of transformers, on CPU or GPU.
+
+Token ids in, vectors and token ids out. It knows no text, no template and no store.
+Vectors are the backbone's `last_hidden_state` (after the final norm), never
+`hidden_states[-1]`, which some architectures return before that norm.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from threading import get_ident
+
+import torch
+from torch import Tensor
+from torch.optim.optimizer import register_optimizer_step_post_hook
+from transformers import DynamicCache, PreTrainedModel
+from transformers.cache_utils import DynamicLayer
+
+from thought1.engines.decoding import Sampler, ThoughtBatch
+from thought1.types import Generation, Sampling, Thought1Error, Vectors
+
+Ids = Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Padded:
+    """Rows of token ids as one rectangle."""
+
+    ids_BT: Tensor
+    mask_BT: Tensor
+    last_B: Tensor
+    """Column of each row's last token."""
+
+    @property
+    def ragged(self) -> bool:
+        """Whether any place is padding."""
+        return not bool(self.mask_BT.all())
+
+
+def pad(rows: Sequence[Ids], *, left: bool, device: torch.device) -> Padded:
+    """Pad `rows` (n lists of ids) with id 0 on one side; the mask is 1 on real tokens."""
+    lengths = torch.tensor([len(row) for row in rows])
+    width = int(lengths.max())
+    blank = [0] * width
+    filled = [
+        blank[: width - len(row)] + list(row) if left else list(row) + blank[: width - len(row)]
+        for row in rows
+    ]
+    columns = torch.arange(width)
+    real = columns >= (width - lengths)[:, None] if left else columns < lengths[:, None]
+    last = torch.full_like(lengths, width - 1) if left else lengths - 1
+    return Padded(
+        torch.tensor(filled, dtype=torch.long, device=device),
+        real.long().to(device),
+        last.to(device),
+    )
+
+
+def normalized(hidden_BD: Tensor) -> Vectors:
+    """L2-normalised float32 numpy rows of shape (n, d)."""
+    unit = torch.nn.functional.normalize(hidden_BD.float(), dim=-1)
+    vectors: Vectors = unit.cpu().numpy()
+    return vectors
+
+
+@cache
+def optimizer_steps() -> list[int]:
+    """One number, counted up by every optimizer step in this process from the first call on.
+
+    Fused optimizers change weights without touching the version counters of the tensors.
+    """
+    steps = [0]
+
+    def count(_optimizer: object, _args: object, _kwargs: object) -> None:
+        steps[0] += 1
+
+    register_optimizer_step_post_hook(count)
+    return steps
+
+
+def _no_row_empty(prefix: Ids, rows: Sequence[Ids]) -> tuple[Ids, Sequence[Ids]]:
+    """The same sequences; where a row is empty, every row takes over the prefix's last token."""
+    if all(rows):
+        return prefix, rows
+    if not prefix:
+        raise ValueError("a sequence needs at least one token")
+    return prefix[:-1], [[prefix[-1], *row] for row in rows]
+
+
+class HFEngine:
+    """Runs a causal language model of transformers.
+
+    Args:
+        model: a model with a language head; it is put into evaluation mode.
+        emb_id: token id of `<emb_token>`.
+        eos_ids: ids that end a text; sampled inside a thought they become `<emb_token>`.
+        padding_side: "right" shares the prefix among rows; "left" pads whole sequences.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        emb_id: int,
+        eos_ids: frozenset[int],
+        padding_side: str = "right",
+    ) -> None:
+        self.model = model.eval()
+        self.emb_id = emb_id
+        self.eos_ids = eos_ids - {emb_id}
+        # A sliding window counts columns, not positions: padding in the middle would shift it.
+        layers = DynamicCache(config=model.config).layers
+        plain = all(type(layer) is DynamicLayer for layer in layers)
+        self.padding_side = padding_side if plain else "left"
+        self._prefix: tuple[object, list[tuple[Tensor, Tensor]]] | None = None
+        self._optimizer_steps = optimizer_steps()
+
+    @property
+    def dim(self) -> int:
+        """Dimension of the vectors: the backbone's hidden size."""
+        return int(self.model.config.hidden_size)
+
+    @property
+    def max_positions(self) -> int:
+        """Longest sequence the backbone accepts, in tokens."""
+        return int(self.model.config.max_position_embeddings)
+
+    @torch.inference_mode()
+    def embed(self, prefix: Ids, rows: Sequence[Ids]) -> Vectors:
+        """Vectors (n, d) at the last token of each `prefix + row`; the language head never runs.
+
+        Raises:
+            Thought1Error: a sequence is longer than the backbone's positions.
+        """
+        if not rows:
+            return normalized(torch.zeros(0, self.dim))
+        self._check_length(len(prefix) + max(map(len, rows)))
+        cache, batch, mask_BK = self._start(*_no_row_empty(prefix, rows))
+        hidden_BTD = self._backbone(batch, mask_BK, cache)
+        rows_B = torch.arange(len(rows), device=hidden_BTD.device)
+        return normalized(hidden_BTD[rows_B, batch.last_B])
+
+    @torch.inference_mode()
+    def generate(
+        self, prefix: Ids, rows: Sequence[Ids], budgets: Sequence[int], sampling: Sampling
+    ) -> list[Generation]:
+        """A thought of at most `budgets[i]` tokens after each `prefix + rows[i]`, and its vector.
+
+        All rows are one batch. A row leaves it with the step that reads its `<emb_token>`, which
+        is one cached decode step after its last sampled token.
+        """
+        if not rows:
+            return []
+        longest = max(len(row) + budget for row, budget in zip(rows, budgets, strict=True))
+        self._check_length(len(prefix) + longest + 1)
+        prompts = [tuple(prefix) + tuple(row) for row in rows]
+        sampler = Sampler(prompts, budgets, sampling, self.emb_id, self.eos_ids)
+        batch = self._prefill(prefix, rows)
+        with self._hidden_of_last_forward() as hidden:
+            while batch.size:
+                logits_BV = self._decode_step(batch)
+                embedded = batch.reads(self.emb_id)
+                if embedded:
+                    vectors = normalized(hidden[0][embedded, -1])
+                    sampler.finish([batch.row_ids[i] for i in embedded], vectors)
+                    logits_BV = batch.drop(embedded, logits_BV)
+                if batch.size:
+                    batch.feed(sampler.next_tokens(batch.row_ids, logits_BV))
+        return sampler.generations()
+
+    def _prefill(self, prefix: Ids, rows: Sequence[Ids]) -> ThoughtBatch:
+        """Everything but each prompt's last token, which the first decode step reads."""
+        prefix, rows = _no_row_empty(prefix, rows)
+        last_B = [row[-1] for row in rows]
+        lengths = [len(prefix) + len(row) - 1 for row in rows]
+        heads = [row[:-1] for row in rows]
+        if prefix or max(map(len, heads)):
+            cache, batch, mask_BK = self._start(prefix, heads)
+            if batch.ids_BT.shape[1]:
+                self._backbone(batch, mask_BK, cache)
+        else:
+            cache = DynamicCache(config=self.model.config)
+            mask_BK = torch.zeros(len(rows), 0, dtype=torch.long, device=self.model.device)
+        return ThoughtBatch(cache, mask_BK, torch.tensor(lengths), torch.tensor(last_B))
+
+    def _start(self, prefix: Ids, rows: Sequence[Ids]) -> tuple[DynamicCache, Padded, Tensor]:
+        """A cache that holds the prefix, the padded rows, and the mask over both."""
+        device = self.model.device
+        if self.padding_side == "left":
+            cache = DynamicCache(config=self.model.config)
+            batch = pad([[*prefix, *row] for row in rows], left=True, device=device)
+            return cache, batch, batch.mask_BT
+        batch = pad(rows, left=False, device=device)
+        ones = torch.ones(len(rows), len(prefix), dtype=torch.long, device=device)
+        return self._prefix_cache(prefix, len(rows)), batch, torch.cat([ones, batch.mask_BT], 1)
+
+    def _backbone(self, batch: Padded, mask_BK: Tensor, cache: DynamicCache) -> Tensor:
+        """Last hidden states (B, T, D) of the new tokens; positions come from the mask."""
+        positions_BK = (mask_BK.cumsum(1) - 1).clamp(min=0)
+        width = batch.ids_BT.shape[1]
+        outputs = self.model.base_model(
+            input_ids=batch.ids_BT,
+            # Without padding no mask is needed, and attention takes its fast causal path.
+            attention_mask=mask_BK if batch.ragged else None,
+            position_ids=positions_BK[:, -width:],
+            past_key_values=cache,
+            use_cache=True,
+        )
+        hidden_BTD: Tensor = outputs.last_hidden_state
+        return hidden_BTD
+
+    def _decode_step(self, batch: ThoughtBatch) -> Tensor:
+        """Logits (B, V) after one more token of each row; the cache and mask grow by a column."""
+        outputs = self.model(
+            input_ids=batch.tokens_B[:, None].to(self.model.device),
+            attention_mask=batch.grow_mask(),
+            position_ids=batch.positions_B[:, None].to(self.model.device),
+            past_key_values=batch.cache,
+            use_cache=True,
+        )
+        logits_BV: Tensor = outputs.logits[:, -1]
+        return logits_BV
+
+    def _prefix_cache(self, prefix: Ids, size: int) -> DynamicCache:
+        """A fresh cache for `size` rows that starts with the prefix, computed once per weights."""
+        cache = DynamicCache(config=self.model.config)
+        if not prefix:
+            return cache
+        # load_state_dict and most optimizers bump the version counters of what they change.
+        weights = tuple((p.data_ptr(), p._version) for p in self.model.parameters())
+        key = tuple(prefix), self._optimizer_steps[0], weights
+        held = self._prefix
+        if held is None or held[0] != key:
+            whole = DynamicCache(config=self.model.config)
+            batch = pad([prefix], left=False, device=self.model.device)
+            self._backbone(batch, batch.mask_BT, whole)
+            held = self._prefix = key, [(layer.keys, layer.values) for layer in whole.layers]
+        for index, (keys, values) in enumerate(held[1]):
+            cache.update(keys.expand(size, -1, -1, -1), values.expand(size, -1, -1, -1), index)
+        return cache
+
+    @contextmanager
+    def _hidden_of_last_forward(self) -> Iterator[list[Tensor]]:
+        """A one-element list with the backbone's last hidden state (B, T, D) of each forward.
+
+        One forward then serves both: logits for rows that think on, vectors for rows that end.
+        """
+        box: list[Tensor] = []
+        thread = get_ident()
+
+        def keep(_module: object, _inputs: object, outputs: object) -> None:
+            if get_ident() == thread:  # other threads may run the same model at the same time
+                box[:] = [outputs.last_hidden_state]  # type: ignore[attr-defined]
+
+        handle = self.model.base_model.register_forward_hook(keep)
+        try:
+            yield box
+        finally:
+            handle.remove()
+
+    def _check_length(self, length: int) -> None:
+        if length > self.max_positions:
+            raise Thought1Error(
+                f"a sequence of {length} tokens does not fit the model's {self.max_positions} "
+                "positions: use a smaller thought budget or a smaller maximum length"
+            )

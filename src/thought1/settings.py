@@ -1,0 +1,104 @@
+"""`t1.json`: what a checkpoint remembers, so that it embeds the same way for ever.
+
+It knows the file's format, not how anything in it is used.
+"""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from thought1.prompts import Template
+from thought1.types import Thought1Error
+
+FILE_NAME = "t1.json"
+FORMAT_VERSION = 1
+EMB_TOKEN = "<emb_token>"
+
+QUERY_INSTRUCTION = "Think about the question, then represent it to find texts that answer it."
+DOCUMENT_INSTRUCTION = "Represent this text so that questions it helps to answer find it."
+
+
+@dataclass(frozen=True, slots=True)
+class ThoughtSettings:
+    """How this checkpoint thinks when nothing else is asked for."""
+
+    max_new_tokens: int = 64
+    temperature: float = 0.0
+    top_p: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The content of `t1.json`."""
+
+    query: Template
+    document: Template
+    max_query_tokens: int = 256
+    """Longest query prompt (template, evidence and question), the thought not counted."""
+    max_document_tokens: int = 512
+    """Longest document sequence, `<emb_token>` included."""
+    thought: ThoughtSettings = ThoughtSettings()
+    emb_token: str = EMB_TOKEN
+    backbone: str = ""
+    """Name or folder of the language model it grew from."""
+    lineage: tuple[dict[str, Any], ...] = field(default=())
+    """One entry per training stage: recipe, data files with hashes, steps, seed."""
+
+    @property
+    def templates_hash(self) -> str:
+        """Changes with whatever changes a vector apart from the weights."""
+        silent = ("lineage", "backbone", "thought")
+        relevant = {key: value for key, value in asdict(self).items() if key not in silent}
+        return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()
+
+    def save(self, folder: Path) -> None:
+        """Write `t1.json` into `folder`."""
+        content = {"format_version": FORMAT_VERSION, **asdict(self)}
+        text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+        (folder / FILE_NAME).write_text(text, encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> "Settings | None":
+        """Read `t1.json`; None where the folder has none.
+
+        Raises:
+            Thought1Error: the file is broken, or of a newer format than this version reads.
+        """
+        path = folder / FILE_NAME
+        if not path.is_file():
+            return None
+        try:
+            return _from_json(json.loads(path.read_text(encoding="utf-8")))
+        except Thought1Error as error:
+            raise Thought1Error(f"{path}: {error}") from None
+        except (ValueError, TypeError, AttributeError) as error:
+            raise Thought1Error(f"{path} is not a valid t1.json ({error})") from None
+
+
+def _from_json(content: Any) -> Settings:
+    if not isinstance(content, dict):
+        raise Thought1Error("the file must hold one JSON object")
+    version = content.pop("format_version", None)
+    if not isinstance(version, int) or version < 1:
+        raise Thought1Error('"format_version" is missing or not a number')
+    if version > FORMAT_VERSION:
+        raise Thought1Error(
+            f"format version {version} is newer than the {FORMAT_VERSION} that this version of "
+            "thought1 reads: upgrade thought1"
+        )
+    unknown = set(content) - {item.name for item in fields(Settings)}
+    if unknown:
+        raise Thought1Error(f"unknown entries {sorted(unknown)}")
+    missing = {"query", "document"} - set(content)
+    if missing:
+        raise Thought1Error(f"missing entries {sorted(missing)}")
+    for name in ("max_query_tokens", "max_document_tokens"):
+        if type(content.get(name, 1)) is not int:
+            raise Thought1Error(f'"{name}" must be a whole number')
+    content["query"] = Template(**content["query"])
+    content["document"] = Template(**content["document"])
+    content["thought"] = ThoughtSettings(**content.get("thought", {}))
+    content["lineage"] = tuple(content.get("lineage", ()))
+    return Settings(**content)

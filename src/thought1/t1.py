@@ -1,0 +1,297 @@
+"""T1: a causal language model that thinks before it embeds a query.
+
+Words and habits are those of sentence-transformers: `encode_query`, `encode_document`,
+`similarity`; one string or a list in, numpy float32 out. It knows no store and no ranking.
+
+    model = T1.from_pretrained()
+    vectors = model.encode_query(["Why do ice cubes crack in warm water?"])   # (1, d)
+"""
+
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm.auto import tqdm
+from transformers import PreTrainedTokenizerBase
+
+from thought1.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from thought1.encoder import Encoder, Progress, windows
+from thought1.engines.hf import HFEngine
+from thought1.prompts import Rendered, Renderer
+from thought1.settings import Settings
+from thought1.types import Document, Sampling, Thought, Vectors
+
+logger = logging.getLogger(__name__)
+
+Evidence = Sequence[Sequence[str]]
+"""For each query the retrieved texts that the model reads before it thinks."""
+
+
+class T1:
+    """One set of weights for both sides: queries are thought about, documents read once.
+
+    Build it with `T1.from_pretrained`.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, padding_side: str = "right") -> None:
+        self.checkpoint = checkpoint
+        self.engine = HFEngine(
+            checkpoint.model, checkpoint.emb_id, checkpoint.eos_ids, padding_side
+        )
+        self.encoder = Encoder(self.engine)
+        self.renderer = Renderer(checkpoint.tokenizer)
+        self.truncated = 0
+        """How many texts have been cut to the maximum length since this object exists."""
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name: str | Path | None = None,
+        *,
+        dtype: str | torch.dtype | None = None,
+        device: str | torch.device | None = None,
+        padding_side: str = "right",
+    ) -> "T1":
+        """Load a checkpoint, or any plain causal language model, which is then untrained.
+
+        Args:
+            name: a folder or a hub id; None is the model that comes with the package.
+            dtype: e.g. "bfloat16"; by default float32 on CPU and bfloat16 on a GPU.
+            device: by default the first GPU where there is one, else the CPU.
+            padding_side: "right" (shares the prefix among rows) or "left"; vectors are the same.
+
+        Raises:
+            Thought1Error: nothing loadable there; the message says what was tried.
+        """
+        return cls(load_checkpoint(name, dtype=dtype, device=device), padding_side)
+
+    def save_pretrained(self, folder: str | Path, *, dtype: str | None = None) -> None:
+        """Write weights (safetensors), tokenizer and `t1.json` to a folder.
+
+        Raises:
+            Thought1Error: a template of the settings breaks inside a token.
+        """
+        save_checkpoint(self.checkpoint, Path(folder), dtype=dtype)
+
+    @property
+    def settings(self) -> Settings:
+        """The content of `t1.json`."""
+        return self.checkpoint.settings
+
+    @property
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """The tokenizer, with `<emb_token>` as one special token."""
+        return self.checkpoint.tokenizer
+
+    @property
+    def dim(self) -> int:
+        """Dimension d of the vectors."""
+        return self.engine.dim
+
+    @property
+    def name(self) -> str:
+        """The folder or hub id it was loaded from; "t1-nano" for the bundled model."""
+        return self.checkpoint.name
+
+    @property
+    def weights_hash(self) -> str:
+        """SHA-256 over names, types and contents of all stored tensors."""
+        return self.checkpoint.weights_hash
+
+    @property
+    def templates_hash(self) -> str:
+        """SHA-256 over whatever else decides a vector: templates, lengths, tokenizer."""
+        return self.checkpoint.templates_hash
+
+    def think(
+        self,
+        queries: str | Sequence[str],
+        *,
+        budget: int | None = None,
+        sampling: Sampling | None = None,
+        instruction: str | None = None,
+        evidence: Evidence | None = None,
+        batch_size: int = 32,
+        show_progress_bar: bool = False,
+    ) -> list[Thought]:
+        """The thought about each query, with the query's vector in `Thought.vector` (d,).
+
+        Args:
+            queries: n texts, or one.
+            budget: most tokens a thought may have; None is the checkpoint's own budget; at 0
+                nothing is thought and the vector is that of the bare query.
+            sampling: temperature, top-p and seed; None is the checkpoint's own (greedy as a rule).
+            instruction: replaces the checkpoint's query instruction.
+            evidence: for each query, texts that the model reads first.
+            batch_size: queries that think together; it never changes a thought.
+
+        Raises:
+            Thought1Error: prompt and budget exceed the model's positions.
+        """
+        texts = [queries] if isinstance(queries, str) else list(queries)
+        tokens = self.settings.thought.max_new_tokens if budget is None else budget
+        if tokens < 0:
+            raise ValueError(f"budget is a number of tokens, 0 or more, not {tokens}")
+        prompts = self._prompts(texts, instruction, evidence)
+        with tqdm(total=len(texts), desc="think", disable=not show_progress_bar) as bar:
+            if tokens == 0:
+                vectors = self._embed(prompts.prefix, prompts.rows, batch_size, bar.update)
+                return [Thought("", (), "none", vector) for vector in vectors]
+            return self._generate(prompts, tokens, sampling, batch_size, bar.update)
+
+    def encode_query(
+        self,
+        queries: str | Sequence[str],
+        *,
+        budget: int | None = None,
+        thoughts: Sequence[str | Thought] | None = None,
+        sampling: Sampling | None = None,
+        instruction: str | None = None,
+        evidence: Evidence | None = None,
+        batch_size: int = 32,
+        convert_to_tensor: bool = False,
+        show_progress_bar: bool = False,
+    ) -> Vectors | torch.Tensor:
+        """Vectors (n, d) of queries, L2-normalised float32; (d,) for one string.
+
+        With `thoughts` (one per query: a `Thought`, or the text of an edited one) nothing is
+        generated: each vector is read behind the given thought. The other arguments are those
+        of `think`; `convert_to_tensor` returns a torch tensor instead of numpy.
+        """
+        texts = [queries] if isinstance(queries, str) else list(queries)
+        if thoughts is None:
+            own = self.think(
+                texts,
+                budget=budget,
+                sampling=sampling,
+                instruction=instruction,
+                evidence=evidence,
+                batch_size=batch_size,
+                show_progress_bar=show_progress_bar,
+            )
+            vectors = np.array([t.vector for t in own], np.float32).reshape(-1, self.dim)
+        else:
+            if len(thoughts) != len(texts):
+                raise ValueError(f"{len(texts)} queries but {len(thoughts)} thoughts")
+            prompts = self._prompts(texts, instruction, evidence)
+            pairs = zip(prompts.rows, thoughts, strict=True)
+            rows = [[*row, *self._thought_ids(thought)] for row, thought in pairs]
+            with tqdm(total=len(texts), desc="embed", disable=not show_progress_bar) as bar:
+                vectors = self._embed(prompts.prefix, rows, batch_size, bar.update)
+        return _shaped(vectors, isinstance(queries, str), convert_to_tensor)
+
+    def count_prompt_tokens(self, queries: Sequence[str]) -> int:
+        """Tokens that the prompts of these queries have together."""
+        own = self.settings
+        prompts = self.renderer.render(own.query, queries, own.max_query_tokens)
+        return sum(len(prompts.prefix) + len(row) for row in prompts.rows)
+
+    def _prompts(
+        self, texts: list[str], instruction: str | None, evidence: Evidence | None
+    ) -> Rendered:
+        template, limit = self.settings.query, self.settings.max_query_tokens
+        prompts = self.renderer.render(
+            template, texts, limit, instruction=instruction, evidence=evidence
+        )
+        self._count_truncated(prompts, "queries")
+        return prompts
+
+    def _embed(
+        self,
+        prefix: Sequence[int],
+        rows: Sequence[Sequence[int]],
+        batch_size: int,
+        on_progress: Progress | None,
+    ) -> Vectors:
+        """Vectors (n, d) at the `<emb_token>` put after each `prefix + row`."""
+        ended = [[*row, self.checkpoint.emb_id] for row in rows]
+        return self.encoder.encode(prefix, ended, batch_size=batch_size, on_progress=on_progress)
+
+    def _generate(
+        self,
+        prompts: Rendered,
+        budget: int,
+        sampling: Sampling | None,
+        batch_size: int,
+        on_progress: Progress,
+    ) -> list[Thought]:
+        if sampling is None:
+            own = self.settings.thought
+            sampling = Sampling(own.temperature, own.top_p)
+        # Longest first, so that what does not fit fails at once.
+        order = sorted(range(len(prompts.rows)), key=lambda i: -len(prompts.rows[i]))
+        thoughts: dict[int, Thought] = {}
+        for start in range(0, len(order), batch_size):
+            batch = order[start : start + batch_size]
+            rows = [prompts.rows[i] for i in batch]
+            done = self.engine.generate(prompts.prefix, rows, [budget] * len(rows), sampling)
+            for i, one in zip(batch, done, strict=True):
+                text = self.tokenizer.decode(list(one.token_ids), skip_special_tokens=True)
+                thoughts[i] = Thought(str(text), one.token_ids, one.finish_reason, one.vector)
+            on_progress(len(batch))
+        return [thoughts[i] for i in range(len(order))]
+
+    def _thought_ids(self, thought: str | Thought) -> Sequence[int]:
+        return self.renderer.text([thought])[0] if isinstance(thought, str) else thought.token_ids
+
+    def encode_document(
+        self,
+        documents: str | Sequence[str],
+        *,
+        instruction: str | None = None,
+        batch_size: int = 256,
+        convert_to_tensor: bool = False,
+        show_progress_bar: bool = False,
+    ) -> Vectors | torch.Tensor:
+        """Vectors (n, d) of texts, L2-normalised float32; (d,) for one string.
+
+        Each text is read once and nothing is generated. Texts beyond `max_document_tokens` are
+        cut, counted in `truncated`, and a warning is logged.
+        """
+        texts = [documents] if isinstance(documents, str) else list(documents)
+        with tqdm(total=len(texts), desc="encode", disable=not show_progress_bar) as bar:
+            vectors = self._encode_texts(texts, instruction, batch_size, bar.update)
+        return _shaped(vectors, isinstance(documents, str), convert_to_tensor)
+
+    def encode_document_stream(
+        self, documents: Iterable[Document], *, on_progress: Progress | None = None
+    ) -> Iterator[tuple[list[Document], Vectors]]:
+        """Documents in their order with their vectors, window by window.
+
+        Memory is bounded by one window, however long the stream is. Title and text are joined
+        by a line break.
+        """
+        for window in windows(documents):
+            texts = [f"{d.title}\n{d.text}" if d.title else d.text for d in window]
+            yield window, self._encode_texts(texts, None, 256, on_progress)
+
+    def _encode_texts(
+        self,
+        texts: list[str],
+        instruction: str | None,
+        batch_size: int,
+        on_progress: Progress | None,
+    ) -> Vectors:
+        template, limit = self.settings.document, self.settings.max_document_tokens - 1
+        rendered = self.renderer.render(template, texts, limit, instruction=instruction)
+        self._count_truncated(rendered, "documents")
+        return self._embed(rendered.prefix, rendered.rows, batch_size, on_progress)
+
+    def _count_truncated(self, rendered: Rendered, what: str) -> None:
+        if rendered.truncated:
+            self.truncated += rendered.truncated
+            told = rendered.truncated, len(rendered.rows), what
+            logger.warning("%d of %d %s are longer than the model reads and were cut", *told)
+
+    @staticmethod
+    def similarity(a: Vectors | torch.Tensor, b: Vectors | torch.Tensor) -> torch.Tensor:
+        """Cosine similarities (n, m) of normalised vectors (n, d) and (m, d); (d,) is one row."""
+        a_ND, b_MD = torch.as_tensor(a).float(), torch.as_tensor(b).float()
+        return a_ND.reshape(-1, a_ND.shape[-1]) @ b_MD.reshape(-1, b_MD.shape[-1]).T
+
+
+def _shaped(vectors: Vectors, single: bool, convert_to_tensor: bool) -> Vectors | torch.Tensor:
+    shaped = vectors[0] if single else vectors
+    return torch.from_numpy(shaped) if convert_to_tensor else shaped
