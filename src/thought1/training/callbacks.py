@@ -1,0 +1,109 @@
+"""What happens beside the optimizer: saving by the clock, a JSONL log, validation.
+
+It knows the trainer's callback interface and a function that scores; no losses and no data.
+"""
+
+import json
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate.utils import broadcast
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+Scores = dict[str, float]
+
+
+class SaveByClock(TrainerCallback):
+    """Ask for a checkpoint every so many minutes, whatever a step takes."""
+
+    def __init__(self, minutes: float) -> None:
+        self.seconds = minutes * 60
+        self.last = time.monotonic()
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """Ask when the time has come; the main process's clock counts for all."""
+        due = time.monotonic() - self.last >= self.seconds
+        if args.world_size > 1:
+            due = bool(broadcast(torch.tensor(due, device=args.device)))
+        if due:
+            control.should_save = True
+            self.last = time.monotonic()
+
+
+class JsonLog(TrainerCallback):
+    """Append every log entry to a file, one JSON object a line."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, Any] | None = None,
+        **_: Any,
+    ) -> None:
+        """Write what the trainer logs, in the main process only."""
+        if state.is_world_process_zero and logs:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps({"step": state.global_step, **logs}) + "\n")
+
+
+class Validate(TrainerCallback):
+    """Score the model every `every` steps (0: never) and at the end; keep the last scores."""
+
+    def __init__(self, score: Callable[[], Scores], every: int, log: JsonLog) -> None:
+        self.score = score
+        self.every = every
+        self.log = log
+        self.scores: Scores = {}
+        self.scored_at = -1
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """Score on the way."""
+        if self.every and state.global_step % self.every == 0:
+            self._run(args, state, control)
+
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """Score the result."""
+        if self.scored_at != state.global_step:
+            self._run(args, state, control)
+
+    def _run(self, args: TrainingArguments, state: TrainerState, control: TrainerControl) -> None:
+        if state.is_world_process_zero:
+            self.scores = self.score()
+            self.scored_at = state.global_step
+            named = {f"validation_{name}": value for name, value in self.scores.items()}
+            self.log.on_log(args, state, control, named)
+            print(f"step {state.global_step}: {named}", flush=True)
+
+
+def last_checkpoint(folder: Path) -> Path | None:
+    """The newest complete checkpoint of a run; half-written ones (killed while saving) go."""
+    found = sorted(folder.glob("checkpoint-*"), key=lambda p: int(p.name.rpartition("-")[2]))
+    while found:
+        newest = found.pop()
+        if _complete(newest):
+            return newest
+        shutil.rmtree(newest)
+    return None
+
+
+def _complete(checkpoint: Path) -> bool:
+    """The trainer writes its state last."""
+    try:
+        json.loads((checkpoint / "trainer_state.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return False
+    return True

@@ -1,0 +1,215 @@
+"""Training texts from files: pairs (a query and its positives) and single texts.
+
+It knows file layouts, no tokenizer and no loss. Which queries may be trained on is decided here:
+ids outside the allowed prefix are an error, excluded ids are left out.
+"""
+
+import hashlib
+import random
+import re
+import string
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from thought1.config import Role, SourceConfig
+from thought1.data.formats import BeirFolder
+from thought1.data.rows import BadRow, Line, parse_object, read_lines
+from thought1.types import Thought1Error
+
+T = TypeVar("T")
+
+MAX_LINE_BYTES = 64 * 2**20
+MIN_WORDS = 5
+"""A passage or column of fewer words carries too little meaning to learn from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A training query with the texts that answer it."""
+
+    query_id: str
+    query: str
+    positives: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class TrainingData:
+    """What the sources of a stage hold."""
+
+    pairs: list[Pair] = field(default_factory=list)
+    texts: list[tuple[Role, str]] = field(default_factory=list)
+    pool: list[str] = field(default_factory=list)
+    """Documents from which hard negatives are drawn."""
+    files: dict[str, str] = field(default_factory=dict)
+    """File -> SHA-256, for the checkpoint's lineage."""
+
+    def split_pairs(self) -> None:
+        """Turn pairs into single texts, for a stage without a contrastive term."""
+        self.texts += [("query", pair.query) for pair in self.pairs]
+        self.texts += [("document", text) for text in self.pool]
+        self.texts += [("document", text) for pair in self.pairs for text in pair.positives]
+        self.texts = list(dict.fromkeys(self.texts))
+        self.pairs, self.pool = [], []
+
+
+def read_sources(
+    sources: tuple[SourceConfig, ...], data: Path, recipe_folder: Path, seed: int
+) -> TrainingData:
+    """Read every source.
+
+    Raises:
+        Thought1Error: a missing file or a broken row, with file and line; a training query
+            whose id is not allowed.
+    """
+    found = TrainingData()
+    for source in sources:
+        path = data / source.path
+        if not path.exists():
+            raise Thought1Error(
+                f"{path} does not exist: set the recipe's `data` (data=FOLDER) to the folder "
+                "that holds the training files"
+            )
+        if source.kind == "beir":
+            _read_beir(source, path, recipe_folder, found, seed)
+        elif source.kind == "columns":
+            found.pairs += _limited(list(_read_columns(source, path)), source.limit, seed)
+            found.files[source.path] = _file_hash(path)
+        else:
+            texts = _limited(list(_read_texts(source, path)), source.limit, seed)
+            found.texts += [("document", text) for text in texts]
+            found.files[source.path] = _file_hash(path)
+    return found
+
+
+def read_ids(path: Path) -> frozenset[str]:
+    """Query ids, one a line; a line that begins with `#` is a comment.
+
+    Raises:
+        Thought1Error: no such file.
+    """
+    if not path.is_file():
+        raise Thought1Error(f"{path}: no such file of query ids")
+    lines = (line.strip() for line in path.read_text("utf-8").splitlines())
+    return frozenset(line for line in lines if line and not line.startswith("#"))
+
+
+def _read_beir(
+    source: SourceConfig, path: Path, recipe_folder: Path, found: TrainingData, seed: int
+) -> None:
+    folder = BeirFolder(path)
+    texts = {d.id: f"{d.title}\n{d.text}" if d.title else d.text for d in folder.corpus()}
+    queries = {query.id: query.text for query in folder.queries()}
+    excluded = read_ids(recipe_folder / source.exclude) if source.exclude else frozenset()
+    pairs = []
+    for query_id, grades in folder.qrels(source.split).items():
+        if not query_id.startswith(source.id_prefix):
+            raise Thought1Error(
+                f"{path}: training query {query_id} does not begin with {source.id_prefix!r}"
+            )
+        missing = [i for i in grades if i not in texts]
+        if query_id not in queries or missing:
+            what = f"document {missing[0]}" if missing else f"query {query_id}"
+            raise Thought1Error(f"{path}/qrels/{source.split}.tsv: {what} does not exist")
+        positives = tuple(texts[i] for i, grade in grades.items() if grade > 0)
+        if query_id not in excluded and positives:
+            pairs.append(Pair(query_id, queries[query_id], positives))
+    found.pairs += _limited(pairs, source.limit, seed)
+    found.pool += texts.values()
+    for name in ("corpus.jsonl", "queries.jsonl", f"qrels/{source.split}.tsv"):
+        found.files[f"{source.path}/{name}"] = _file_hash(path / name)
+
+
+def _read_columns(source: SourceConfig, path: Path) -> Iterator[Pair]:
+    for line in _lines(path):
+        cells = line.text.rstrip("\r\n").split("\t")
+        if len(cells) <= max(source.query, source.document):
+            raise Thought1Error(
+                f"{line.location}: {len(cells)} columns, but columns {source.query} and "
+                f"{source.document} (from 0) are needed"
+            )
+        query = cells[source.query]
+        if source.cut:
+            query = query.partition(source.cut)[0]
+        query, document = _plain(query), _plain(cells[source.document])
+        if len(query.split()) >= MIN_WORDS and len(document.split()) >= MIN_WORDS:
+            yield Pair(line.location, query, (document,))
+
+
+def _read_texts(source: SourceConfig, path: Path) -> Iterator[str]:
+    names = _slots(source.template)
+    for line in _lines(path):
+        try:
+            fields = parse_object(line.text)
+        except BadRow as error:
+            raise Thought1Error(f"{line.location}: {error}") from None
+        missing = [name for name in names if fields.get(name) is None]
+        if missing:
+            raise Thought1Error(f"{line.location}: field {missing[0]!r} is missing")
+        text = source.template.format(**{name: _joined(fields[name]) for name in names})
+        if source.passage_words:
+            yield from _passages(text, source.passage_words)
+        elif text.strip():
+            yield _plain(text)
+
+
+def _slots(template: str) -> list[str]:
+    """The names of the fields that a pattern shows."""
+    try:
+        parts = list(string.Formatter().parse(template))
+    except ValueError as error:
+        raise Thought1Error(f"the template {template!r} is broken: {error}") from None
+    names = [name for _, name, _, _ in parts if name is not None]
+    if not names or any(set(name) & set(".[") or not name for name in names):
+        raise Thought1Error(f"the template {template!r} needs slots that are names, as {{text}}")
+    return names
+
+
+def _lines(path: Path) -> Iterator[Line]:
+    for line in read_lines(path, MAX_LINE_BYTES):
+        if isinstance(line, BadRow):
+            raise Thought1Error(str(line))
+        if line.text.strip():
+            yield line
+
+
+def _joined(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _plain(text: str) -> str:
+    """One line: real and written line breaks become spaces."""
+    return " ".join(text.replace("\\n", " ").split())
+
+
+def _passages(text: str, words: int) -> Iterator[str]:
+    """Sentences joined to passages of a quarter of `words` up to `words`, within paragraphs.
+
+    The lengths vary, because documents do. Lines of markup (front matter, attributes) are left
+    out.
+    """
+    for paragraph in re.split(r"\n\s*\n", text):
+        if "class=" in paragraph or "---" in paragraph:
+            continue
+        held: list[str] = []
+        for sentence in re.split(r"(?<=[.!?])\s+", _plain(paragraph)):
+            held += sentence.split()
+            # A stable pseudo-random length: the same text gives the same passages anywhere.
+            fraction = 0.25 + 0.75 * (len(sentence) * 37 % 100) / 100
+            if len(held) >= words * fraction:
+                yield " ".join(held[: 2 * words])
+                held = []
+        if len(held) >= MIN_WORDS:
+            yield " ".join(held[: 2 * words])
+
+
+def _limited(items: list[T], limit: int, seed: int) -> list[T]:
+    if not limit or len(items) <= limit:
+        return items
+    return random.Random(seed).sample(items, limit)
+
+
+def _file_hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

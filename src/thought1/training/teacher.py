@@ -1,0 +1,86 @@
+"""The teacher: a sentence-transformers model whose vectors a stage distils, kept on disk.
+
+It knows texts and vectors, nothing of the student.
+"""
+
+import hashlib
+import logging
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from thought1.types import Thought1Error
+
+logger = logging.getLogger(__name__)
+
+TeacherVectors = Mapping[str, npt.NDArray[np.float16]]
+
+
+def teach(model: Path, texts: Iterable[str], cache: Path) -> TeacherVectors:
+    """L2-normalised teacher vectors (e,) by text; computed once, then read from `cache`.
+
+    Raises:
+        Thought1Error: sentence-transformers is not installed, or cannot load the model.
+    """
+    distinct = sorted(set(texts))
+    key = hashlib.sha256("\0".join([str(model), *distinct]).encode()).hexdigest()[:16]
+    file = cache / f"teacher-{key}.npy"
+    if not file.is_file():
+        logger.info("the teacher %s encodes %d texts", model, len(distinct))
+        vectors = _encode(model, distinct).astype(np.float16)
+        cache.mkdir(parents=True, exist_ok=True)
+        partial = file.with_suffix(f".{os.getpid()}.npy")
+        np.save(partial, vectors)
+        partial.replace(file)
+    rows = np.load(file, mmap_mode="r")
+    return {text: rows[i] for i, text in enumerate(distinct)}
+
+
+def _encode(model: Path, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+    try:
+        from sentence_transformers import SentenceTransformer
+    except ImportError:
+        raise Thought1Error(
+            'a teacher needs sentence-transformers: pip install "thought1[train]"'
+        ) from None
+    try:
+        teacher = SentenceTransformer(str(model))
+    except (OSError, ValueError) as error:
+        raise Thought1Error(f"the teacher {model} cannot be loaded: {error}") from None
+    bf16 = torch.autocast(teacher.device.type, dtype=torch.bfloat16)
+    with bf16:
+        vectors = teacher.encode(
+            list(texts),
+            batch_size=128,
+            normalize_embeddings=True,
+            convert_to_tensor=True,
+            show_progress_bar=True,
+        )
+    found: npt.NDArray[np.float32] = vectors.float().cpu().numpy()
+    return found
+
+
+def mine_negatives(
+    queries: Mapping[str, str],
+    answers: Mapping[str, frozenset[str]],
+    pool: Sequence[str],
+    teacher: TeacherVectors,
+    depth: int,
+) -> dict[str, list[str]]:
+    """For each query id the `depth` documents of `pool` most similar to it that do not answer it.
+
+    `queries` maps ids to texts, `answers` query texts to relevant texts. Exact search.
+    """
+    distinct = list(dict.fromkeys(pool))
+    documents_ND = np.stack([teacher[text] for text in distinct]).astype(np.float32)
+    mined = {}
+    for query_id, query in queries.items():
+        known = answers[query]
+        scores_N = documents_ND @ teacher[query].astype(np.float32)
+        best = np.argsort(-scores_N)[: depth + len(known)]
+        mined[query_id] = [distinct[i] for i in best if distinct[i] not in known][:depth]
+    return mined

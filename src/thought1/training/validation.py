@@ -1,0 +1,66 @@
+"""Retrieval quality on held-out questions, while and after training.
+
+It knows a collection in memory and the model's two encoders; exact search, no store.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from thought1.config import ValidationConfig
+from thought1.data.formats import BeirFolder
+from thought1.metrics import evaluate_run
+from thought1.t1 import T1
+from thought1.training.sources import read_ids
+from thought1.types import Qrels, Run, Thought1Error
+
+DEPTH = 100
+MEASURES = ("ndcg@10", "recall@100")
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """Questions, judgements and corpus."""
+
+    queries: dict[str, str]
+    qrels: Qrels
+    documents: dict[str, str]
+
+    @classmethod
+    def load(cls, config: ValidationConfig, data: Path, recipe_folder: Path) -> "Validation":
+        """Read the collection and keep the questions listed in `config.ids`.
+
+        Raises:
+            Thought1Error: no question is listed, or a listed one is not judged in the split.
+        """
+        folder = BeirFolder(data / config.path)
+        wanted = read_ids(recipe_folder / config.ids)
+        qrels = {q: grades for q, grades in folder.qrels(config.split).items() if q in wanted}
+        if not wanted:
+            raise Thought1Error(f"{config.ids}: no query id is listed")
+        if len(qrels) < len(wanted):
+            lost = min(wanted - set(qrels))
+            raise Thought1Error(f"{config.ids}: {lost} has no judgement in {folder.path}")
+        texts = {q.id: q.text for q in folder.queries() if q.id in qrels}
+        documents = {d.id: f"{d.title}\n{d.text}" if d.title else d.text for d in folder.corpus()}
+        return cls(texts, qrels, documents)
+
+    def score(self, model: T1, budget: int = 0) -> dict[str, float]:
+        """Mean of each measure at a thinking budget."""
+        run = self.run(model, budget)
+        values = evaluate_run(run, self.qrels, MEASURES)
+        return {name: float(np.mean(list(found.values()))) for name, found in values.items()}
+
+    def run(self, model: T1, budget: int) -> Run:
+        """The best documents of each question, by cosine."""
+        model.checkpoint.model.eval()  # a trainer leaves it in training mode
+        ids = list(self.documents)
+        documents_ND = np.asarray(model.encode_document(list(self.documents.values())))
+        thoughts = model.think(list(self.queries.values()), budget=budget)
+        run: Run = {}
+        for query_id, thought in zip(self.queries, thoughts, strict=True):
+            scores_N = documents_ND @ thought.vector
+            best = np.argsort(-scores_N)[:DEPTH]
+            run[query_id] = {ids[i]: float(scores_N[i]) for i in best}
+        return run
