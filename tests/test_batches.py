@@ -12,6 +12,7 @@ from thought1.training.batches import (
     Collator,
     Rows,
     Text,
+    known_answers,
     plan_pairs,
     plan_stage,
     plan_texts,
@@ -37,8 +38,8 @@ def rows_of(data: TrainingData) -> Rows:
     for pair in data.pairs:
         texts += [("query", pair.query), *(("document", text) for text in pair.positives)]
     texts += [("document", text) for text in data.pool]
-    answers = {pair.query: frozenset(pair.positives) for pair in data.pairs}
-    return Rows({text: list(range(1, len(text[1]) + 1)) for text in texts}, {}, answers)
+    ids = {text: list(range(1, len(text[1]) + 1)) for text in texts}
+    return Rows(ids, {}, known_answers(data.pairs))
 
 
 # -- plans ---------------------------------------------------------------------------------
@@ -130,8 +131,11 @@ def mixed_data() -> TrainingData:
     return data
 
 
-def planned(data: TrainingData, settings: StageConfig, seed: int = 0, **more: int) -> list[Batch]:
-    return list(plan_stage(data, rows_of(data), settings, seed, **more).batches)
+def planned(
+    data: TrainingData, settings: StageConfig, seed: int = 0, processes: int = 1
+) -> list[Batch]:
+    plan = plan_stage(data, rows_of(data), settings, seed, processes=processes)
+    return list(plan.batches)
 
 
 def test_an_epoch_holds_every_text_once_and_every_query_once() -> None:
@@ -228,10 +232,8 @@ def test_masks_of_positives_and_of_all_known_answers() -> None:
             Pair("3", "q1", ("d3",)),  # the same question once more, with another answer
         ]
     )
-    rows = rows_of(data)
-    rows = Rows(rows.ids, {}, {"q1": frozenset({"d1", "d2", "d3"}), "q2": frozenset({"d3"})})
     batch = Batch(("q1", "q2"), ("d1", "d2", "d3"), ((0,), (2,)))
-    tensors = collate(batch, rows)
+    tensors = collate(batch, rows_of(data))
     assert tensors["positives"].tolist() == [[True, False, False], [False, False, True]]
     # d2 was not sampled and d3 is an answer of the other pair: neither is a negative of q1.
     assert tensors["answers"].tolist() == [[True, True, True], [False, False, True]]

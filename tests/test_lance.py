@@ -1,6 +1,7 @@
 """What is LanceDB's own, beside the contract: approximate search, damaged or cut-off folders."""
 
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,37 @@ def test_optimize_frees_what_was_replaced(tmp_path: Path) -> None:
     before = size()
     store.optimize()
     assert size() < before / 4
+
+
+def test_the_index_of_ids_is_kept_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lance, "_UNINDEXED_IDS", 20)
+    store = LanceStore.create(tmp_path / "store", DIM, {})
+    unindexed = []
+    for start in range(0, 30, 10):
+        store.upsert(rows(clustered(10, start), start))
+        unindexed.append(store._table.index_stats("id_idx").num_unindexed_rows)
+    assert unindexed == [10, 0, 10]
+
+
+def test_what_another_process_spoilt_is_done_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = LanceStore.create(tmp_path / "store", DIM, {})
+    pauses: list[float] = []
+    monkeypatch.setattr(time, "sleep", pauses.append)
+    failures = [RuntimeError("conflict"), OSError("gone")]
+
+    def operation(word: str) -> str:
+        if failures:
+            raise failures.pop()
+        return word
+
+    assert store._retrying(operation, "done") == "done"
+    assert pauses == [0.1, 0.2]
+    failures = [RuntimeError("conflict")] * 9
+    with pytest.raises(Thought1Error, match="cannot be used: conflict"):
+        store._retrying(operation, "never")
+    assert len(failures) == 4
 
 
 def test_a_folder_without_our_info_is_refused(tmp_path: Path) -> None:

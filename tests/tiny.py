@@ -1,5 +1,7 @@
 """Tiny random checkpoints of many architectures, made on the spot, and tokenizers of many kinds."""
 
+import re
+import string
 from collections.abc import Callable
 from pathlib import Path
 
@@ -69,15 +71,20 @@ def byte_level_tokenizer(
     return fast
 
 
-def word_piece_tokenizer(vocab_size: int = 400) -> PreTrainedTokenizerFast:
+def word_piece_tokenizer() -> PreTrainedTokenizerFast:
     """A WordPiece with [CLS] and [SEP], as BERT has it."""
     specials = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    # Chosen here, because the trainer breaks ties by chance.
+    words = sorted({word for text in TEXTS for word in re.findall(r"\w+", text.lower())})
+    characters = sorted(string.ascii_lowercase + string.digits + string.punctuation)
+    pieces = [f"##{character}" for character in characters]
+    pieces += [word if len(word) < 5 else word[:3] for word in words]
+    pieces += [f"##{word[3:]}" for word in words if len(word) >= 5]
+    vocabulary = {piece: i for i, piece in enumerate(dict.fromkeys(specials + characters + pieces))}
+    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer()
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.decoder = decoders.WordPiece()
-    trainer = trainers.WordPieceTrainer(vocab_size=vocab_size, special_tokens=specials)
-    tokenizer.train_from_iterator(TEXTS * 20, trainer)
     ids = [(token, tokenizer.token_to_id(token)) for token in ("[CLS]", "[SEP]")]
     tokenizer.post_processor = TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=ids)
     return PreTrainedTokenizerFast(
@@ -175,6 +182,9 @@ def make_checkpoint(
             # The usual tiny deviations make every greedy thought one repeated token.
             if parameter.dim() > 1:
                 parameter.normal_(0, 0.25)
+        if bert:  # words of equal norm, so that not one of them always wins
+            words = model.get_input_embeddings().weight
+            words.copy_(4 * torch.nn.functional.normalize(words))
         if architecture in ("gemma", "gemma2"):
             # They multiply embeddings by this, which would drown whatever attention adds.
             model.get_input_embeddings().weight.div_(model.config.hidden_size**0.5)

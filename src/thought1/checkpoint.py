@@ -288,7 +288,10 @@ def _write(checkpoint: Checkpoint, folder: Path, dtype: str | None) -> None:
     kept = model.config.dtype
     if dtype is not None:
         stored = _dtype(dtype, model.device)
-        state = {k: v.to(stored) if v.is_floating_point() else v for k, v in state.items()}
+        # One conversion for each piece of memory: tied weights stay tied, and are written once.
+        places = {k: (v.data_ptr(), v.shape) for k, v in state.items() if v.is_floating_point()}
+        converted = {place: state[k].to(stored) for k, place in places.items()}
+        state = {k: converted[places[k]] if k in places else v for k, v in state.items()}
         model.config.dtype = stored
     try:
         model.save_pretrained(folder, state_dict=state, max_shard_size=MAX_SHARD)
@@ -296,3 +299,5 @@ def _write(checkpoint: Checkpoint, folder: Path, dtype: str | None) -> None:
         model.config.dtype = kept
     checkpoint.tokenizer.save_pretrained(folder)
     checkpoint.settings.save(folder)
+    for path in folder.iterdir():
+        path.chmod(0o644)  # safetensors writes files that only their owner may read

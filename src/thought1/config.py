@@ -92,6 +92,8 @@ class StageConfig:
     name: str
     sources: tuple[SourceConfig, ...]
     stage: Literal["represent"] = "represent"
+    teacher: str = ""
+    """Instead of the recipe's teacher, in this stage."""
     epochs: Positive = 1.0
     max_steps: int = -1
     """Optimizer steps; overrides `epochs` where positive."""

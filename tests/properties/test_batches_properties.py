@@ -2,24 +2,43 @@
 
 from collections import Counter
 
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from thought1.config import StageConfig
-from thought1.training.batches import Collator, Rows, Text, plan_pairs, plan_stage, plan_texts
-from thought1.training.run import tokenize
+from thought1.config import Role, StageConfig
+from thought1.training.batches import (
+    Collator,
+    Rows,
+    Text,
+    known_answers,
+    plan_pairs,
+    plan_stage,
+    plan_texts,
+)
 from thought1.training.sources import Pair, TrainingData
 from thought1.training.teacher import mine_negatives
 
-roles = st.sampled_from(["query", "document"])
+roles: st.SearchStrategy[Role] = st.sampled_from(["query", "document"])
 lengths = st.lists(st.tuples(roles, st.integers(1, 90)), max_size=60)
+
+FACTS = [f"fact {i}" for i in range(12)]
+# Few questions and few facts: the same question comes twice, and facts answer many questions.
+pairs = st.lists(
+    st.tuples(
+        st.sampled_from([f"question {i}" for i in range(6)]),
+        st.lists(st.sampled_from(FACTS), min_size=1, max_size=5, unique=True),
+    ),
+    min_size=1,
+    max_size=20,
+).map(lambda rows: [Pair(f"id{i}", query, tuple(facts)) for i, (query, facts) in enumerate(rows)])
 
 
 @given(rows=lengths, budget=st.integers(1, 300), seed=st.integers(0, 99))
 def test_every_text_once_within_the_budget(
-    rows: list[tuple[str, int]], budget: int, seed: int
+    rows: list[tuple[Role, int]], budget: int, seed: int
 ) -> None:
-    texts: list[Text] = [(role, f"{role} {i}") for i, (role, _) in enumerate(rows)]  # type: ignore[misc]
+    texts: list[Text] = [(role, f"{role} {i}") for i, (role, _) in enumerate(rows)]
     sizes = [size for _, size in rows]
     size_of = {text: size for (_, text), size in zip(texts, sizes, strict=True)}
     batches = plan_texts(texts, sizes, budget, seed)
@@ -31,3 +50,64 @@ def test_every_text_once_within_the_budget(
         assert held
         assert len(held) == 1 or len(held) * max(held) <= budget
     assert batches == plan_texts(texts, sizes, budget, seed)
+
+
+@given(
+    pairs=pairs,
+    size=st.integers(1, 8),
+    most=st.integers(1, 4),
+    negatives=st.integers(0, 3),
+    seed=st.integers(0, 99),
+)
+def test_no_known_answer_is_ever_a_negative(
+    pairs: list[Pair], size: int, most: int, negatives: int, seed: int
+) -> None:
+    stage = StageConfig(
+        "test",
+        (),
+        queries_per_batch=size,
+        positives_per_query=most,
+        negatives_per_query=negatives,
+    )
+    answers = known_answers(pairs)
+    generator = np.random.default_rng(seed)
+    teacher = {text: generator.standard_normal(4).astype(np.float16) for text in [*FACTS, *answers]}
+    mined = mine_negatives({p.query_id: p.query for p in pairs}, answers, FACTS, teacher, depth=5)
+    for pair in pairs:
+        assert not set(mined[pair.query_id]) & answers[pair.query]
+    ids: dict[Text, list[int]] = {("query", query): [1] for query in answers}
+    ids |= {("document", fact): [1] for fact in FACTS}
+    collate = Collator(Rows(ids, teacher, answers))
+    by_query = {pair.query: set[str]() for pair in pairs}
+    for pair in pairs:
+        by_query[pair.query].update(pair.positives)
+    for batch in plan_pairs(pairs, stage, seed, mined):
+        tensors = collate([batch])
+        assert len(set(batch.documents)) == len(batch.documents)
+        positives, ignored = tensors["positives"].tolist(), tensors["answers"].tolist()
+        for query, is_positive, is_answer in zip(batch.queries, positives, ignored, strict=True):
+            assert 1 <= sum(is_positive) <= most
+            for place, text in enumerate(batch.documents):
+                known = text in by_query[query]
+                assert known or not is_positive[place]
+                counts_as_negative = not (is_positive[place] or is_answer[place])
+                assert counts_as_negative == (not known)
+
+
+@given(
+    pairs=pairs,
+    size=st.integers(1, 8),
+    epochs=st.floats(0.01, 3.0),
+    seed=st.integers(0, 99),
+)
+def test_no_query_twice_in_an_epoch_and_few_left_out(
+    pairs: list[Pair], size: int, epochs: float, seed: int
+) -> None:
+    batches = plan_pairs(pairs, StageConfig("test", (), queries_per_batch=size), seed)
+    planned = Counter(query for batch in batches for query in batch.queries)
+    assert planned <= Counter(pair.query for pair in pairs)
+    assert len(pairs) - planned.total() < size
+    assert {len(batch.queries) for batch in batches} == {min(size, len(pairs))}
+    stage = StageConfig("test", (), queries_per_batch=size, epochs=epochs)
+    plan = plan_stage(TrainingData(list(pairs)), Rows({}, {}, {}), stage, seed)
+    assert abs(len(plan) - epochs * len(batches)) <= 1

@@ -18,6 +18,8 @@ from transformers import DynamicCache, PreTrainedModel
 from transformers.cache_utils import DynamicLayer
 
 from thought1.engines.decoding import Sampler, ThoughtBatch
+from thought1.engines.linear import onednn_linears
+from thought1.engines.room import roomy_cache
 from thought1.types import Generation, Sampling, Thought1Error, Vectors
 
 Ids = Sequence[int]
@@ -135,8 +137,9 @@ class HFEngine:
         if not rows:
             return normalized(torch.zeros(0, self.dim))
         self._check_length(len(prefix) + max(map(len, rows)))
-        cache, batch, mask_BK = self._start(*_no_row_empty(prefix, rows))
-        hidden_BTD = self._backbone(batch, mask_BK, cache)
+        with onednn_linears(self.model):
+            cache, batch, mask_BK = self._start(*_no_row_empty(prefix, rows), room=0)
+            hidden_BTD = self._backbone(batch, mask_BK, cache)
         rows_B = torch.arange(len(rows), device=hidden_BTD.device)
         return normalized(hidden_BTD[rows_B, batch.last_B])
 
@@ -155,8 +158,8 @@ class HFEngine:
         self._check_length(len(prefix) + longest + 1)
         prompts = [tuple(prefix) + tuple(row) for row in rows]
         sampler = Sampler(prompts, budgets, sampling, self.emb_id, self.eos_ids)
-        batch = self._prefill(prefix, rows)
-        with self._hidden_of_last_forward() as hidden:
+        with onednn_linears(self.model), self._hidden_of_last_forward() as hidden:
+            batch = self._prefill(prefix, rows, room=max(budgets) + 2)
             while batch.size:
                 logits_BV = self._decode_step(batch)
                 embedded = batch.reads(self.emb_id)
@@ -168,40 +171,47 @@ class HFEngine:
                     batch.feed(sampler.next_tokens(batch.row_ids, logits_BV))
         return sampler.generations()
 
-    def _prefill(self, prefix: Ids, rows: Sequence[Ids]) -> ThoughtBatch:
-        """Everything but each prompt's last token, which the first decode step reads."""
+    def _prefill(self, prefix: Ids, rows: Sequence[Ids], room: int) -> ThoughtBatch:
+        """Everything but each prompt's last token, which the first decode step reads.
+
+        The cache has room for `room` tokens more.
+        """
         prefix, rows = _no_row_empty(prefix, rows)
         last_B = [row[-1] for row in rows]
         lengths = [len(prefix) + len(row) - 1 for row in rows]
         heads = [row[:-1] for row in rows]
         if prefix or max(map(len, heads)):
-            cache, batch, mask_BK = self._start(prefix, heads)
+            cache, batch, mask_BK = self._start(prefix, heads, room)
             if batch.ids_BT.shape[1]:
                 self._backbone(batch, mask_BK, cache)
         else:
-            cache = DynamicCache(config=self.model.config)
+            cache = roomy_cache(self.model.config, room)
             mask_BK = torch.zeros(len(rows), 0, dtype=torch.long, device=self.model.device)
         return ThoughtBatch(cache, mask_BK, torch.tensor(lengths), torch.tensor(last_B))
 
-    def _start(self, prefix: Ids, rows: Sequence[Ids]) -> tuple[DynamicCache, Padded, Tensor]:
+    def _start(
+        self, prefix: Ids, rows: Sequence[Ids], room: int
+    ) -> tuple[DynamicCache, Padded, Tensor]:
         """A cache that holds the prefix, the padded rows, and the mask over both."""
         device = self.model.device
         if self.padding_side == "left":
-            cache = DynamicCache(config=self.model.config)
             batch = pad([[*prefix, *row] for row in rows], left=True, device=device)
+            cache = roomy_cache(self.model.config, batch.ids_BT.shape[1] + room)
             return cache, batch, batch.mask_BT
         batch = pad(rows, left=False, device=device)
         ones = torch.ones(len(rows), len(prefix), dtype=torch.long, device=device)
-        return self._prefix_cache(prefix, len(rows)), batch, torch.cat([ones, batch.mask_BT], 1)
+        cache = self._prefix_cache(prefix, len(rows), batch.ids_BT.shape[1] + room)
+        return cache, batch, torch.cat([ones, batch.mask_BT], 1)
 
     def _backbone(self, batch: Padded, mask_BK: Tensor, cache: DynamicCache) -> Tensor:
         """Last hidden states (B, T, D) of the new tokens; positions come from the mask."""
         positions_BK = (mask_BK.cumsum(1) - 1).clamp(min=0)
         width = batch.ids_BT.shape[1]
+        # Causal attention never looks at padding behind a row: only padding before it is masked.
+        masked = self.padding_side == "left" and batch.ragged
         outputs = self.model.base_model(
             input_ids=batch.ids_BT,
-            # Without padding no mask is needed, and attention takes its fast causal path.
-            attention_mask=mask_BK if batch.ragged else None,
+            attention_mask=mask_BK if masked else None,
             position_ids=positions_BK[:, -width:],
             past_key_values=cache,
             use_cache=True,
@@ -221,9 +231,9 @@ class HFEngine:
         logits_BV: Tensor = outputs.logits[:, -1]
         return logits_BV
 
-    def _prefix_cache(self, prefix: Ids, size: int) -> DynamicCache:
+    def _prefix_cache(self, prefix: Ids, size: int, room: int) -> DynamicCache:
         """A fresh cache for `size` rows that starts with the prefix, computed once per weights."""
-        cache = DynamicCache(config=self.model.config)
+        cache = roomy_cache(self.model.config, len(prefix) + room)
         if not prefix:
             return cache
         # load_state_dict and most optimizers bump the version counters of what they change.

@@ -13,7 +13,6 @@ their scores use the statistics of each part, so rankings are exact again after 
 """
 
 import json
-import math
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,18 +22,14 @@ from typing import Any, TypeVar
 
 import lancedb
 from lancedb.index import FTS, BTree, IvfFlat
-from lancedb.query import MatchQuery
 
 from thought1.store.lance_filter import has_field, quote, to_sql
 from thought1.store.lance_rows import COLUMNS, schema, to_arrow, to_document
+from thought1.store.lance_search import matching, nearest, partitions
 from thought1.types import Document, Filter, Ranking, StoredRow, Thought1Error, Vectors
 
 EXACT_LIMIT = 100_000
 """Up to this many documents every vector is compared: about 50 ms at 384 dimensions."""
-
-PROBED_SHARE = 0.2
-"""Share of the partitions that an approximate search reads. Measured on 11,752 MiniLM vectors of
-EntailmentBank in 108 partitions: 0.988 of the exact top 10 and 0.968 of the exact top 100."""
 
 _TABLE = "documents"
 _FOLDER = f"{_TABLE}.lance"
@@ -42,6 +37,9 @@ _VECTOR_INDEX = "vector_ivf"
 _INFO = b"thought1"
 _BLOCK = 1000
 """Ids in one SQL expression."""
+_UNINDEXED_IDS = 100_000
+"""Rows written by one handle after which the index of ids is made anew: to look ids up among
+rows that it lacks means to read them all."""
 _QUERIES = 64
 """Query vectors in one scan."""
 
@@ -59,6 +57,7 @@ class LanceStore:
             raise Thought1Error(f"{path} is a LanceDB folder, but not an index of Thought 1")
         self._info: dict[str, Any] = json.loads(metadata[_INFO])
         self._dim: int = table.schema.field("vector").type.list_size
+        self._unindexed_ids = 0
         self.exact_limit = EXACT_LIMIT
         self._retrying(self._ensure_indexes)
 
@@ -130,6 +129,10 @@ class LanceStore:
             merge = self._table.merge_insert("id").when_matched_update_all()
             merge = merge.when_not_matched_insert_all()
             self._retrying(merge.execute, to_arrow(unique, self._dim))
+            self._unindexed_ids += len(unique)
+        if self._unindexed_ids >= _UNINDEXED_IDS:
+            self._retrying(self._index_ids)
+            self._unindexed_ids = 0
 
     def delete(self, ids: Sequence[str]) -> int:
         """Remove documents; returns how many existed."""
@@ -152,8 +155,7 @@ class LanceStore:
     def search_dense(self, vectors: Vectors, k: int, where: Filter | None = None) -> list[Ranking]:
         """The k documents of highest cosine similarity, for each row of `vectors` (n, d).
 
-        Exact up to `exact_limit` documents, before `optimize`, and always with a filter. Equal
-        scores come in the order of ids, but which of them make the first k is left open.
+        Exact up to `exact_limit` documents, before `optimize`, and always with a filter.
 
         Raises:
             Thought1Error: the filter is wrong, or no document has one of its fields.
@@ -164,7 +166,7 @@ class LanceStore:
         rankings: list[Ranking] = []
         for start in range(0, len(vectors), _QUERIES):
             block = vectors[start : start + _QUERIES]
-            rankings += self._retrying(self._nearest, block, k, condition)
+            rankings += self._retrying(nearest, self._table, block, k, condition)
         return self._checked(rankings, where)
 
     def search_bm25(
@@ -172,14 +174,13 @@ class LanceStore:
     ) -> list[Ranking]:
         """The k best documents by BM25 over title and text, for each query.
 
-        A query is plain words, no syntax; one without any indexable word finds nothing. Equal
-        scores as in `search_dense`.
+        A query is plain words, no syntax; one without any indexable word finds nothing.
 
         Raises:
             Thought1Error: the filter is wrong, or no document has one of its fields.
         """
         condition = self._condition(k, where)
-        rankings = [self._retrying(self._matching, query, k, condition) for query in queries]
+        rankings = [self._retrying(matching, self._table, query, k, condition) for query in queries]
         return self._checked(rankings, where)
 
     def optimize(self) -> None:
@@ -187,27 +188,32 @@ class LanceStore:
 
         The space of replaced and deleted rows is freed. Others may read and write meanwhile.
         """
-        if self.count() > self.exact_limit:
-            self._retrying(self._build_vector_index)
+        stats = self._retrying(self._table.index_stats, _VECTOR_INDEX)
+        stale = stats is None or stats.num_unindexed_rows > 0  # compaction hides it
         self._retrying(self._compact)
+        if stale and self.count() > self.exact_limit:
+            # Afterwards, because among deleted rows LanceDB samples its training data 40 times
+            # slower.
+            self._retrying(self._index_vectors)
+            self._retrying(self._compact)  # removes the index that was replaced
 
     def _compact(self) -> None:
         # This may remove what a reader is reading, who then finds the latest version by trying
         # again (_retrying). Not 0, of which LanceDB warns.
         self._table.optimize(cleanup_older_than=timedelta(milliseconds=1))
 
-    def _build_vector_index(self) -> None:
-        stats = self._table.index_stats(_VECTOR_INDEX)
-        if stats is not None and stats.num_unindexed_rows == 0:
-            return
-        config = IvfFlat(distance_type="cosine", num_partitions=_partitions(self.count()))
+    def _index_vectors(self) -> None:
+        config = IvfFlat(distance_type="cosine", num_partitions=partitions(self.count()))
         self._table.create_index("vector", config=config, name=_VECTOR_INDEX, replace=True)
+
+    def _index_ids(self) -> None:
+        self._table.create_index("id", config=BTree(), replace=True)
 
     def _ensure_indexes(self) -> None:
         # On creation, and on opening where a kill came between the table and its indexes.
         present = {column for index in self._table.list_indices() for column in index.columns}
         if "id" not in present:
-            self._table.create_index("id", config=BTree())
+            self._index_ids()
         if "body" not in present:
             self._table.create_index("body", config=FTS(language="English"))
 
@@ -233,33 +239,6 @@ class LanceStore:
         if k < 1:
             raise ValueError(f"k is a number of documents, 1 or more, not {k}")
         return to_sql(where) if where else ""
-
-    def _nearest(self, vectors: Vectors, k: int, condition: str) -> list[Ranking]:
-        search = self._table.search(vectors).distance_type("cosine")
-        if condition:
-            # Exact: the nearest of the few that meet it may lie in any partition.
-            search = search.bypass_vector_index().where(condition, prefilter=True)
-        else:
-            probes = math.ceil(PROBED_SHARE * _partitions(self.count()))
-            search = search.minimum_nprobes(probes).maximum_nprobes(0)  # 0: on, until k are found
-        found = search.select(["id", "_distance"]).limit(k).to_arrow()
-        # LanceDB leaves this column out where there is one query only
-        queries = found["query_index"].to_pylist() if len(vectors) > 1 else [0] * len(found)
-        columns = (queries, found["id"].to_pylist(), found["_distance"].to_pylist())
-        rankings: list[Ranking] = [[] for _ in vectors]
-        for query, id_, distance in zip(*columns, strict=True):
-            rankings[query].append((id_, 1.0 - distance))
-        return [_sorted(ranking) for ranking in rankings]
-
-    def _matching(self, query: str, k: int, condition: str) -> Ranking:
-        # MatchQuery, because a bare string could be read as syntax
-        words = query.encode("utf-8", "replace").decode()
-        match = MatchQuery(words, "body")  # type: ignore[call-arg]  # its defaults are not typed
-        search = self._table.search(match, query_type="fts")
-        if condition:
-            search = search.where(condition, prefilter=True)
-        found = search.select(["id", "_score"]).limit(k).to_arrow()
-        return _sorted(list(zip(found["id"].to_pylist(), found["_score"].to_pylist(), strict=True)))
 
     def _checked(self, rankings: list[Ranking], where: Filter | None) -> list[Ranking]:
         """Nothing found may mean a misspelt field, which deserves an answer."""
@@ -290,11 +269,3 @@ def _among(ids: Sequence[str]) -> Iterator[str]:
     unique = list(dict.fromkeys(ids))
     for start in range(0, len(unique), _BLOCK):
         yield f"id IN ({', '.join(quote(id_) for id_ in unique[start : start + _BLOCK])})"
-
-
-def _partitions(rows: int) -> int:
-    return max(1, round(math.sqrt(rows)))
-
-
-def _sorted(ranking: Ranking) -> Ranking:
-    return sorted(ranking, key=lambda item: (-item[1], item[0]))

@@ -6,7 +6,7 @@ meets the same batches again. It knows token ids, no model.
 """
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -133,6 +133,14 @@ class Rows:
     """Text -> vector (e,); empty without a teacher."""
     answers: Mapping[str, frozenset[str]]
     """Query -> all its positives, whether sampled or not: none of them is a negative."""
+
+
+def known_answers(pairs: Iterable[Pair]) -> dict[str, frozenset[str]]:
+    """Query -> the positives of all pairs with this query, for `Rows.answers`."""
+    answers: dict[str, frozenset[str]] = {}
+    for pair in pairs:
+        answers[pair.query] = answers.get(pair.query, frozenset()) | frozenset(pair.positives)
+    return answers
 
 
 class Collator:

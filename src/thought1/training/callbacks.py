@@ -37,7 +37,10 @@ class SaveByClock(TrainerCallback):
 
 
 class JsonLog(TrainerCallback):
-    """Append every log entry to a file, one JSON object a line."""
+    """Append every log entry to a file, one JSON object a line.
+
+    After an interruption the steps since the last checkpoint appear again.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -80,7 +80,7 @@ def _problem(recipe: Recipe, stage: StageConfig, data: TrainingData) -> str:
         return "all weights are 0: set one of them above 0"
     if not data.pairs and not data.texts:
         return "its sources hold nothing to train on"
-    if stage.needs_teacher and not recipe.teacher:
+    if stage.needs_teacher and not (stage.teacher or recipe.teacher):
         return "distillation, hard negatives and false_negative_margin need the recipe's `teacher`"
     if stage.needs_pairs and not data.pairs:
         return "weight_contrastive and weight_triplet need pairs, and its sources hold none"

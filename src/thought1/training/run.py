@@ -21,7 +21,7 @@ from thought1.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from thought1.config import Recipe, Role, StageConfig
 from thought1.prompts import Template
 from thought1.t1 import T1
-from thought1.training.batches import Collator, Rows, Text, plan_stage
+from thought1.training.batches import Collator, Rows, Text, known_answers, plan_stage
 from thought1.training.callbacks import JsonLog, SaveByClock, Validate, last_checkpoint
 from thought1.training.preflight import check_devices, claim, read_stage
 from thought1.training.represent import Embedder, RepresentTrainer
@@ -138,7 +138,7 @@ def _texts(data: TrainingData) -> Iterable[str]:
 def _teacher_vectors(recipe: Recipe, stage: StageConfig, data: TrainingData) -> TeacherVectors:
     if not stage.needs_teacher:
         return {}
-    return teach(Path(locate(recipe.teacher)), _texts(data), Path(recipe.output))
+    return teach(Path(locate(stage.teacher or recipe.teacher)), _texts(data), Path(recipe.output))
 
 
 def tokenize(model: T1, data: TrainingData, teacher: TeacherVectors) -> Rows:
@@ -159,10 +159,7 @@ def tokenize(model: T1, data: TrainingData, teacher: TeacherVectors) -> Rows:
         rendered = model.renderer.render(template, texts, limit)
         for text, row in zip(texts, rendered.rows, strict=True):
             ids[role, text] = [*rendered.prefix, *row, model.checkpoint.emb_id]
-    answers: dict[str, frozenset[str]] = {}
-    for pair in data.pairs:
-        answers[pair.query] = answers.get(pair.query, frozenset()) | frozenset(pair.positives)
-    return Rows(ids, teacher, answers)
+    return Rows(ids, teacher, known_answers(data.pairs))
 
 
 def _negatives(stage: StageConfig, data: TrainingData, rows: Rows) -> dict[str, list[str]]:
@@ -207,7 +204,7 @@ def _lineage(
         "seed": recipe.seed,
         "steps": steps,
         "thought1": __version__,
-        "teacher": recipe.teacher if stage.needs_teacher else "",
+        "teacher": (stage.teacher or recipe.teacher) if stage.needs_teacher else "",
         "files": data.files,
         "validation": check.scores if check else {},
     }

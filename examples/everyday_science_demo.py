@@ -1,0 +1,103 @@
+"""The main job on real text, offline: index 618 notes, ask five questions, measure all 184.
+
+Run by `make demo`. Every figure it prints is computed while you watch.
+"""
+
+import logging
+import tempfile
+import time
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from thought1 import T1, Index, SearchResult
+from thought1.data.formats import BeirFolder
+from thought1.evaluation.protocol import evaluate
+from thought1.search.pipeline import SearchOptions
+
+COLLECTION = BeirFolder(Path(__file__).parent / "everyday-science")
+QUESTIONS = ("q022", "q034", "q064", "q072", "q178")
+THINK = 16
+"""Thinking budget of the demo, in tokens."""
+SYSTEMS = {
+    "BM25": SearchOptions(k=100, mode="bm25"),
+    "T1, not thinking": SearchOptions(k=100, mode="dense", think=0),
+    f"T1, thinking {THINK} tokens": SearchOptions(k=100, mode="dense", think=THINK),
+    "hybrid (BM25 + T1, not thinking)": SearchOptions(k=100, mode="hybrid", think=0),
+}
+
+console = Console(width=100, highlight=False)
+
+
+def main() -> None:
+    """Index, ask, measure."""
+    logging.getLogger("transformers").setLevel(logging.ERROR)
+    model = T1.from_pretrained()
+    with tempfile.TemporaryDirectory() as folder:
+        index = build(model, Path(folder) / "notes.index")
+        ask(index)
+        measure(index)
+
+
+def build(model: T1, folder: Path) -> Index:
+    """The index over all notes."""
+    start = time.perf_counter()
+    index = Index.create(folder, model)
+    index.add(COLLECTION.corpus())
+    index.optimize()
+    seconds = time.perf_counter() - start
+    console.print(f"[bold]Indexed {len(index)} notes[/] with {model.name} in {seconds:.1f} s\n")
+    return index
+
+
+def ask(index: Index) -> None:
+    """Five questions, with the thought, the best notes and the receipt of each."""
+    queries = {query.id: query.text for query in COLLECTION.queries()}
+    for query_id in QUESTIONS:
+        options = SearchOptions(k=3, mode="hybrid", think=THINK)
+        (result,), receipt = index.search_many([queries[query_id]], options)
+        console.print(f"[bold]{queries[query_id]}[/]")
+        console.print(f"  thought: {result.thought.text if result.thought else ''}", style="italic")
+        show_hits(result)
+        steps = ", ".join(f"{step} {ms:.0f} ms" for step, ms in receipt.milliseconds.items())
+        console.print(
+            f"  receipt: {receipt.prompt_tokens} prompt + {receipt.thought_tokens} thought "
+            f"tokens, {receipt.forced} ending forced; {steps}\n",
+            style="dim",
+        )
+
+
+def show_hits(result: SearchResult) -> None:
+    """Rank, score, title and the beginning of each hit."""
+    for hit in result.hits:
+        console.print(f"  {hit.rank}. {hit.score:.3f}  {hit.title}: {hit.text[:60]}...")
+
+
+def measure(index: Index) -> None:
+    """nDCG@10 and recall over all questions, for each way to search."""
+    queries = {query.id: query.text for query in COLLECTION.queries()}
+    qrels = COLLECTION.qrels("test")
+    table = Table(title=f"everyday-science, {len(qrels)} questions")
+    for column in ("", "nDCG@10", "95 % interval", "recall@10", "seconds"):
+        table.add_column(column, justify="left" if not column else "right")
+    for name, options in SYSTEMS.items():
+        start = time.perf_counter()
+        results, _ = index.search_many([queries[i] for i in qrels], options)
+        seconds = time.perf_counter() - start
+        run = {i: {hit.id: hit.score for hit in r.hits} for i, r in zip(qrels, results, strict=True)}
+        found = evaluate(run, qrels).to_json()
+        low, high = found["ci"]["ndcg@10"]
+        metrics = found["metrics"]
+        table.add_row(
+            name,
+            f"{metrics['ndcg@10']:.3f}",
+            f"{low:.3f} to {high:.3f}",
+            f"{metrics['recall@10']:.3f}",
+            f"{seconds:.1f}",
+        )
+    console.print(table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,159 @@
+"""What is printed, and where: results on stdout, everything else on stderr.
+
+Knows results as plain data, not how they came about.
+"""
+
+import json
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+from tqdm import tqdm
+
+from thought1.types import Receipt, SearchResult, Thought
+
+_SNIPPET = 160
+"""Characters of a document's text that a table shows."""
+
+
+def note(message: str) -> None:
+    """One line on stderr, above a progress bar where there is one."""
+    tqdm.write(message, file=sys.stderr)
+
+
+def progress(description: str, total: int | None, unit: str) -> Any:
+    """A tqdm bar on stderr; none where stderr is not a terminal."""
+    return tqdm(total=total, desc=description, unit=f" {unit}", disable=None, leave=False)
+
+
+def print_json(content: Any) -> None:
+    """One JSON object on stdout, on one line."""
+    sys.stdout.write(json.dumps(content, allow_nan=False) + "\n")
+    sys.stdout.flush()
+
+
+def print_text(text: str) -> None:
+    """One line on stdout, as it is."""
+    sys.stdout.write(text + "\n")
+
+
+class _Warnings(logging.Handler):
+    """Log records as plain lines; each kind of warning once, however many batches raise it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: set[str] = set()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.levelno < logging.WARNING:
+            note(record.getMessage())
+        elif record.msg not in self.seen:
+            self.seen.add(record.msg)
+            note(f"warning: {record.getMessage()}")
+
+
+@contextmanager
+def warnings_on_stderr() -> Iterator[None]:
+    """Show the log of thought1, and of it alone, while the command runs."""
+    logger = logging.getLogger("thought1")
+    handler = _Warnings()
+    level, propagate = logger.level, logger.propagate
+    logger.addHandler(handler)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+        logger.propagate = propagate
+
+
+def plain(text: str) -> str:
+    """A text on one line, without what could steer the terminal."""
+    line = " ".join(text.split())
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line)
+
+
+def thought_data(thought: Thought) -> dict[str, Any]:
+    """A thought for JSON; `tokens` is their number."""
+    return {
+        "text": thought.text,
+        "tokens": len(thought.token_ids),
+        "finish_reason": thought.finish_reason,
+    }
+
+
+def receipt_data(receipt: Receipt) -> dict[str, Any]:
+    """A receipt for JSON."""
+    return {
+        "queries": receipt.queries,
+        "prompt_tokens": receipt.prompt_tokens,
+        "thought_tokens": receipt.thought_tokens,
+        "forced": receipt.forced,
+        "milliseconds": dict(receipt.milliseconds),
+    }
+
+
+def result_data(result: SearchResult) -> dict[str, Any]:
+    """One search result for JSON."""
+    hits = [
+        {
+            "rank": hit.rank,
+            "id": hit.id,
+            "score": hit.score,
+            "title": hit.title,
+            "text": hit.text,
+            "metadata": dict(hit.metadata),
+        }
+        for hit in result.hits
+    ]
+    thought = None if result.thought is None else thought_data(result.thought)
+    return {"query": result.query, "thought": thought, "hits": hits}
+
+
+def show_thought(console: Console, query: str, thought: Thought | None) -> None:
+    """The question, and below it what was thought about it."""
+    console.print(Text(plain(query), style="bold"), soft_wrap=True)
+    if thought is not None:
+        ending = "" if not thought.forced else f", ended by {thought.finish_reason}"
+        console.print(
+            Text(plain(thought.text), style="italic"),
+            Text(f"({len(thought.token_ids)} tokens{ending})", style="dim"),
+            soft_wrap=True,
+        )
+
+
+def show_result(console: Console, result: SearchResult) -> None:
+    """One question, the thought about it, and the table of hits."""
+    show_thought(console, result.query, result.thought)
+    if not result.hits:
+        console.print("nothing found")
+        return
+    table = Table(box=None, pad_edge=False)
+    table.add_column("#", justify="right")
+    table.add_column("score", justify="right")
+    table.add_column("title or id")
+    table.add_column("text", ratio=1)
+    for hit in result.hits:
+        snippet = plain(hit.text)
+        if len(snippet) > _SNIPPET:
+            snippet = snippet[: _SNIPPET - 3] + "..."
+        name = Text(plain(hit.title or hit.id), style="bold")
+        table.add_row(str(hit.rank), f"{hit.score:.4f}", name, Text(snippet))
+    console.print(table)
+
+
+def receipt_line(receipt: Receipt) -> str:
+    """What a search cost, in words; where no model ran, without its tokens."""
+    steps = ", ".join(f"{step} {time:.1f} ms" for step, time in receipt.milliseconds.items())
+    if not receipt.prompt_tokens:
+        return steps
+    return (
+        f"{receipt.prompt_tokens} prompt tokens, {receipt.thought_tokens} thought tokens, "
+        f"{receipt.forced} forced; {steps}"
+    )

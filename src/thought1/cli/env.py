@@ -1,0 +1,75 @@
+"""`t1 env`: what is installed, and what it runs on; for bug reports. Loads no model.
+
+For programs:
+
+    t1 env --json
+"""
+
+import os
+import platform
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from thought1 import __version__
+from thought1.cli.console import print_json
+from thought1.cli.options import Json
+from thought1.types import Thought1Error
+
+_PACKAGES = (
+    "torch",
+    "transformers",
+    "tokenizers",
+    "huggingface-hub",
+    "numpy",
+    "lancedb",
+    "pyarrow",
+    "accelerate",
+    "ir-measures",
+    "sentence-transformers",
+)
+
+
+def env(as_json: Json = False) -> None:
+    """Show versions, threads, devices and the bundled model."""
+    facts = _facts()
+    if as_json:
+        print_json(facts)
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, show_header=False)
+    packages = facts.pop("packages")
+    for name, value in {**facts, **packages}.items():
+        shown = ", ".join(value) if isinstance(value, list) else value
+        table.add_row(name, "-" if shown is None else str(shown))
+    Console(highlight=False, markup=False).print(table)
+
+
+def _facts() -> dict[str, Any]:
+    from thought1.checkpoint import bundled_folder
+    from thought1.engines.devices import devices, threads
+
+    try:
+        bundled = str(bundled_folder())
+    except Thought1Error:
+        bundled = None
+    return {
+        "thought1": __version__,
+        "python": platform.python_version(),
+        "executable": sys.executable,
+        "platform": platform.platform(),
+        "cpus": os.cpu_count(),
+        "threads": threads(),
+        "devices": devices(),
+        "bundled_model": bundled,
+        "packages": {name: _version(name) for name in _PACKAGES},
+    }
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None

@@ -1,0 +1,37 @@
+"""`t1 export`: a model in the formats of other libraries.
+
+One command for each format:
+
+    t1 export sentence-transformers --model models/t1-nano -o exported
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from thought1.cli.console import print_text
+from thought1.cli.models import load_model
+from thought1.cli.options import BundledModel
+
+export = typer.Typer(no_args_is_help=True, help="Save a model for another library.")
+
+
+@export.callback()
+def _root() -> None:
+    """Keeps the format's name a command of its own, though there is one only."""
+
+
+@export.command("sentence-transformers")
+def sentence_transformers(
+    *,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="DIR", help="Folder of the exported model.")
+    ],
+    model: BundledModel = None,
+) -> None:
+    """A folder that SentenceTransformer loads: documents, and queries without a thought."""
+    from thought1.export import export_sentence_transformers
+
+    export_sentence_transformers(load_model(model), output)
+    print_text(f"{output}: exported for sentence-transformers")

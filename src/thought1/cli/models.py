@@ -1,0 +1,65 @@
+"""Models and indexes, as the options name them.
+
+Knows neither printing nor the commands.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from thought1.types import Thought1Error
+
+if TYPE_CHECKING:
+    from thought1.index import Index
+    from thought1.t1 import T1
+
+
+def quiet_libraries() -> None:
+    """No loading bars and reports of transformers; what matters, thought1 says itself."""
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+
+
+def load_model(name: str | None) -> "T1":
+    """The model of that name; None is the bundled one."""
+    from thought1.checkpoint import BUNDLED
+    from thought1.t1 import T1
+
+    quiet_libraries()
+    if name is not None and name != BUNDLED and Path(name).is_dir():
+        # An index remembers the name, and is searched from other folders too.
+        name = str(Path(name).resolve())
+    return T1.from_pretrained(name)
+
+
+def open_index(folder: Path, model: str | None) -> tuple["Index", "T1"]:
+    """The index in a folder, and its model: the one it remembers, or the one named."""
+    from thought1.index import Index
+
+    needed = Index.remembered(folder).model
+    try:
+        loaded = load_model(model or needed)
+    except Thought1Error as error:
+        if model:
+            raise
+        raise Thought1Error(
+            f"the index at {folder} needs the model it was made with, which cannot be loaded "
+            f"({error}); say where it is with --model"
+        ) from None
+    return Index.open(folder, loaded), loaded
+
+
+def open_without_model(folder: Path) -> "Index":
+    """The index in a folder, for BM25 and for what touches no vector."""
+    from thought1.index import Index
+    from thought1.search.words_only import WordsOnly
+
+    info = Index.remembered(folder)
+    stand_in = WordsOnly(info.model, info.dim, info.weights_hash, info.templates_hash)
+    return Index.open(folder, stand_in)
+
+
+def holds_something(folder: Path) -> bool:
+    """Whether there is a file, or a folder that is not empty: an index, as far as one can tell."""
+    return folder.exists() and (not folder.is_dir() or any(folder.iterdir()))

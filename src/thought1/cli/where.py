@@ -1,0 +1,48 @@
+"""Conditions on metadata as they are written on the command line: `year>=1990`.
+
+Knows the Filter of `thought1.types`, no store.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from thought1.types import Filter, MetadataValue, Thought1Error
+
+_OPERATORS = {"=": "in", "!=": "ne", ">": "gt", ">=": "gte", "<": "lt", "<=": "lte"}
+
+
+def parse_where(conditions: Sequence[str]) -> Filter | None:
+    """One filter that holds where all conditions do; None where there is none.
+
+    A value that reads as a number or as true or false is one; with `=` it also finds the same
+    characters as text, which is what CSV files hold.
+
+    Raises:
+        Thought1Error: a condition has another form, or is given twice for one key.
+    """
+    where: dict[str, dict[str, Any]] = {}
+    for condition in conditions:
+        match = re.fullmatch(r"\s*([^<>=!]*[^<>=!\s])\s*(>=|<=|!=|=|>|<)\s*(.+?)\s*", condition)
+        if match is None:
+            raise Thought1Error(
+                f"{condition!r} is no condition: write KEY=VALUE, or one of != > >= < <= instead "
+                "of the ="
+            )
+        key, sign, text = match.groups()
+        operators = where.setdefault(key, {})
+        if _OPERATORS[sign] in operators:
+            raise Thought1Error(f"the condition {key}{sign} is given twice")
+        value = _value(text)
+        operators[_OPERATORS[sign]] = [*{value, text}] if sign == "=" else value
+    return where or None
+
+
+def _value(text: str) -> MetadataValue:
+    if text in ("true", "false"):
+        return text == "true"
+    if re.fullmatch(r"[+-]?[0-9]{1,18}", text):  # what fits into 64 bits
+        return int(text)
+    if re.fullmatch(r"[+-]?[0-9]*\.?[0-9]+(e[+-]?[0-9]{1,2})?", text, re.IGNORECASE):
+        return float(text)
+    return text

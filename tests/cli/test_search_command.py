@@ -1,0 +1,135 @@
+"""`t1 search`: what it shows, as text and as JSON, and what it refuses."""
+
+import io
+import sys
+from pathlib import Path
+
+import pytest
+from t1_command import T1Command, small_checkpoint, write_lines
+
+from thought1.cli.where import parse_where
+from thought1.types import Thought1Error
+
+
+def test_search_shows_thought_table_and_receipt(t1: T1Command, built: str) -> None:
+    ran = t1("search", built, "why do ice cubes crack?", "--think", "5", "-k", "2")
+    assert ran.code == 0
+    assert ran.err == ""
+    lines = ran.out.splitlines()
+    assert lines[0] == "why do ice cubes crack?"
+    assert "(5 tokens, ended by budget)" in ran.out
+    assert [line.split()[0] for line in lines if line[:2] in ("1 ", "2 ", "3 ")] == ["1", "2"]
+    assert "5 thought tokens, 1 forced; think" in lines[-1]
+
+
+@pytest.mark.parametrize("mode", ["dense", "bm25", "hybrid"])
+def test_search_json_is_one_object(t1: T1Command, built: str, mode: str) -> None:
+    found = t1("search", built, "ice cubes crack", "--mode", mode, "--json").json()
+    assert set(found) == {"results", "receipt"}
+    (result,) = found["results"]
+    assert result["query"] == "ice cubes crack"
+    assert result["hits"][0]["rank"] == 1
+    assert set(result["hits"][0]) == {"rank", "id", "score", "title", "text", "metadata"}
+    if mode == "bm25":
+        assert result["thought"] is None
+        assert [hit["id"] for hit in result["hits"]] == ["ice"]
+    else:
+        assert result["thought"]["tokens"] == 8  # the checkpoint's own budget
+        assert result["thought"]["finish_reason"] == "budget"
+        assert found["receipt"]["thought_tokens"] == 8
+        assert len(result["hits"]) == 4
+
+
+def test_no_think(t1: T1Command, built: str) -> None:
+    found = t1("search", built, "ice", "--no-think", "--json").json()
+    assert found["results"][0]["thought"] is None
+    assert found["receipt"]["thought_tokens"] == 0
+    zero = t1("search", built, "ice", "--think", "0", "--json").json()
+    assert zero["results"] == found["results"]
+
+
+def test_bm25_loads_no_model(t1: T1Command, built: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise AssertionError("the model was loaded")
+
+    monkeypatch.setattr("thought1.t1.T1.from_pretrained", fail)
+    assert t1("search", built, "ice", "--mode", "bm25").code == 0
+
+
+def test_questions_from_stdin(t1: T1Command, built: str) -> None:
+    lines = "\ufeffwarum ist Eis rutschig, Übung?\r\n\n  salt  \n".encode()
+    found = t1("search", built, "--json", "--mode", "bm25", stdin=lines).json()
+    questions = [result["query"] for result in found["results"]]
+    assert questions == ["warum ist Eis rutschig, Übung?", "salt"]
+    assert found["receipt"]["queries"] == 2
+
+
+def test_where(t1: T1Command, built: str) -> None:
+    def ids(*conditions: str) -> set[str]:
+        options = [part for condition in conditions for part in ("--where", condition)]
+        found = t1("search", built, "water", "--no-think", "--json", *options).json()
+        return {hit["id"] for hit in found["results"][0]["hits"]}
+
+    assert ids("lang=de") == {"brot"}
+    assert ids("year=2005", "lang=en") == {"salt"}
+    assert ids("year>=1990", "year<2005") == {"ice"}
+    assert ids("lang!=de", "year>1990") == {"salt", "rust"}
+    for wrong, message in [("lang", "is no condition"), ("lagn=en", "no document has")]:
+        assert message in t1("search", built, "water", "--no-think", "--where", wrong).error()
+
+
+def test_parse_where() -> None:
+    assert parse_where([]) is None
+    assert parse_where(["lang = en", "a b!=c=d"]) == {"lang": {"in": ["en"]}, "a b": {"ne": "c=d"}}
+    found = parse_where(["n=1", "x<=1.5", "b!=true", "d>2020-01-01", "big>=" + 30 * "9"])
+    assert found is not None
+    assert set(found["n"]["in"]) == {1, "1"}
+    assert found["x"] == {"lte": 1.5}
+    assert found["b"] == {"ne": True}
+    assert found["d"] == {"gt": "2020-01-01"}
+    assert found["big"] == {"gte": float(30 * "9")}
+    for wrong in ["", "=", "x=", "=x", "x", "x~y"]:
+        with pytest.raises(Thought1Error, match="is no condition"):
+            parse_where([wrong])
+    with pytest.raises(Thought1Error, match="given twice"):
+        parse_where(["x>1", "x>2"])
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_search_refuses_what_cannot_work(
+    t1: T1Command, built: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "there is no index at" in t1("search", tmp_path / "none", "question").error()
+    assert "contradict" in t1("search", built, "x", "--think", "3", "--no-think").error()
+    assert "bm25 does not think" in t1("search", built, "x", "--mode", "bm25", "--think", 3).error()
+    assert "the question is empty" in t1("search", built, " ").error()
+    assert "no question on stdin" in t1("search", built, stdin=b"\n \n").error()
+    assert "line 2 of stdin" in t1("search", built, stdin=b"good\n\xff\n").error()
+    assert "not valid UTF-8" in t1("search", built, "\udcff").error()
+    monkeypatch.setattr(sys, "stdin", Terminal())
+    assert "give one, or pipe in" in t1("search", built).error()
+
+
+def test_a_lost_model_is_asked_for(
+    t1: T1Command, tmp_path: Path, collection: Path, model: str
+) -> None:
+    moved = Path(small_checkpoint(tmp_path, seed=0))
+    assert t1("index", collection, "-o", tmp_path / "i", "--model", moved).code == 0
+    moved.rename(tmp_path / "elsewhere")
+    assert "say where it is with --model" in t1("search", tmp_path / "i", "ice").error()
+    named = t1("search", tmp_path / "i", "ice", "--model", tmp_path / "elsewhere")
+    assert named.code == 0
+
+
+def test_texts_cannot_steer_the_terminal(t1: T1Command, tmp_path: Path, model: str) -> None:
+    text = "snow \x1b[31mred\x1b[0m [bold]x[/bold] [/]\nnext"
+    corpus = write_lines(tmp_path / "c.jsonl", [{"_id": "a", "title": "[/red]", "text": text}])
+    assert t1("index", corpus, "-o", tmp_path / "i", "--model", model).code == 0
+    ran = t1("search", tmp_path / "i", "snow [/x]", "--mode", "bm25")
+    assert ran.code == 0
+    assert "\x1b" not in ran.out
+    assert "[/red]" in ran.out and "[bold]x[/bold]" in ran.out

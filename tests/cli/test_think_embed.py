@@ -1,0 +1,90 @@
+"""`t1 think` and `t1 embed`: thoughts and files of vectors."""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from t1_command import NOTES, QUERIES, T1Command
+
+from thought1.t1 import T1
+
+
+def test_think(t1: T1Command, model: str) -> None:
+    asked = ["think", "why", "how", "--model", model, "--think", "6"]
+    thoughts = t1(*asked, "--json").json()["thoughts"]
+    assert [thought["query"] for thought in thoughts] == ["why", "how"]
+    assert all(thought["tokens"] == 6 for thought in thoughts)
+    ran = t1(*asked)
+    assert ran.out.count("(6 tokens, ended by budget)") == 2
+    hot = [*asked, "--json", "--temperature", "2", "--top-p", "0.95", "--seed"]
+    first, again, other = (t1(*hot, seed).json() for seed in (1, 1, 2))
+    assert first == again
+    assert first != other
+    own = t1("think", "--model", model, "--json", stdin=b"why\n").json()["thoughts"]
+    assert own[0]["tokens"] == 8
+    assert "need a --temperature" in t1(*asked, "--seed", "3").error()
+
+
+@pytest.mark.parametrize("kind", ["query", "document"])
+def test_embed(t1: T1Command, tmp_path: Path, model: str, kind: str) -> None:
+    texts = ["first text", "", "third"]
+    (tmp_path / "in.txt").write_text("first text\n\nthird")
+    output = tmp_path / "out.npy"
+    arguments = ["embed", "--type", kind, "--model", model, "--output"]
+    ran = t1(*arguments, output, "--input", tmp_path / "in.txt")
+    assert (ran.code, ran.out) == (0, f"{output}: 3 vectors of 32 dimensions\n")
+    t1_model = T1.from_pretrained(model)
+    encode = t1_model.encode_query if kind == "query" else t1_model.encode_document
+    vectors = np.load(output)
+    assert vectors.dtype == np.float32
+    np.testing.assert_allclose(vectors, encode(texts), atol=1e-6)
+    lines = t1(*arguments, tmp_path / "out.jsonl", "--input", "-", stdin=b"first text\n\nthird\n")
+    assert lines.code == 0
+    rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert [row["_id"] for row in rows] == ["1", "2", "3"]
+    assert np.array_equal(np.array([row["vector"] for row in rows], np.float32), vectors)
+    assert sorted(os.listdir(tmp_path)) == ["in.txt", "out.jsonl", "out.npy"]
+
+
+def test_embed_json_lines(t1: T1Command, tmp_path: Path, model: str, collection: Path) -> None:
+    arguments = ["embed", "--model", model, "--output", tmp_path / "o.jsonl", "--input"]
+    for kind, name, ids in [
+        ("document", "corpus.jsonl", [note[0] for note in NOTES]),
+        ("query", "queries.jsonl", list(QUERIES)),
+    ]:
+        assert t1(*arguments, collection / name, "--type", kind).code == 0
+        lines = (tmp_path / "o.jsonl").read_text().splitlines()
+        assert [json.loads(line)["_id"] for line in lines] == ids
+    (tmp_path / "bad.jsonl").write_text('{"_id": "1", "text": "x"}\n{"_id": "2"}\n')
+    before = (tmp_path / "o.jsonl").read_bytes()
+    for kind in ("query", "document"):
+        message = t1(*arguments, tmp_path / "bad.jsonl", "--type", kind).error()
+        assert 'bad.jsonl:2: field "text" is missing' in message
+        assert "--skip-bad" not in message  # which this command does not have
+    assert (tmp_path / "o.jsonl").read_bytes() == before
+    assert sorted(os.listdir(tmp_path)) == ["bad.jsonl", "o.jsonl"]
+
+
+def test_embed_nothing_and_many(t1: T1Command, tmp_path: Path, model: str) -> None:
+    arguments = ["embed", "--model", model, "--output", tmp_path / "o.npy", "--no-think"]
+    arguments += ["--input", "-", "--type", "query"]
+    assert t1(*arguments, stdin=b"").code == 0
+    assert np.load(tmp_path / "o.npy").shape == (0, 32)
+    assert t1(*arguments, stdin=b"one\ntwo\n" * 300).code == 0  # more than one batch
+    vectors = np.load(tmp_path / "o.npy")
+    assert vectors.shape == (600, 32)
+    np.testing.assert_allclose(vectors[:2], vectors[-2:], atol=1e-5)
+
+
+def test_embed_refuses_what_cannot_work(t1: T1Command, tmp_path: Path, model: str) -> None:
+    def refused(kind: str, source: object, output: object, *more: object) -> str:
+        options = ["--type", kind, "--input", source, "--output", output, "--model", model]
+        return t1("embed", *options, *more, stdin=b"x\n").error()
+
+    assert "is no file" in refused("query", tmp_path / "none", tmp_path / "o.npy")
+    assert "must end in .npy or .jsonl" in refused("query", "-", tmp_path / "o.csv")
+    assert "cannot be written" in refused("query", "-", tmp_path / "none" / "o.npy")
+    assert "documents are not thought" in refused("document", "-", tmp_path / "o.npy", "--no-think")
+    assert os.listdir(tmp_path) == []

@@ -1,0 +1,299 @@
+"""What every engine must do, for every architecture. A new engine is tested by a row in ENGINES.
+
+The reference is plain transformers: one sequence at a time, no cache, no padding for vectors;
+`generate(do_sample=False)` for thoughts.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import permutations
+
+import numpy as np
+import pytest
+import torch
+from tiny import ARCHITECTURES, make_checkpoint
+from transformers import GenerationConfig, PreTrainedModel
+
+from thought1.checkpoint import load_checkpoint
+from thought1.engines.hf import HFEngine
+from thought1.types import Engine, FinishReason, Generation, Sampling, Thought1Error, Vectors
+
+Build = Callable[[PreTrainedModel, int, frozenset[int]], Engine]
+
+ENGINES: dict[str, Build] = {
+    "hf-right": lambda model, emb, eos: HFEngine(model, emb, eos, "right"),
+    "hf-left": lambda model, emb, eos: HFEngine(model, emb, eos, "left"),
+}
+
+GREEDY = Sampling()
+NUCLEUS = Sampling(temperature=1.0, top_p=0.9, seed=7)
+TOLERANCE = 1e-5
+STEPS = 10
+
+
+@dataclass(frozen=True)
+class Case:
+    """An engine under test, the model that it runs, and prompts for it."""
+
+    build: Build
+    model: PreTrainedModel
+    emb_id: int
+    prefix: list[int]
+    rows: list[list[int]]
+    eos_ids: frozenset[int] = frozenset()
+
+    @property
+    def engine(self) -> Engine:
+        return self.build(self.model, self.emb_id, self.eos_ids)
+
+    def prompt(self, row: int) -> list[int]:
+        return self.prefix + self.rows[row]
+
+    def generate(self, budgets: Sequence[int], sampling: Sampling = GREEDY) -> list[Generation]:
+        return self.engine.generate(self.prefix, self.rows, budgets, sampling)
+
+
+@pytest.fixture(scope="module", params=ARCHITECTURES)
+def model(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> PreTrainedModel:
+    folder = make_checkpoint(tmp_path_factory.mktemp("engine") / request.param, request.param)
+    torch.manual_seed(2)
+    loaded = load_checkpoint(folder, device="cpu").model
+    if request.param == "bert":  # its head is new, and too weak to write more than one word
+        torch.nn.init.normal_(loaded.cls.predictions.transform.dense.weight, 0, 0.5)
+    return loaded
+
+
+@pytest.fixture(params=ENGINES)
+def case(request: pytest.FixtureRequest, model: PreTrainedModel) -> Case:
+    random = np.random.default_rng(5)
+    vocabulary = model.get_input_embeddings().weight.shape[0]
+
+    def ids(length: int) -> list[int]:
+        return random.integers(8, vocabulary - 8, length).tolist()
+
+    # Some rows are shorter, some longer than the sliding windows of 16 tokens.
+    rows = [ids(length) for length in (5, 1, 23, 9)]
+    return Case(ENGINES[request.param], model, vocabulary - 1, ids(11), rows)
+
+
+@torch.no_grad()
+def reference_vector(model: PreTrainedModel, ids: Sequence[int]) -> Vectors:
+    hidden_1TD = model.base_model(torch.tensor([list(ids)]), use_cache=False).last_hidden_state
+    vector: Vectors = torch.nn.functional.normalize(hidden_1TD[0, -1], dim=-1).numpy()
+    return vector
+
+
+@torch.no_grad()
+def reference_greedy(
+    model: PreTrainedModel, ids: Sequence[int], steps: int, stops: set[int]
+) -> list[int]:
+    """What transformers writes after `ids`, up to and with the first of `stops`."""
+    prompt_1T = torch.tensor([list(ids)])
+    config = GenerationConfig(
+        do_sample=False, max_new_tokens=steps, eos_token_id=sorted(stops), pad_token_id=0
+    )
+    out_1T = model.generate(
+        prompt_1T, attention_mask=torch.ones_like(prompt_1T), generation_config=config
+    )
+    written: list[int] = out_1T[0, len(ids) :].tolist()
+    return written
+
+
+def reference_thought(case: Case, row: int, budget: int) -> tuple[tuple[int, ...], FinishReason]:
+    """The ending rule, applied to what transformers writes."""
+    if budget == 0:
+        return (), "none"
+    stops = {case.emb_id, *case.eos_ids}
+    written = reference_greedy(case.model, case.prompt(row), budget + 1, stops)
+    if written[-1] == case.emb_id:
+        return tuple(written[:-1]), "emb_token"
+    if len(written) > budget:
+        return tuple(written[:budget]), "budget"
+    return tuple(written[:-1]), "eos"
+
+
+def assert_close(found: Vectors, expected: Vectors) -> None:
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, expected, rtol=0, atol=TOLERANCE)
+
+
+# -- vectors -------------------------------------------------------------------------------------
+
+
+def test_embed_equals_one_plain_forward_of_each_sequence(case: Case) -> None:
+    vectors = case.engine.embed(case.prefix, case.rows)
+    assert vectors.shape == (4, case.engine.dim)
+    assert_close(np.linalg.norm(vectors, axis=1), np.ones(4, np.float32))
+    for row in range(4):
+        assert_close(vectors[row], reference_vector(case.model, case.prompt(row)))
+
+
+def test_embed_of_one_equals_embed_of_a_ragged_batch(case: Case) -> None:
+    together = case.engine.embed(case.prefix, case.rows)
+    alone = [case.engine.embed(case.prefix, [row]) for row in case.rows]
+    assert_close(together, np.concatenate(alone))
+
+
+def test_a_shared_prefix_changes_nothing(case: Case) -> None:
+    shared = case.engine.embed(case.prefix, case.rows)
+    whole = [case.prompt(row) for row in range(4)]
+    assert_close(shared, case.engine.embed([], whole))
+    for cut in (1, 5):
+        rows = [case.prefix[cut:] + row for row in case.rows]
+        assert_close(shared, case.engine.embed(case.prefix[:cut], rows))
+
+
+def test_embed_of_rows_of_equal_length(case: Case) -> None:
+    rows = [row[:5] for row in case.rows if len(row) >= 5]
+    for row, vector in zip(rows, case.engine.embed(case.prefix, rows), strict=True):
+        assert_close(vector, reference_vector(case.model, case.prefix + row))
+
+
+def test_a_row_may_be_empty_where_there_is_a_prefix(case: Case) -> None:
+    vectors = case.engine.embed(case.prefix, [[], case.rows[0]])
+    assert_close(vectors[0], reference_vector(case.model, case.prefix))
+    assert_close(vectors[1], reference_vector(case.model, case.prompt(0)))
+    thoughts = case.engine.generate(case.prefix, [[], case.rows[0]], [3, 3], GREEDY)
+    for thought, prompt in zip(thoughts, (case.prefix, case.prompt(0)), strict=True):
+        assert list(thought.token_ids) == reference_greedy(case.model, prompt, 3, {case.emb_id})
+    with pytest.raises(ValueError, match="at least one token"):
+        case.engine.embed([], [[], case.rows[0]])
+    with pytest.raises(ValueError, match="at least one token"):
+        case.engine.generate([], [[]], [3], GREEDY)
+
+
+def test_no_rows(case: Case) -> None:
+    vectors = case.engine.embed(case.prefix, [])
+    assert vectors.shape == (0, case.engine.dim)
+    assert vectors.dtype == np.float32
+    assert case.engine.generate(case.prefix, [], [], GREEDY) == []
+
+
+def test_a_sequence_beyond_the_positions_is_refused(case: Case) -> None:
+    positions = case.model.config.max_position_embeddings
+    fits = [9] * (positions - len(case.prefix))
+    assert_close(
+        case.engine.embed(case.prefix, [fits])[0], reference_vector(case.model, case.prefix + fits)
+    )
+    with pytest.raises(Thought1Error, match=f"{positions + 1} tokens .* {positions} positions"):
+        case.engine.embed(case.prefix, [[9], [9, *fits]])
+    with pytest.raises(Thought1Error, match="smaller thought budget"):
+        case.engine.generate(case.prefix, [[9], fits[5:]], [0, 5], GREEDY)
+
+
+# -- thoughts ------------------------------------------------------------------------------------
+
+
+def test_greedy_thoughts_equal_transformers_generate(case: Case) -> None:
+    for row, thought in enumerate(case.generate([STEPS] * 4)):
+        assert (thought.token_ids, thought.finish_reason) == reference_thought(case, row, STEPS)
+
+
+def test_thoughts_end_as_the_rule_says(case: Case) -> None:
+    """Ids that greedy decoding writes at known steps play `<emb_token>` and end of text."""
+    one, other = (
+        reference_greedy(case.model, case.prompt(row), STEPS, {case.emb_id}) for row in (0, 2)
+    )
+    emb_id = next(id for id in reversed(one) if id not in other)
+    eos_id = next(id for id in other if id not in one)
+    case = replace(case, emb_id=emb_id, eos_ids=frozenset([eos_id]))
+    thoughts = case.generate([STEPS] * 4)
+    for row, thought in enumerate(thoughts):
+        assert (thought.token_ids, thought.finish_reason) == reference_thought(case, row, STEPS)
+        assert not {case.emb_id, *case.eos_ids} & set(thought.token_ids)
+    reasons = {thought.finish_reason for thought in thoughts}
+    assert {"emb_token", "eos"} <= reasons
+
+
+def test_emb_token_right_behind_a_spent_budget_is_the_models_own(case: Case) -> None:
+    written = reference_greedy(case.model, case.prompt(0), STEPS, {case.emb_id})
+    step = written.index(written[5])
+    case = replace(case, emb_id=written[5])
+    for budget, reason in ((step, "emb_token" if step else "none"), (step + 1, "emb_token")):
+        thought, *_ = case.generate([budget, 1, 1, 1])
+        assert (list(thought.token_ids), thought.finish_reason) == (written[:step], reason)
+    if step > 1:
+        thought, *_ = case.generate([step - 1, 1, 1, 1])
+        assert (list(thought.token_ids), thought.finish_reason) == (written[: step - 1], "budget")
+
+
+@pytest.mark.parametrize("sampling", [GREEDY, NUCLEUS], ids=["greedy", "sampled"])
+def test_the_vector_after_the_cached_step_equals_a_second_pass(
+    case: Case, sampling: Sampling
+) -> None:
+    for row, thought in enumerate(case.generate([STEPS, 3, 0, 7], sampling)):
+        sequence = [*case.prompt(row), *thought.token_ids, case.emb_id]
+        assert_close(thought.vector, reference_vector(case.model, sequence))
+
+
+def test_budget_zero_is_the_bare_prompt(case: Case) -> None:
+    thoughts = case.generate([0] * 4)
+    bare = case.engine.embed(case.prefix, [[*row, case.emb_id] for row in case.rows])
+    for thought, vector in zip(thoughts, bare, strict=True):
+        assert (thought.token_ids, thought.finish_reason) == ((), "none")
+        assert_close(thought.vector, vector)
+
+
+@pytest.mark.parametrize("sampling", [GREEDY, NUCLEUS], ids=["greedy", "sampled"])
+def test_each_row_has_its_own_budget(case: Case, sampling: Sampling) -> None:
+    long = case.generate([STEPS] * 4, sampling)
+    budgets = [4, 0, 1, STEPS]
+    for full, short, budget in zip(long, case.generate(budgets, sampling), budgets, strict=True):
+        assert short.token_ids == full.token_ids[:budget]
+        assert short.finish_reason == ("budget" if budget else "none")
+
+
+@pytest.mark.parametrize("sampling", [GREEDY, NUCLEUS], ids=["greedy", "sampled"])
+def test_a_thought_does_not_depend_on_its_companions(case: Case, sampling: Sampling) -> None:
+    budgets = [STEPS, 6, 9, 3]
+    engine = case.engine
+    alone = [
+        engine.generate(case.prefix, [row], [budget], sampling)[0]
+        for row, budget in zip(case.rows, budgets, strict=True)
+    ]
+    for chosen in ((3, 1, 0, 2), (2, 0), (1, 1, 3)):
+        rows = [case.rows[i] for i in chosen]
+        together = engine.generate(case.prefix, rows, [budgets[i] for i in chosen], sampling)
+        for i, thought in zip(chosen, together, strict=True):
+            assert thought.token_ids == alone[i].token_ids
+            assert thought.finish_reason == alone[i].finish_reason
+            assert_close(thought.vector, alone[i].vector)
+
+
+def test_the_split_into_prefix_and_row_changes_no_thought(case: Case) -> None:
+    for sampling in (GREEDY, NUCLEUS):
+        shared = case.generate([6] * 4, sampling)
+        whole = [case.prompt(row) for row in range(4)]
+        for one, other in zip(
+            shared, case.engine.generate([], whole, [6] * 4, sampling), strict=True
+        ):
+            assert one.token_ids == other.token_ids
+            assert_close(one.vector, other.vector)
+
+
+def test_a_seed_decides_the_thoughts(case: Case) -> None:
+    first, again = (case.generate([8] * 4, NUCLEUS) for _ in range(2))
+    assert [t.token_ids for t in first] == [t.token_ids for t in again]
+    other = case.generate([8] * 4, replace(NUCLEUS, seed=8))
+    assert all(a.token_ids != b.token_ids for a, b in zip(first, other, strict=True))
+
+
+def test_a_temperature_near_zero_is_greedy(case: Case) -> None:
+    cold = case.generate([6] * 4, Sampling(temperature=1e-4))
+    assert [t.token_ids for t in cold] == [t.token_ids for t in case.generate([6] * 4)]
+
+
+# -- engines against each other ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("one", "other"), [(a, b) for a, b in permutations(ENGINES, 2) if a < b])
+def test_engines_agree(case: Case, one: str, other: str) -> None:
+    a, b = (replace(case, build=ENGINES[name]) for name in (one, other))
+    assert_close(a.engine.embed(a.prefix, a.rows), b.engine.embed(b.prefix, b.rows))
+    for sampling in (GREEDY, NUCLEUS):
+        pairs = zip(a.generate([6] * 4, sampling), b.generate([6] * 4, sampling), strict=True)
+        for left, right in pairs:
+            assert (left.token_ids, left.finish_reason) == (right.token_ids, right.finish_reason)
+            assert_close(left.vector, right.vector)
