@@ -6,6 +6,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
 
+# Two busy OpenMP threads on shared cores are several times slower than one.
+export OMP_NUM_THREADS ?= 1
+
 PYTEST := $(BIN)/python -m pytest -q
 
 .PHONY: help demo test test-slow lint bench train-nano clean

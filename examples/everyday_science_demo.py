@@ -13,7 +13,7 @@ from rich.table import Table
 
 from thought1 import T1, Index, SearchResult
 from thought1.data.formats import BeirFolder
-from thought1.evaluation.protocol import evaluate
+from thought1.evaluation.collection import evaluate_collection
 from thought1.search.pipeline import SearchOptions
 
 COLLECTION = BeirFolder(Path(__file__).parent / "everyday-science")
@@ -76,26 +76,17 @@ def show_hits(result: SearchResult) -> None:
 
 def measure(index: Index) -> None:
     """nDCG@10 and recall over all questions, for each way to search."""
-    queries = {query.id: query.text for query in COLLECTION.queries()}
-    qrels = COLLECTION.qrels("test")
-    table = Table(title=f"everyday-science, {len(qrels)} questions")
+    table = Table(title="everyday-science, all questions")
     for column in ("", "nDCG@10", "95 % interval", "recall@10", "seconds"):
-        table.add_column(column, justify="left" if not column else "right")
+        table.add_column(column, justify="right" if column else "left")
     for name, options in SYSTEMS.items():
         start = time.perf_counter()
-        results, _ = index.search_many([queries[i] for i in qrels], options)
+        evaluation, _, _ = evaluate_collection(COLLECTION, "test", index, options)
         seconds = time.perf_counter() - start
-        run = {i: {hit.id: hit.score for hit in r.hits} for i, r in zip(qrels, results, strict=True)}
-        found = evaluate(run, qrels).to_json()
-        low, high = found["ci"]["ndcg@10"]
-        metrics = found["metrics"]
-        table.add_row(
-            name,
-            f"{metrics['ndcg@10']:.3f}",
-            f"{low:.3f} to {high:.3f}",
-            f"{metrics['recall@10']:.3f}",
-            f"{seconds:.1f}",
-        )
+        low, high = evaluation.to_json()["ci"]["ndcg@10"]
+        ndcg, recall = evaluation.metrics["ndcg@10"], evaluation.metrics["recall@10"]
+        interval = f"{low:.3f} to {high:.3f}"
+        table.add_row(name, f"{ndcg:.3f}", interval, f"{recall:.3f}", f"{seconds:.1f}")
     console.print(table)
 
 

@@ -1,12 +1,15 @@
 """A small training: data, bases and recipes that run in a second, for the tests of `t1 train`."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pytest
+import torch
 from safetensors.torch import load_file
 from tiny import make_checkpoint
 from torch import Tensor
@@ -94,6 +97,15 @@ def write_data(folder: Path) -> None:
     (facts / "qrels" / "train.tsv").write_text("\n".join(qrels) + "\n")
 
 
+@contextmanager
+def without_gpu() -> Iterator[None]:
+    """One kind of arithmetic for all that is compared; subprocesses hide GPUs by environment."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.cuda, "is_available", lambda: False)
+        patch.setattr(torch.cuda, "device_count", lambda: 0)
+        yield
+
+
 def make_room(folder: Path) -> Path:
     """A folder with data, two bases and held-out ids; recipes are written beside them."""
     write_data(folder / "data")
@@ -135,9 +147,11 @@ class FakeTeacher:
 
     def __init__(self) -> None:
         self.asked: list[int] = []
+        self.models: list[Path] = []
 
     def __call__(self, model: Path, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         self.asked.append(len(texts))
+        self.models.append(model)
         vectors = np.zeros((len(texts), 32), np.float32)
         for row, text in enumerate(texts):
             for word in text.split():

@@ -6,7 +6,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerFast
 
-from thought1.checkpoint import default_settings
+from thought1.untrained import default_settings
 from thought1.prompts import Renderer, Template
 from thought1.settings import EMB_TOKEN
 from thought1.types import Thought1Error
@@ -219,7 +219,7 @@ def test_a_slow_tokenizer_is_refused() -> None:
 @pytest.mark.parametrize("name", TOKENIZERS)
 def test_check_accepts_the_default_templates(name: str) -> None:
     tokenizer = TOKENIZERS[name]()
-    settings = default_settings(tokenizer, "somebody/model")
+    settings = default_settings(tokenizer, 512, "somebody/model")
     if name == "unigram":  # puts a space mark before every piece that it is given
         with pytest.raises(Thought1Error, match="breaks inside a token"):
             Renderer(tokenizer).check(settings.document)

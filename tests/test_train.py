@@ -23,6 +23,7 @@ from small_recipe import (
     make_room,
     recipe,
     weights,
+    without_gpu,
     write_recipe,
 )
 
@@ -38,8 +39,9 @@ from thought1.types import Thought1Error
 
 
 @pytest.fixture(scope="module")
-def room(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_room(tmp_path_factory.mktemp("room"))
+def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    with without_gpu():
+        yield make_room(tmp_path_factory.mktemp("room"))
 
 
 # -- from start to release -------------------------------------------------------------------

@@ -6,14 +6,24 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from small_recipe import CONTRAST, FACTS, HEAD, losses, make_room, recipe, weights, write_recipe
+from small_recipe import (
+    CONTRAST,
+    FACTS,
+    HEAD,
+    losses,
+    make_room,
+    recipe,
+    weights,
+    without_gpu,
+    write_recipe,
+)
 from torch import Tensor
 
 from thought1.config import load_recipe
@@ -26,8 +36,9 @@ from thought1.training.run import train
 
 
 @pytest.fixture(scope="module")
-def room(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_room(tmp_path_factory.mktemp("room"))
+def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    with without_gpu():
+        yield make_room(tmp_path_factory.mktemp("room"))
 
 
 @pytest.fixture(scope="module")
@@ -129,11 +140,11 @@ def test_killed_again_and_again(room: Path, usual: Path) -> None:
     shutil.rmtree(room / "campaign")
     random = np.random.default_rng(0)
     killed = 0
-    for _ in range(40):
+    for _ in range(12):
         child = subprocess.Popen(command, env=environment(), stderr=subprocess.DEVNULL)
         try:
             # Imports take most of the time; kills belong into what comes after.
-            child.wait(whole * random.uniform(0.5, 1.05))
+            assert child.wait(whole * random.uniform(0.5, 1.05)) == 0
             break
         except subprocess.TimeoutExpired:
             child.kill()

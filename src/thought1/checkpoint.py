@@ -8,15 +8,17 @@ import logging
 import re
 import shutil
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import cast
 
 import torch
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 from safetensors import SafetensorError, safe_open
 from tokenizers import Tokenizer
+from torch import nn
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -26,14 +28,10 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from thought1.prompts import Renderer, Template
-from thought1.settings import (
-    DOCUMENT_INSTRUCTION,
-    EMB_TOKEN,
-    QUERY_INSTRUCTION,
-    Settings,
-)
+from thought1.prompts import Renderer
+from thought1.settings import Settings
 from thought1.types import Thought1Error
+from thought1.untrained import add_emb_token, default_settings, token_id
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +52,7 @@ class Checkpoint:
     @property
     def emb_id(self) -> int:
         """Token id of `<emb_token>`."""
-        return int(self.tokenizer.convert_tokens_to_ids(self.settings.emb_token))
+        return token_id(self.tokenizer, self.settings.emb_token)
 
     @cached_property
     def eos_ids(self) -> frozenset[int]:
@@ -107,7 +105,7 @@ def resolve(name: str | Path | None) -> tuple[str, Path]:
     if folder.is_dir():
         if not (folder / "config.json").is_file():
             raise Thought1Error(f"{folder} holds no config.json: it is not a model folder")
-        return str(folder), folder
+        return str(folder.resolve()), folder
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", str(name)):
         raise Thought1Error(f"{name}: no such folder, and not a hub id (owner/name)")
     patterns = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja"]
@@ -149,11 +147,11 @@ def load_checkpoint(
         ) from None
     if settings is None:
         logger.warning("%s has no t1.json: default templates, untrained as a retriever", label)
-        settings = default_settings(tokenizer, label)
-        settings = replace(settings, **_fitting_lengths(model.config))
+        settings = default_settings(tokenizer, model.config.max_position_embeddings, label)
     if settings.emb_token not in tokenizer.get_vocab():
         add_emb_token(model, tokenizer, settings.emb_token)
-    return Checkpoint(label, folder, model.to(target).eval(), tokenizer, settings)
+    cast(nn.Module, model).to(target)
+    return Checkpoint(label, folder, model.eval(), tokenizer, settings)
 
 
 def _device(device: str | torch.device | None) -> torch.device:
@@ -177,67 +175,12 @@ def _dtype(dtype: str | torch.dtype | None, device: torch.device) -> torch.dtype
 
 def _decoder_config(folder: Path) -> PretrainedConfig:
     """The configuration, with encoders of the BERT family switched to run as decoders."""
-    config = AutoConfig.from_pretrained(folder)
+    config: PretrainedConfig = AutoConfig.from_pretrained(folder)
     if config.model_type in ("bert", "electra"):
         config.is_decoder = True
     if config.model_type in ("roberta", "xlm-roberta", "camembert"):
         raise ValueError("RoBERTa counts positions from 2; take a BERT encoder or a decoder")
     return config
-
-
-def _fitting_lengths(config: PretrainedConfig) -> dict[str, int]:
-    """Default lengths, halved for the query side where the positions are few."""
-    positions = int(config.max_position_embeddings)
-    return {
-        "max_document_tokens": min(512, positions),
-        "max_query_tokens": min(256, positions // 2),
-    }
-
-
-def add_emb_token(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, emb_token: str
-) -> None:
-    """Add `<emb_token>` as one special token; its rows are the means of the existing rows.
-
-    The embedding grows only where the vocabulary has no spare row (Qwen models pad theirs).
-    """
-    known = len(tokenizer)
-    tokenizer.add_special_tokens(
-        {"additional_special_tokens": [emb_token]}, replace_extra_special_tokens=False
-    )
-    new = int(tokenizer.convert_tokens_to_ids(emb_token))
-    if new >= model.get_input_embeddings().weight.shape[0]:
-        model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
-    with torch.no_grad():
-        for layer in (model.get_input_embeddings(), model.get_output_embeddings()):
-            layer.weight[new] = layer.weight[:known].float().mean(0)
-
-
-def default_settings(tokenizer: PreTrainedTokenizerBase, backbone: str) -> Settings:
-    """Templates for a plain language model: its chat template where it has one."""
-    query, document = "{instruction}\n{evidence}{text}", "{instruction}\n{text}"
-    if tokenizer.chat_template:
-        query = _chat(tokenizer, query, generate=True)
-        document = _chat(tokenizer, document, generate=False)
-    else:
-        # A thought begins on a new line. The space keeps "?" and the line break apart, which are
-        # one token of Qwen and Llama 3.
-        query += " \n"
-    return Settings(
-        query=Template(query, QUERY_INSTRUCTION),
-        document=Template(document, DOCUMENT_INSTRUCTION),
-        emb_token=EMB_TOKEN,
-        backbone=backbone,
-    )
-
-
-def _chat(tokenizer: PreTrainedTokenizerBase, content: str, *, generate: bool) -> str:
-    text = tokenizer.apply_chat_template(
-        [{"role": "user", "content": content}], tokenize=False, add_generation_prompt=generate
-    )
-    # Where the renderer puts special tokens first itself, they must not come twice.
-    leading = tokenizer.convert_ids_to_tokens(list(Renderer(tokenizer).leading))
-    return str(text).removeprefix("".join(leading))
 
 
 def hash_weights(folder: Path) -> str:

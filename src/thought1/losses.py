@@ -243,7 +243,7 @@ class _RandomState:
 
     def __init__(self) -> None:
         self._cpu = torch.get_rng_state()
-        in_use = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+        in_use = torch.cuda.is_initialized()
         self._gpus = [torch.cuda.current_device()] if in_use else []
         self._gpu_states = [torch.cuda.get_rng_state(gpu) for gpu in self._gpus]
 

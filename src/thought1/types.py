@@ -143,7 +143,7 @@ class Engine(Protocol):
         budgets: Sequence[int],
         sampling: Sampling,
     ) -> list[Generation]:
-        """A thought of at most `budgets[i]` tokens after each `prefix + rows[i]`, and its vector."""
+        """A thought of at most `budgets[i]` tokens after each `prefix + row`, and its vector."""
 
 
 @dataclass(frozen=True, slots=True)

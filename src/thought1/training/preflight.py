@@ -48,8 +48,10 @@ def claim(output: Path, recipe: Recipe) -> None:
             partial.write_text(json.dumps(content, indent=2) + "\n", "utf-8")
             partial.replace(where)
         written = json.loads(where.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise Thought1Error(f"{output} cannot hold a training run: {error}") from None
+    except OSError as error:
+        raise Thought1Error(f"output or release cannot be written: {error}") from None
+    except ValueError as error:
+        raise Thought1Error(f"{where} is broken ({error}): remove {output}") from None
     changed = [key for key in content if written.get(key) != content[key]]
     if changed:
         raise Thought1Error(
@@ -81,7 +83,9 @@ def _problem(recipe: Recipe, stage: StageConfig, data: TrainingData) -> str:
     if not data.pairs and not data.texts:
         return "its sources hold nothing to train on"
     if stage.needs_teacher and not (stage.teacher or recipe.teacher):
-        return "distillation, hard negatives and false_negative_margin need the recipe's `teacher`"
+        return (
+            "distillation, hard negatives and false_negative_margin need a teacher: set `teacher`"
+        )
     if stage.needs_pairs and not data.pairs:
         return "weight_contrastive and weight_triplet need pairs, and its sources hold none"
     if data.texts and not stage.distils:

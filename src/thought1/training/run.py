@@ -57,6 +57,11 @@ def train(recipe: Recipe) -> Path:
         if not (folder / "model").is_dir()
     }
     validation = _validation(recipe) if loaded else None
+    for stage, folder in zip(recipe.stages, folders, strict=True):
+        if folder in loaded:
+            with process.main_process_first():
+                # Kept on disk: the stage reads them again when its turn comes.
+                _teacher_vectors(recipe, stage, loaded[folder])
     previous: Path | None = None
     for stage, folder in zip(recipe.stages, folders, strict=True):
         if folder in loaded:
