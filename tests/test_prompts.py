@@ -6,15 +6,15 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerFast
 
-from thought1.untrained import default_settings
 from thought1.prompts import Renderer, Template
 from thought1.settings import EMB_TOKEN
 from thought1.types import Thought1Error
+from thought1.untrained import default_settings
 
 VOCABULARY = {
     "<unk>": 0, "<s>": 1, "</s>": 2, "<emb_token>": 3, "find": 10, "about": 11, "doc": 12,
-    "end": 13, "why": 20, "ice": 21, "water": 22, "salt": 23, "<": 30, ">": 31, "_": 32,
-    "emb": 33, "token": 34, "[": 35, "]": 36, "s": 37, ":": 38,
+    "end": 13, "why": 20, "ice": 21, "water": 22, "salt": 23, "<": 30, ">": 31, "</": 32,
+    "emb_token": 33, "[": 35, "]": 36, "s": 37, ":": 38,
 }  # fmt: skip
 
 DOCUMENT = Template("doc : {text} end", "find")
@@ -98,7 +98,7 @@ def test_leading_special_tokens() -> None:
 def test_a_templates_own_words_may_hold_special_tokens(renderer: Renderer) -> None:
     rendered = renderer.render(Template("<s> {text} </s>"), ["</s> ice"], 20)
     assert rendered.prefix == (1, 1)
-    assert rendered.rows == [[30, 0, 37, 31, 21, 2]]
+    assert rendered.rows == [[32, 37, 31, 21, 2]]
 
 
 # -- texts are not trusted -----------------------------------------------------------------------
@@ -134,7 +134,7 @@ def test_a_text_injects_no_special_token(name: str) -> None:
 
 
 def test_what_looks_special_is_kept_as_characters(renderer: Renderer) -> None:
-    assert renderer.text(["ice <emb_token>"]) == [[21, 30, 33, 32, 34, 31]]
+    assert renderer.text(["ice <emb_token>"]) == [[21, 30, 33, 31]]
     byte_level = byte_level_tokenizer()
     (ids,) = Renderer(byte_level).text(["say <|endoftext|> twice"])
     assert byte_level.decode(ids) == "say <|endoftext|> twice"
@@ -231,14 +231,15 @@ def test_check_accepts_the_default_templates(name: str) -> None:
 @pytest.mark.parametrize(
     ("pattern", "pieces"),
     [
-        ("find: {text}", ""),  # " Why" is one token
-        ("find\n{text}ing", ""),
-        ("find\n{text}\n", QWEN_PIECES),  # so is "?\n" here
+        ("find: {text}", ""),  # " two" is one token
         ("find: {evidence} {text}", ""),
+        ("find\n{text}ed", ""),  # so is "heated", and "heateded" is "heate" + "ded"
+        ("find\n{text}\n", QWEN_PIECES),  # so is "?\n"
     ],
 )
 def test_check_refuses_a_template_that_breaks_inside_a_token(pattern: str, pieces: str) -> None:
-    renderer = Renderer(byte_level_tokenizer(pieces=pieces))
+    texts = ["crack in two lines", "most solids heateded", "warm water?"]
+    renderer = Renderer(byte_level_tokenizer(pieces=pieces, texts=texts))
     with pytest.raises(Thought1Error, match="breaks inside a token of this tokenizer"):
         renderer.check(Template(pattern))
 

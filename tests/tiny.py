@@ -2,7 +2,7 @@
 
 import re
 import string
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -47,9 +47,9 @@ QWEN_PIECES = (
 
 
 def byte_level_tokenizer(
-    vocab_size: int = 400, chat: bool = False, pieces: str = ""
+    vocab_size: int = 400, chat: bool = False, pieces: str = "", texts: Sequence[str] = TEXTS
 ) -> PreTrainedTokenizerFast:
-    """A byte-level BPE; its text is cut as in GPT-2, or by the regular expression `pieces`."""
+    """A byte-level BPE of `texts`, cut as in GPT-2, or by the regular expression `pieces`."""
     specials = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
     tokenizer = Tokenizer(models.BPE())
     byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=not pieces)
@@ -60,7 +60,7 @@ def byte_level_tokenizer(
     trainer = trainers.BpeTrainer(
         vocab_size=vocab_size, special_tokens=specials, initial_alphabet=alphabet
     )
-    tokenizer.train_from_iterator([f"{text}\n" for text in TEXTS] * 20, trainer)
+    tokenizer.train_from_iterator([f"{text}\n" for text in texts] * 20, trainer)
     fast = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         eos_token="<|im_end|>" if chat else "<|endoftext|>",

@@ -43,9 +43,10 @@ class Template:
                 f"the template {self.pattern!r} needs the slot {{text}} exactly once, and its "
                 "evidence pattern the slot {evidence} exactly once"
             )
-        if self.pattern.find("{evidence}") > self.pattern.find("{text}"):
+        before, after = self.pattern.split("{text}")
+        if before.count("{evidence}") > 1 or "{evidence}" in after:
             raise Thought1Error(
-                f"in the template {self.pattern!r} {{evidence}} must precede {{text}}"
+                f"in the template {self.pattern!r} {{evidence}} must precede {{text}}, at most once"
             )
 
     def parts(self, instruction: str | None) -> tuple[str, str, str]:

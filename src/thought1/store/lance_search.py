@@ -13,7 +13,7 @@ from thought1.types import Ranking, Vectors
 
 PROBED_SHARE = 0.2
 """Share of the partitions that an approximate search reads. Measured on 11,752 MiniLM vectors of
-EntailmentBank in 108 partitions: 0.988 of the exact top 10 and 0.968 of the exact top 100."""
+EntailmentBank in 108 partitions: 0.991 of the exact top 10 and 0.965 of the exact top 100."""
 
 
 def partitions(rows: int) -> int:
