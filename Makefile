@@ -41,8 +41,13 @@ lint: $(VENV)/installed-dev
 bench: $(VENV)/installed-dev
 	@$(BIN)/python benchmarks/speed.py
 
+# DATA: the folder of the training files. About 80 minutes of one core, a quarter for the teacher.
+DATA ?= ../shared/data
+
 train-nano: $(VENV)/installed-dev
-	@$(BIN)/t1 train recipes/nano-cpu.toml
+	@test -e runs/minilm-tuned/finetune.json || $(BIN)/python benchmarks/finetune_minilm.py \
+	  --data $(DATA) --output runs/minilm-tuned --seed 0
+	@$(BIN)/t1 train recipes/nano-cpu.toml data=$(DATA)
 
 clean:
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

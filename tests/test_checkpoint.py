@@ -476,7 +476,7 @@ def test_entries_with_a_default_may_be_left_out(copy: Path) -> None:
 
 
 def test_a_folder_that_is_no_model(tmp_path: Path) -> None:
-    with pytest.raises(Thought1Error, match="holds no config.json: it is not a model folder"):
+    with pytest.raises(Thought1Error, match="it is not a model folder"):
         T1.from_pretrained(tmp_path)
     with pytest.raises(Thought1Error, match="no such folder, and not a hub id"):
         T1.from_pretrained(tmp_path / "absent")
@@ -494,7 +494,7 @@ def test_a_bad_hub_id(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_a_hub_that_is_out_of_reach(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(Thought1Error, match="somebody/model: .* the hub could not deliver it"):
+    with pytest.raises(Thought1Error, match="the hub could not deliver it"):
         T1.from_pretrained("somebody/model")
 
 

@@ -43,9 +43,7 @@ def add_emb_token(
             rows_VD[new] = rows_VD[:known].float().mean(0)
 
 
-def default_settings(
-    tokenizer: PreTrainedTokenizerBase, positions: int, backbone: str
-) -> Settings:
+def default_settings(tokenizer: PreTrainedTokenizerBase, positions: int, backbone: str) -> Settings:
     """Templates for a plain language model: its chat template where it has one.
 
     `positions` is the longest sequence that the model reads; half of them at most are for the

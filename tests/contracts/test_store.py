@@ -6,6 +6,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -498,3 +499,15 @@ def test_two_handles_write_without_losing_anything(kind: StoreType, tmp_path: Pa
     assert one.count() == other.count() == 11
     assert one.get(["shared"]) == other.get(["shared"])
     assert one.get(["shared"])["shared"].text == "turn 9"
+
+
+def test_threads_share_a_store(store: Store) -> None:
+    vectors = random_units(300, 5)
+    store.upsert([row(str(i), f"word{i % 7}", vector) for i, vector in enumerate(vectors)])
+
+    def search(i: int) -> tuple[list[Ranking], list[Ranking]]:
+        return store.search_dense(vectors[i : i + 1], 5), store.search_bm25([f"word{i % 7}"], 50)
+
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(search, range(40)))
+    assert together == [search(i) for i in range(40)]

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from threading import get_ident
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -244,7 +245,9 @@ class HFEngine:
             whole = DynamicCache(config=self.model.config)
             batch = pad([prefix], left=False, device=self.model.device)
             self._backbone(batch, batch.mask_BT, whole)
-            held = self._prefix = key, [(layer.keys, layer.values) for layer in whole.layers]
+            filled = [cast(DynamicLayer, layer) for layer in whole.layers]
+            pairs = [(layer.keys, layer.values) for layer in filled]
+            held = self._prefix = key, cast(list[tuple[Tensor, Tensor]], pairs)
         for index, (keys, values) in enumerate(held[1]):
             cache.update(keys.expand(size, -1, -1, -1), values.expand(size, -1, -1, -1), index)
         return cache
