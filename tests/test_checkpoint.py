@@ -329,7 +329,7 @@ def test_save_refuses_a_template_that_breaks_inside_a_token(
     side: str, saved: Path, tmp_path: Path
 ) -> None:
     model = load(saved)
-    settings = replace(model.settings, **{side: Template("solid{text}")})
+    settings = replace(model.settings, **{side: Template("e{text}")})
     broken = T1(replace(model.checkpoint, settings=settings))
     with pytest.raises(Thought1Error, match="breaks inside a token"):
         broken.save_pretrained(tmp_path / "broken")
@@ -421,7 +421,7 @@ def test_bfloat16_is_close_to_float32(saved: Path) -> None:
 
 
 def test_an_unknown_dtype_or_device_is_refused(saved: Path) -> None:
-    for dtype in ("float99", "nn"):
+    for dtype in ("float99", "nn", "int"):
         with pytest.raises(Thought1Error, match=f"unknown dtype '{dtype}': use float32"):
             load(saved, dtype=dtype)
     with pytest.raises(Thought1Error, match="unknown device 'gpu'"):

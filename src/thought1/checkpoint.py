@@ -141,6 +141,8 @@ def load_checkpoint(
             folder, config=_decoder_config(folder), dtype=_dtype(dtype, target)
         )
         tokenizer = AutoTokenizer.from_pretrained(folder)
+        if len(tokenizer) == len(tokenizer.added_tokens_decoder):  # made up from its class alone
+            raise ValueError("it has no tokenizer (tokenizer.json is missing)")
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise Thought1Error(
             f"{label} cannot be loaded as a causal language model: {_reason(error)}"
@@ -168,7 +170,7 @@ def _dtype(dtype: str | torch.dtype | None, device: torch.device) -> torch.dtype
     if dtype is None:
         return torch.float32 if device.type == "cpu" else torch.bfloat16
     found = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
-    if not isinstance(found, torch.dtype):
+    if not isinstance(found, torch.dtype) or not found.is_floating_point:
         raise Thought1Error(f"unknown dtype {dtype!r}: use float32, bfloat16 or float16")
     return found
 
@@ -235,9 +237,11 @@ def _write(checkpoint: Checkpoint, folder: Path, dtype: str | None) -> None:
         places = {k: (v.data_ptr(), v.shape) for k, v in state.items() if v.is_floating_point()}
         converted = {place: state[k].to(stored) for k, place in places.items()}
         state = {k: converted[places[k]] if k in places else v for k, v in state.items()}
-        model.config.dtype = stored
     try:
         model.save_pretrained(folder, state_dict=state, max_shard_size=MAX_SHARD)
+        if dtype is not None:  # save_pretrained notes the type in memory
+            model.config.dtype = stored
+            model.config.save_pretrained(folder)
     finally:
         model.config.dtype = kept
     checkpoint.tokenizer.save_pretrained(folder)

@@ -1,0 +1,68 @@
+"""What the README shows works as it stands there, with the bundled model, offline."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text("utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """An empty working folder that sees the examples."""
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    return tmp_path
+
+
+def run(command: list[str], folder: Path) -> str:
+    # `t1` stands beside the interpreter of the environment that runs the tests.
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        command, cwd=folder, env={**os.environ, "PATH": path}, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_first_screen_names_the_two_commands() -> None:
+    first = blocks("bash")[0].splitlines()
+    assert [line.split("#")[0].strip() for line in first] == ["make demo", "make test"]
+    assert README.index("make demo") < 1500
+
+
+def test_the_commands(folder: Path) -> None:
+    (commands,) = [block for block in blocks("bash") if "t1 index" in block]
+    outputs = [run(["bash", "-c", line], folder) for line in commands.splitlines()]
+    assert "618" in outputs[0]
+    found = json.loads(outputs[-1])
+    assert found["queries"] == 184
+    # Far above what an encoder that ignores its text would reach (below 0.02).
+    assert found["metrics"]["ndcg@10"] > 0.2
+
+
+def test_the_python(folder: Path) -> None:
+    (code,) = blocks("python")
+    check = "\nassert query.shape == (1, 384) and len(index) == 1 and thought.token_ids\n"
+    run([sys.executable, "-c", code + check], folder)
+
+
+def test_the_demo(folder: Path) -> None:
+    shown = run([sys.executable, str(ROOT / "examples" / "everyday_science_demo.py")], folder)
+    assert "Indexed 618 notes" in shown
+    assert shown.count("thought (untrained):") == 5
+    scores = {
+        line.split("│")[1].strip(): float(line.split("│")[2])
+        for line in shown.splitlines()
+        if "│" in line
+    }
+    assert scores["T1, not thinking"] > 2 * scores["BM25"]
