@@ -27,6 +27,7 @@ from small_recipe import (
     write_recipe,
 )
 
+from thought1.checkpoint import hash_weights
 from thought1.config import Recipe, load_recipe
 from thought1.t1 import T1
 from thought1.training import run, teacher
@@ -58,6 +59,17 @@ def finished(room: Path) -> Iterator[tuple[Recipe, Path, FakeTeacher]]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(teacher, "_encode", fake)
         yield found, train(found), fake
+
+
+def test_the_lineage_knows_the_weights_of_a_local_teacher(
+    finished: tuple[Recipe, Path, FakeTeacher],
+) -> None:
+    found, released, _ = finished
+    taught, untaught = found.stages
+    local = replace(found, teacher=str(released))
+    entry = run._teacher_lineage(local, taught)
+    assert entry == {"teacher": str(released), "teacher_weights": hash_weights(released)}
+    assert run._teacher_lineage(local, untaught) == {"teacher": ""}
 
 
 def test_the_release_is_a_model(finished: tuple[Recipe, Path, FakeTeacher]) -> None:

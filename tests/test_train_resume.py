@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -25,12 +26,13 @@ from small_recipe import (
     write_recipe,
 )
 from torch import Tensor
+from transformers import TrainerControl, TrainerState
 
 from thought1.config import load_recipe
 from thought1.t1 import T1
-from thought1.training import run
+from thought1.training import callbacks, run
 from thought1.training.batches import Plan, plan_stage
-from thought1.training.callbacks import last_checkpoint
+from thought1.training.callbacks import SaveByClock, last_checkpoint
 from thought1.training.represent import RepresentTrainer
 from thought1.training.run import train
 
@@ -183,6 +185,16 @@ def test_half_written_checkpoints_are_skipped_and_removed(tmp_path: Path) -> Non
             (folder / "trainer_state.json").write_text(state)
     assert last_checkpoint(tmp_path) == tmp_path / "checkpoint-9"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint-9"]
+
+
+def test_the_main_process_decides_when_to_save(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clocks differ by a step; a checkpoint needs the part of every process."""
+    several = SimpleNamespace(world_size=2, device="cpu")
+    for minutes, decided in ((1e9, True), (0.0, False)):
+        monkeypatch.setattr(callbacks, "broadcast", lambda _, said=decided: torch.tensor(said))
+        control = TrainerControl()
+        SaveByClock(minutes).on_step_end(several, TrainerState(), control)  # type: ignore[arg-type]
+        assert control.should_save == decided
 
 
 # -- several processes -----------------------------------------------------------------------

@@ -67,7 +67,6 @@ _CHAT_TEMPLATE = string.Template("""\
 _README = """\
 ---
 library_name: sentence-transformers
-pipeline_tag: sentence-similarity
 ---
 # {model} for sentence-transformers
 
@@ -89,9 +88,8 @@ of `T1.encode_document` and `T1.encode_query(budget=0)`. `prompt="..."` replaces
 
 - **Think.** Queries are embedded as they are. Thoughts, their budgets, and evidence to read before
   thinking need thought1 and the model itself.
-- Say that a text was cut. Documents are read up to {settings.max_document_tokens} tokens and
-  queries up to {settings.max_query_tokens}, instruction and template included; only the end of
-  the text is ever lost.
+- Say that a text was cut. Documents are read up to {max_document_tokens} tokens and queries up
+  to {max_query_tokens}, template and instruction included; only a text's end is ever lost.
 - Tell a query by itself. `encode` does what `encode_document` does; with `prompt_name="query"` it
   embeds a query, read up to the length of a document.
 - See the characters U+241F and U+FDD0 in a text. A special token in a text is plain text, as in
@@ -157,8 +155,7 @@ def _write(model: T1, folder: Path) -> None:
         path = folder / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    readme = _README.format(dim=model.dim, settings=model.settings, **_record(model))
-    (folder / "README.md").write_text(readme, encoding="utf-8")
+    (folder / "README.md").write_text(_README.format(**_record(model)), encoding="utf-8")
     for path in folder.glob("*.safetensors"):
         path.chmod(0o644)  # safetensors writes files that only their owner may read
 
@@ -180,11 +177,7 @@ def _configuration(model: T1, model_options: dict[str, bool]) -> dict[str, Any]:
             "document_length": settings.max_document_tokens,
             "model_kwargs": model_options,
         },
-        "1_Pooling/config.json": {
-            "embedding_dimension": model.dim,
-            "pooling_mode": "lasttoken",
-            "include_prompt": True,
-        },
+        "1_Pooling/config.json": {"embedding_dimension": model.dim, "pooling_mode": "lasttoken"},
         "2_Normalize/config.json": {},
         "config_sentence_transformers.json": {
             "model_type": "SentenceTransformer",
@@ -199,7 +192,7 @@ def _configuration(model: T1, model_options: dict[str, bool]) -> dict[str, Any]:
     }
 
 
-def _record(model: T1) -> dict[str, str]:
+def _record(model: T1) -> dict[str, Any]:
     # Of a local path the last part only: the rest means nothing to others.
     local = Path(model.name).is_dir()
     return {
@@ -208,6 +201,9 @@ def _record(model: T1) -> dict[str, str]:
         "model": Path(model.name).name if local else model.name,
         "weights_hash": model.weights_hash,
         "templates_hash": model.templates_hash,
+        "dim": model.dim,
+        "max_query_tokens": model.settings.max_query_tokens,
+        "max_document_tokens": model.settings.max_document_tokens,
     }
 
 

@@ -17,7 +17,7 @@ from accelerate import PartialState
 from transformers import TrainerCallback, TrainingArguments, set_seed
 
 from thought1 import __version__
-from thought1.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from thought1.checkpoint import Checkpoint, hash_weights, load_checkpoint, save_checkpoint
 from thought1.config import Recipe, Role, StageConfig
 from thought1.prompts import Template
 from thought1.t1 import T1
@@ -209,7 +209,17 @@ def _lineage(
         "seed": recipe.seed,
         "steps": steps,
         "thought1": __version__,
-        "teacher": (stage.teacher or recipe.teacher) if stage.needs_teacher else "",
+        **_teacher_lineage(recipe, stage),
         "files": data.files,
         "validation": check.scores if check else {},
     }
+
+
+def _teacher_lineage(recipe: Recipe, stage: StageConfig) -> dict[str, str]:
+    if not stage.needs_teacher:
+        return {"teacher": ""}
+    name = stage.teacher or recipe.teacher
+    folder = Path(locate(name))
+    # A teacher from the hub is known by its name alone.
+    weights = hash_weights(folder) if folder.is_dir() else ""
+    return {"teacher": name, "teacher_weights": weights}
