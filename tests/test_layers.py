@@ -48,7 +48,6 @@ ALLOWED = {
         "thought1.engines.decoding",
         "thought1.engines.devices",
         "thought1.engines.linear",
-        "thought1.engines.room",
         "thought1.checkpoint",
         "thought1.untrained",
         "thought1.encoder",

@@ -170,8 +170,8 @@ class Renderer:
     def check(self, template: Template) -> None:
         """Refuse a template that breaks inside a token.
 
-        Prefix reuse tokenises the parts apart, an exported model tokenises the whole; both must
-        give the same ids.
+        Prefix reuse tokenises the parts apart, an engine that is given text tokenises the whole;
+        both must give the same ids.
 
         Raises:
             Thought1Error: they differ on a probe text.

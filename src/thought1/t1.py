@@ -17,7 +17,7 @@ from tqdm.auto import tqdm
 from transformers import PreTrainedTokenizerBase
 
 from thought1.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from thought1.encoder import Encoder, Progress, windows
+from thought1.encoder import CPU_TOKENS, GPU_TOKENS, Encoder, Progress, windows
 from thought1.engines.hf import HFEngine
 from thought1.prompts import Rendered, Renderer
 from thought1.settings import Settings
@@ -40,7 +40,8 @@ class T1:
         self.engine = HFEngine(
             checkpoint.model, checkpoint.emb_id, checkpoint.eos_ids, padding_side
         )
-        self.encoder = Encoder(self.engine)
+        on_cpu = checkpoint.model.device.type == "cpu"
+        self.encoder = Encoder(self.engine, CPU_TOKENS if on_cpu else GPU_TOKENS)
         self.renderer = Renderer(checkpoint.tokenizer)
         self.truncated = 0
         """How many texts have been cut to the maximum length since this object exists."""

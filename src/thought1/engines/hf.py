@@ -20,7 +20,6 @@ from transformers.cache_utils import DynamicLayer
 
 from thought1.engines.decoding import Sampler, ThoughtBatch
 from thought1.engines.linear import onednn_linears
-from thought1.engines.room import roomy_cache
 from thought1.types import Generation, Sampling, Thought1Error, Vectors
 
 Ids = Sequence[int]
@@ -139,7 +138,7 @@ class HFEngine:
             return normalized(torch.zeros(0, self.dim))
         self._check_length(len(prefix) + max(map(len, rows)))
         with onednn_linears(self.model):
-            cache, batch, mask_BK = self._start(*_no_row_empty(prefix, rows), room=0)
+            cache, batch, mask_BK = self._start(*_no_row_empty(prefix, rows))
             hidden_BTD = self._backbone(batch, mask_BK, cache)
         rows_B = torch.arange(len(rows), device=hidden_BTD.device)
         return normalized(hidden_BTD[rows_B, batch.last_B])
@@ -160,7 +159,7 @@ class HFEngine:
         prompts = [tuple(prefix) + tuple(row) for row in rows]
         sampler = Sampler(prompts, budgets, sampling, self.emb_id, self.eos_ids)
         with onednn_linears(self.model), self._hidden_of_last_forward() as hidden:
-            batch = self._prefill(prefix, rows, room=max(budgets) + 2)
+            batch = self._prefill(prefix, rows)
             while batch.size:
                 logits_BV = self._decode_step(batch)
                 embedded = batch.reads(self.emb_id)
@@ -172,37 +171,31 @@ class HFEngine:
                     batch.feed(sampler.next_tokens(batch.row_ids, logits_BV))
         return sampler.generations()
 
-    def _prefill(self, prefix: Ids, rows: Sequence[Ids], room: int) -> ThoughtBatch:
-        """Everything but each prompt's last token, which the first decode step reads.
-
-        The cache has room for `room` tokens more.
-        """
+    def _prefill(self, prefix: Ids, rows: Sequence[Ids]) -> ThoughtBatch:
+        """Everything but each prompt's last token, which the first decode step reads."""
         prefix, rows = _no_row_empty(prefix, rows)
         last_B = [row[-1] for row in rows]
         lengths = [len(prefix) + len(row) - 1 for row in rows]
         heads = [row[:-1] for row in rows]
         if prefix or max(map(len, heads)):
-            cache, batch, mask_BK = self._start(prefix, heads, room)
+            cache, batch, mask_BK = self._start(prefix, heads)
             if batch.ids_BT.shape[1]:
                 self._backbone(batch, mask_BK, cache)
         else:
-            cache = roomy_cache(self.model.config, room)
+            cache = DynamicCache(config=self.model.config)
             mask_BK = torch.zeros(len(rows), 0, dtype=torch.long, device=self.model.device)
         return ThoughtBatch(cache, mask_BK, torch.tensor(lengths), torch.tensor(last_B))
 
-    def _start(
-        self, prefix: Ids, rows: Sequence[Ids], room: int
-    ) -> tuple[DynamicCache, Padded, Tensor]:
+    def _start(self, prefix: Ids, rows: Sequence[Ids]) -> tuple[DynamicCache, Padded, Tensor]:
         """A cache that holds the prefix, the padded rows, and the mask over both."""
         device = self.model.device
         if self.padding_side == "left":
+            cache = DynamicCache(config=self.model.config)
             batch = pad([[*prefix, *row] for row in rows], left=True, device=device)
-            cache = roomy_cache(self.model.config, batch.ids_BT.shape[1] + room)
             return cache, batch, batch.mask_BT
         batch = pad(rows, left=False, device=device)
         ones = torch.ones(len(rows), len(prefix), dtype=torch.long, device=device)
-        cache = self._prefix_cache(prefix, len(rows), batch.ids_BT.shape[1] + room)
-        return cache, batch, torch.cat([ones, batch.mask_BT], 1)
+        return self._prefix_cache(prefix, len(rows)), batch, torch.cat([ones, batch.mask_BT], 1)
 
     def _backbone(self, batch: Padded, mask_BK: Tensor, cache: DynamicCache) -> Tensor:
         """Last hidden states (B, T, D) of the new tokens; positions come from the mask."""
@@ -232,9 +225,9 @@ class HFEngine:
         logits_BV: Tensor = outputs.logits[:, -1]
         return logits_BV
 
-    def _prefix_cache(self, prefix: Ids, size: int, room: int) -> DynamicCache:
+    def _prefix_cache(self, prefix: Ids, size: int) -> DynamicCache:
         """A fresh cache for `size` rows that starts with the prefix, computed once per weights."""
-        cache = roomy_cache(self.model.config, len(prefix) + room)
+        cache = DynamicCache(config=self.model.config)
         if not prefix:
             return cache
         # load_state_dict and most optimizers bump the version counters of what they change.
