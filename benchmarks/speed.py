@@ -6,14 +6,15 @@ Documents against SentenceTransformer on the export of the same checkpoint, quer
 transformers.generate with a second forward pass, and the share of the machine's rate of matrix
 products that document encoding reaches. Ratios are above 1 where T1 is faster: the median over
 the repeats, with the smallest and the largest. Processor time is the figure to read on a machine
-that has other work; wall time stands beside it.
+that has other work; wall time stands beside it. What a processor gains from oneDNN
+(`thought1.engines.linear`) is in the ratios: the first line says how much that is.
 """
 
 import argparse
 import os
 import sys
 import tempfile
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,29 +32,33 @@ from thought1.export import export_sentence_transformers
 from thought1.types import Thought1Error
 
 GIGA = 1e9
+SHORT, LONG = Length(12, 40), Length(200, 500)
 
 
-def document_tasks(model: T1, quick: bool) -> list[DocumentTask]:
-    """Short and long texts, with the checkpoint's own and with an empty instruction."""
-    room = model.settings.max_document_tokens - longest_template(model) - 1
-    short, long = Length(12, 40), Length(200, min(500, room))
-    if room <= 200:
+def document_tasks(model: T1, which: str, quick: bool) -> list[DocumentTask]:
+    """Short and long texts.
+
+    Raises:
+        Thought1Error: the model reads too little of a document for long texts.
+    """
+    template = model.renderer.render(model.settings.document, [""], 10_000)
+    used = len(template.prefix) + len(template.rows[0]) + 1
+    room = model.settings.max_document_tokens - used
+    if room <= LONG.low:
         raise Thought1Error(f"this model reads {room} tokens of a document: too few for long texts")
-    numbers = (16, 2) if quick else (256, 48)
+    long = Length(LONG.low, min(LONG.high, room))
+    short_number, long_number = (16, 2) if quick else (256, 48)
     return [
-        DocumentTask(f"{name}, {which} instruction", length, number, instruction, goal)
-        for name, length, number, goal in (
-            ("short", short, numbers[0], 1.5),
-            ("long", long, numbers[1], 1.0),
-        )
-        for which, instruction in (("own", None), ("empty", ""))
+        DocumentTask(f"short, {which} instruction", SHORT, short_number, goal=1.5),
+        DocumentTask(f"long, {which} instruction", long, long_number, goal=1.0),
     ]
 
 
-def longest_template(model: T1) -> int:
-    """Tokens of the document template with the checkpoint's own instruction."""
-    rendered = model.renderer.render(model.settings.document, [""], 10_000)
-    return len(rendered.prefix) + len(rendered.rows[0])
+def without_instruction(model: T1) -> T1:
+    """The same weights with an empty instruction for documents."""
+    document = replace(model.settings.document, instruction="")
+    settings = replace(model.settings, document=document)
+    return T1(replace(model.checkpoint, settings=settings))
 
 
 def query_task(quick: bool) -> QueryTask:
@@ -97,11 +102,12 @@ def measure(model: T1, repeats: int, quick: bool) -> dict[str, Any]:
         f"{'T1/s':>8} {'peer/s':>8} {'batch':>6} {'share':>6}"
     )
     documents = []
-    with tempfile.TemporaryDirectory() as folder:
-        export_sentence_transformers(model, Path(folder))
-        peer = SentenceTransformer(folder, device="cpu")
-        for task in document_tasks(model, quick):
-            documents.append(measure_documents(model, peer, task, repeats))
+    for which, variant in (("own", model), ("empty", without_instruction(model))):
+        with tempfile.TemporaryDirectory() as folder:
+            export_sentence_transformers(variant, Path(folder))
+            peer = SentenceTransformer(folder, device="cpu")
+        for task in document_tasks(variant, which, quick):
+            documents.append(measure_documents(variant, peer, task, repeats))
             show_documents(documents[-1], machine)
     queries = measure_queries(model, query_task(quick), repeats)
     show_queries(queries)

@@ -4,7 +4,7 @@ Both get the same texts and prompt and run the same weights; that they give the 
 checked first. T1 runs with its defaults, the peer at its fastest batch size.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -28,8 +28,6 @@ class DocumentTask:
     name: str
     length: Length
     number: int
-    instruction: str | None
-    """None is the checkpoint's own."""
     goal: float
 
 
@@ -45,10 +43,6 @@ class DocumentResult:
     peer_documents_per_second: float
     operations_per_second: float
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return asdict(self)
-
 
 def measure_documents(
     model: T1, peer: SentenceTransformer, task: DocumentTask, repeats: int
@@ -59,13 +53,12 @@ def measure_documents(
         Thought1Error: a text does not fit, or the vectors differ.
     """
     texts = write_texts(model, task.number, task.length, seed=1)
-    head, middle, _ = model.settings.document.parts(task.instruction)
 
     def ours() -> Any:
-        return model.encode_document(texts, instruction=task.instruction)
+        return model.encode_document(texts)
 
     def theirs(batch_size: int) -> Any:
-        return peer.encode_document(texts, prompt=head + middle, batch_size=batch_size)
+        return peer.encode_document(texts, batch_size=batch_size)
 
     truncated = model.truncated
     difference = float(np.abs(ours() - theirs(32)).max())
@@ -76,12 +69,8 @@ def measure_documents(
     sizes = [BATCH_SIZES[0], *(size for size in BATCH_SIZES[1:] if size < 2 * task.number)]
     best = min(sizes, key=lambda size: fastest(partial(theirs, size), 2))
     times = interleaved({"ours": ours, "peer": partial(theirs, best)}, repeats)
-    rendered = model.renderer.render(
-        model.settings.document,
-        texts,
-        model.settings.max_document_tokens,
-        instruction=task.instruction,
-    )
+    settings = model.settings
+    rendered = model.renderer.render(settings.document, texts, settings.max_document_tokens)
     operations = encoding_operations(
         model.checkpoint.model, len(rendered.prefix), [len(row) + 1 for row in rendered.rows]
     )

@@ -8,7 +8,7 @@ tokens and give the same vectors is checked first.
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from random import Random
 from typing import Any
 
@@ -44,10 +44,6 @@ class QueryResult:
     comparison: Comparison
     milliseconds_per_query: float
     peer_milliseconds_per_query: float
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return asdict(self)
 
 
 class EndAt(LogitsProcessor):

@@ -305,9 +305,11 @@ def test_budget_zero(model: T1) -> None:
     )
 
 
-def test_a_negative_budget_is_a_mistake(model: T1) -> None:
+def test_a_negative_budget_and_an_empty_batch_are_mistakes(model: T1) -> None:
     with pytest.raises(ValueError, match="0 or more, not -1"):
         model.think(QUESTIONS, budget=-1)
+    with pytest.raises(ValueError, match="1 or more, not 0"):
+        model.think(QUESTIONS, budget=4, batch_size=0)
 
 
 def ending_with(model: T1, token: int, *, eos: bool) -> T1:

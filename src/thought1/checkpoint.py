@@ -203,7 +203,9 @@ def hash_weights(folder: Path) -> str:
 
 
 def save_checkpoint(checkpoint: Checkpoint, folder: Path, *, dtype: str | None = None) -> None:
-    """Write the checkpoint; an interrupted save leaves no half-written folder behind.
+    """Write the checkpoint: whole beside the folder first, then moved into it.
+
+    What cannot be written, or is interrupted before the move, leaves the folder as it was.
 
     Args:
         dtype: stored type of the weights, e.g. "float16"; None keeps the one in memory.
@@ -219,10 +221,13 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path, *, dtype: str | None =
     try:
         _write(checkpoint, staging, dtype)
         folder.mkdir(exist_ok=True)
-        for stale in folder.glob("model*.safetensors*"):
-            stale.unlink()
-        for path in staging.iterdir():
+        written = list(staging.iterdir())
+        for path in written:
             path.replace(folder / path.name)
+        kept = {path.name for path in written}
+        for stale in folder.glob("model*.safetensors*"):
+            if stale.name not in kept:
+                stale.unlink()
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 

@@ -17,7 +17,7 @@ from tqdm.auto import tqdm
 from transformers import PreTrainedTokenizerBase
 
 from thought1.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from thought1.encoder import CPU_TOKENS, GPU_TOKENS, Encoder, Progress, windows
+from thought1.encoder import Encoder, Progress, tokens_per_forward, windows
 from thought1.engines.hf import HFEngine
 from thought1.prompts import Rendered, Renderer
 from thought1.settings import Settings
@@ -40,8 +40,7 @@ class T1:
         self.engine = HFEngine(
             checkpoint.model, checkpoint.emb_id, checkpoint.eos_ids, padding_side
         )
-        on_cpu = checkpoint.model.device.type == "cpu"
-        self.encoder = Encoder(self.engine, CPU_TOKENS if on_cpu else GPU_TOKENS)
+        self.encoder = Encoder(self.engine, tokens_per_forward(checkpoint.model.device.type))
         self.renderer = Renderer(checkpoint.tokenizer)
         self.truncated = 0
         """How many texts have been cut to the maximum length since this object exists."""
@@ -135,6 +134,8 @@ class T1:
         tokens = self.settings.thought.max_new_tokens if budget is None else budget
         if tokens < 0:
             raise ValueError(f"budget is a number of tokens, 0 or more, not {tokens}")
+        if batch_size < 1:
+            raise ValueError(f"batch_size is a number of queries, 1 or more, not {batch_size}")
         prompts = self._prompts(texts, instruction, evidence)
         with tqdm(total=len(texts), desc="think", disable=not show_progress_bar) as bar:
             if tokens == 0:

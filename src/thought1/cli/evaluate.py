@@ -7,7 +7,6 @@ Neither runs nor metrics are computed here (`thought1.evaluation`):
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,7 +14,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from thought1.cli.console import print_json, print_text, progress, receipt_data, receipt_line
-from thought1.cli.models import holds_something, load_model, open_index, open_without_model
+from thought1.cli.models import (
+    holds_something,
+    load_model,
+    open_index,
+    open_without_model,
+    think_greedily,
+)
 from thought1.cli.options import (
     Budget,
     IndexOrBundledModel,
@@ -74,9 +79,7 @@ def evaluate(
     queries, _ = judged_queries(collection, split)
     with _index(collection, index_folder, model, mode == "bm25") as (index, t1):
         if t1 is not None:
-            _greedy(t1)
-        if mode != "dense":
-            index.optimize()
+            think_greedily(t1)
         with progress("ask", len(queries), "queries") as bar:
             evaluation, run, receipt = evaluate_collection(
                 collection, split, index, options, on_progress=bar.update
@@ -121,6 +124,7 @@ def _make(collection: "BeirFolder", path: Path, t1: "T1 | None") -> "Index":
     index = Index.create(path, t1 or WordsOnly())
     with progress("index", documents, "documents") as bar:
         index.add(collection.corpus(), on_progress=bar.update)
+    index.optimize()
     return index
 
 
@@ -132,13 +136,6 @@ def _check_size(collection: "BeirFolder", index: "Index") -> None:
             f"{documents}: complete it with `t1 index {collection.path} -o {index.path}`, or name "
             "another folder"
         )
-
-
-def _greedy(t1: "T1") -> None:
-    """Numbers must not depend on a seed, whatever temperature the model's settings have."""
-    settings = t1.settings
-    thought = replace(settings.thought, temperature=0.0)
-    t1.checkpoint.settings = replace(settings, thought=thought)
 
 
 def _facts(t1: "T1 | None", options: "SearchOptions", receipt: "Receipt") -> dict[str, Any]:

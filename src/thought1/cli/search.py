@@ -19,7 +19,7 @@ from thought1.cli.console import (
     result_data,
     show_result,
 )
-from thought1.cli.models import open_index, open_without_model
+from thought1.cli.models import open_index, open_without_model, think_greedily
 from thought1.cli.options import (
     Budget,
     IndexModel,
@@ -70,7 +70,8 @@ def search(
     if mode == "bm25":
         index = open_without_model(folder)
     else:
-        index, _ = open_index(folder, model)
+        index, t1 = open_index(folder, model)
+        think_greedily(t1)
     with progress("search", len(questions), "questions") as bar:
         results, receipt = search_in_batches(index, questions, options, on_progress=bar.update)
     if as_json:
