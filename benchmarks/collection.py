@@ -44,7 +44,7 @@ def load_collection(folder: Path, split: str, ids: Path | None = None) -> Collec
                 f"{folder}, the first is {lost[0]}"
             )
         queries = {q: text for q, text in queries.items() if q in wanted}
-    documents = {d.id: f"{d.title}\n{d.text}" if d.title else d.text for d in beir.corpus()}
+    documents = {d.id: d.full_text for d in beir.corpus()}
     return Collection(documents, queries, {q: grades[q] for q in queries})
 
 

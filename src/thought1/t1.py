@@ -266,7 +266,7 @@ class T1:
         by a line break.
         """
         for window in windows(documents):
-            texts = [f"{d.title}\n{d.text}" if d.title else d.text for d in window]
+            texts = [d.full_text for d in window]
             yield window, self._encode_texts(texts, None, 256, on_progress)
 
     def _encode_texts(

@@ -45,6 +45,11 @@ class Document:
     title: str = ""
     metadata: Metadata = field(default_factory=dict)
 
+    @property
+    def full_text(self) -> str:
+        """What a model reads: title and text on two lines, or the text alone."""
+        return f"{self.title}\n{self.text}" if self.title else self.text
+
 
 @dataclass(frozen=True, slots=True)
 class Query:

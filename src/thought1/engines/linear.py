@@ -1,7 +1,7 @@
 """Float32 linear layers through oneDNN, which uses AVX-512 on every processor that has it.
 
-torch sends float32 products on x86 to MKL, and MKL takes its AVX-512 kernels on Intel's own
-processors only: on an AMD EPYC one thread reaches 98 GFLOP/s through MKL and 216 through oneDNN
+torch sends float32 products on x86 to MKL, which seems to keep its AVX-512 kernels for Intel's own
+processors: on an AMD EPYC one thread reaches 98 GFLOP/s through MKL and 216 through oneDNN
 (`benchmarks/speed.py` prints both). Products of bfloat16 go through oneDNN anyway.
 
 For inference only: no gradient flows. It knows torch modules, no language model.

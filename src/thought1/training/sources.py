@@ -99,7 +99,7 @@ def _read_beir(
     source: SourceConfig, path: Path, recipe_folder: Path, found: TrainingData, seed: int
 ) -> None:
     folder = BeirFolder(path)
-    texts = {d.id: f"{d.title}\n{d.text}" if d.title else d.text for d in folder.corpus()}
+    texts = {d.id: d.full_text for d in folder.corpus()}
     queries = {query.id: query.text for query in folder.queries()}
     excluded = read_ids(recipe_folder / source.exclude) if source.exclude else frozenset()
     pairs = []

@@ -43,7 +43,7 @@ class Validation:
             lost = min(wanted - set(qrels))
             raise Thought1Error(f"{config.ids}: {lost} has no judgement in {folder.path}")
         texts = {q.id: q.text for q in folder.queries() if q.id in qrels}
-        documents = {d.id: f"{d.title}\n{d.text}" if d.title else d.text for d in folder.corpus()}
+        documents = {d.id: d.full_text for d in folder.corpus()}
         return cls(texts, qrels, documents)
 
     def score(self, model: T1, budget: int = 0) -> dict[str, float]:
