@@ -20,7 +20,18 @@ def test_version(t1: T1Command) -> None:
 
 
 def test_no_help_text_loads_anything_heavy() -> None:
-    commands = ["index", "search", "think", "embed", "train", "evaluate", "export", "env"]
+    commands = [
+        "index",
+        "search",
+        "think",
+        "embed",
+        "train",
+        "evaluate",
+        "export",
+        "data",
+        "worlds",
+        "env",
+    ]
     script = (
         "import sys; from thought1.cli import main\n"
         f"codes = [main([c, '--help']) for c in {commands}]\n"

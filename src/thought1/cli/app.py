@@ -15,6 +15,7 @@ import typer
 
 from thought1 import __version__
 from thought1.cli.console import note, warnings_on_stderr
+from thought1.cli.data import data
 from thought1.cli.embed import embed
 from thought1.cli.env import env
 from thought1.cli.evaluate import evaluate
@@ -23,6 +24,7 @@ from thought1.cli.index import index
 from thought1.cli.search import search
 from thought1.cli.think import think
 from thought1.cli.train import train
+from thought1.cli.worlds import worlds
 from thought1.types import Thought1Error
 
 app = typer.Typer(
@@ -39,6 +41,8 @@ app.command()(embed)
 app.command()(train)
 app.command()(evaluate)
 app.add_typer(export, name="export")
+app.add_typer(data, name="data")
+app.command()(worlds)
 app.command()(env)
 
 

@@ -1,0 +1,6 @@
+"""Training sets from their public homes: the catalogue, the download and the conversions.
+
+    t1 data get strategyqa cot_flan
+
+Nothing of the sets lies in the repository: only addresses, hashes and the code that converts.
+"""

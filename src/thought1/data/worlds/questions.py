@@ -1,0 +1,143 @@
+"""All questions about a world, train and test kept apart.
+
+Knows neither files nor thoughts. How the questions are split:
+
+- Three tenths of the entities of each kind are held out as starting points. Every composed test
+  question starts from held-out entities alone, every composed training question from the others
+  alone; so no pair (starting entities, path of relations) is in both. What lies behind the
+  starting entity is common: chains of both splits lead through the same facts.
+- Every fact whose value is an entity is a training question of a single hop, with one phrase. The
+  test of single hops asks some of these facts with a phrase that training does not use for them.
+- Every year that a test comparison needs occurs in a training comparison.
+- A fact in an evidence note occurs in one note of one question, and in no document.
+
+A question names its starting entities alone, and no document about the answer mentions one of
+these: nothing is found by matching names.
+"""
+
+import random
+
+from thought1.data.worlds.compositions import Drawer, Question, ask_phrase
+from thought1.data.worlds.facts import Encyclopedia, Fact
+from thought1.data.worlds.language import KINDS, RELATIONS, YEAR
+from thought1.types import Thought1Error
+
+HELD_OUT = 0.3
+"""The share of the entities of each kind from which composed test questions start."""
+
+COMPOSED = {
+    "hop2": 0.28,
+    "hop3": 0.24,
+    "hop4": 0.08,
+    "comparison": 0.14,
+    "counting": 0.10,
+    "evidence": 0.16,
+}
+"""Kinds of composed questions, each with its share of the composed training questions."""
+
+_PATIENCE = 2000
+"""Draws in a row that give no new question, before the world counts as too small."""
+
+
+def make_questions(world: Encyclopedia, train: int, test: int, seed: int) -> list[Question]:
+    """The training questions of all kinds, then the test questions.
+
+    Args:
+        train: the number of composed training questions; single hops come on top.
+        test: the number of test questions of each kind, single hops included.
+
+    Raises:
+        Thought1Error: the world is too small for so many.
+    """
+    trained, tested = _single_hops(world, test, random.Random(f"{seed} hop1"))
+    held_out = _held_out(world, random.Random(f"{seed} split"))
+    others = {kind: [n for n in world.names(kind) if n not in held_out[kind]] for kind in KINDS}
+    composer = _Composer(world)
+    for kind, share in COMPOSED.items():
+        drawer = Drawer(world, others, random.Random(f"{seed} train {kind}"))
+        trained += composer.compose(drawer, "train", kind, round(share * train))
+    for kind in COMPOSED:
+        drawer = Drawer(world, held_out, random.Random(f"{seed} test {kind}"))
+        tested += composer.compose(drawer, "test", kind, test)
+    return trained + tested
+
+
+def _single_hops(
+    world: Encyclopedia, test: int, rng: random.Random
+) -> tuple[list[Question], list[Question]]:
+    """Every link once for training, and `test` of them once more, in other words."""
+    links = [link for name in world.kinds for link in world.links(name)]
+    if test > len(links):
+        raise _too_small(world, test, "hop1")
+    again = set(rng.sample(range(len(links)), test))
+    asked: tuple[list[Question], list[Question]] = [], []
+    for number, link in enumerate(links):
+        phrases = rng.sample(RELATIONS[link.relation].phrases, 2)
+        for split, questions, phrase in zip(("train", "test"), asked, phrases, strict=True):
+            if split == "train" or number in again:
+                id = f"{split}:hop1-{len(questions):04}"
+                questions.append(_ask_link(world, id, link, phrase, rng))
+    return asked
+
+
+def _ask_link(
+    world: Encyclopedia, id: str, link: Fact, phrase: str, rng: random.Random
+) -> Question:
+    text = ask_phrase(world, phrase.format(link.subject), link.value, rng)
+    return Question(id, "hop1", text, (link.subject,), (link.relation,), (link,), link.value)
+
+
+def _held_out(world: Encyclopedia, rng: random.Random) -> dict[str, list[str]]:
+    held_out = {}
+    for kind in KINDS:
+        names = world.names(kind)
+        held_out[kind] = rng.sample(names, max(1, round(HELD_OUT * len(names))))
+    return held_out
+
+
+class _Composer:
+    """Accepts drawn questions, and remembers what must not occur a second time."""
+
+    def __init__(self, world: Encyclopedia) -> None:
+        self._world = world
+        self._asked: set[tuple[tuple[str, ...], tuple[str, ...]]] = set()
+        self._noted: set[Fact] = set()
+        self._trained: set[Fact] = set()
+
+    def compose(self, drawer: Drawer, split: str, kind: str, wanted: int) -> list[Question]:
+        found: list[Question] = []
+        in_vain = 0
+        while len(found) < wanted:
+            question = drawer.draw(f"{split}:{kind}-{len(found):04}", kind)
+            if question is not None and self._accept(question):
+                found.append(question)
+                in_vain = 0
+                continue
+            in_vain += 1
+            if in_vain == _PATIENCE:
+                raise _too_small(self._world, wanted, kind)
+        if split == "train":
+            self._trained.update(step for question in found for step in question.steps)
+        return found
+
+    def _accept(self, question: Question) -> bool:
+        key = (tuple(sorted(question.starts)), question.path)
+        told = {note.fact for note in question.notes}
+        if key in self._asked or not told.isdisjoint(self._noted):
+            return False
+        named = self._world.mentions(question.answer) | {question.answer}
+        if not named.isdisjoint(question.starts):
+            return False
+        years = (step for step in question.steps if step.relation == YEAR)
+        if question.split == "test" and not self._trained.issuperset(years):
+            return False
+        self._asked.add(key)
+        self._noted |= told
+        return True
+
+
+def _too_small(world: Encyclopedia, wanted: int, kind: str) -> Thought1Error:
+    return Thought1Error(
+        f"a world of {len(world.kinds)} entities has no {wanted} questions of the kind {kind}: "
+        "ask for fewer questions or tests, or for more entities"
+    )
