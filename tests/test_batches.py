@@ -1,6 +1,7 @@
 """Plans and the collator: what trains together, and the tensors that say so."""
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,6 @@ import torch
 from thought1.config import StageConfig
 from thought1.training.batches import (
     Batch,
-    Collator,
     Rows,
     Text,
     known_answers,
@@ -18,6 +18,7 @@ from thought1.training.batches import (
     plan_texts,
     spread,
 )
+from thought1.training.collate import Collator
 from thought1.training.sources import Pair, TrainingData
 
 
@@ -147,6 +148,28 @@ def test_an_epoch_holds_every_text_once_and_every_query_once() -> None:
     assert queries == Counter(pair.query for pair in data.pairs)
 
 
+def test_an_epoch_holds_every_rationale_and_every_streamed_text_once() -> None:
+    data = mixed_data()
+    rows = rows_of(data)
+    ids = {**rows.ids, **{("thought", str(n)): [n] * 20 for n in range(50)}}
+    starts = {str(n): 1 for n in range(50)}
+    rows = replace(rows, ids=ids, starts=starts, streamed=[[n] * 9 for n in range(300)])
+    batches = plan_stage(data, rows, stage(queries_per_batch=4, tokens_per_batch=256), 0).batches
+    assert Counter(key for batch in batches for key in batch.thoughts) == Counter(starts)
+    assert Counter(n for batch in batches for n in batch.streamed) == Counter(range(300))
+    # All kinds are spread over the whole epoch.
+    for kind in ("positives", "documents", "thoughts", "streamed"):
+        places = [i for i, batch in enumerate(batches) if getattr(batch, kind)]
+        assert places[0] < len(batches) / 3 and places[-1] > len(batches) * 2 / 3
+
+
+def test_streamed_texts_alone_are_planned() -> None:
+    rows = Rows({}, {}, {}, streamed=[[n] * 9 for n in range(30)])
+    batches = plan_stage(TrainingData(), rows, stage(tokens_per_batch=90, epochs=2.0), 0).batches
+    assert Counter(n for batch in batches for n in batch.streamed) == Counter([*range(30)] * 2)
+    assert batches[:3] != batches[3:]
+
+
 def test_epochs_follow_one_another_and_differ() -> None:
     data = mixed_data()
     settings = stage(queries_per_batch=4, tokens_per_batch=256)
@@ -212,10 +235,10 @@ def collate(batch: Batch, rows: Rows) -> dict[str, torch.Tensor]:
 def test_rows_are_padded_on_the_right_with_zero() -> None:
     rows = Rows({("document", "a"): [7, 8, 9], ("document", "b"): [5]}, {}, {})
     tensors = collate(Batch(documents=("a", "b")), rows)
-    assert set(tensors) == {"document_ids", "document_mask"}
+    assert set(tensors) == {"document_ids", "document_segments"}
     assert tensors["document_ids"].tolist() == [[7, 8, 9], [5, 0, 0]]
-    assert tensors["document_mask"].tolist() == [[1, 1, 1], [1, 0, 0]]
-    assert tensors["document_ids"].dtype == tensors["document_mask"].dtype == torch.long
+    assert tensors["document_segments"].tolist() == [[1, 1, 1], [1, 0, 0]]
+    assert tensors["document_ids"].dtype == tensors["document_segments"].dtype == torch.long
 
 
 def test_a_text_has_other_ids_in_another_role() -> None:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from thought1.config import RANGES, Recipe, SourceConfig, StageConfig, load_recipe
+from thought1.config import RANGES, Recipe, ScratchConfig, SourceConfig, StageConfig
+from thought1.recipes import load_recipe
 from thought1.types import Thought1Error
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -101,7 +102,7 @@ def test_an_unknown_key_in_the_file(tmp_path: Path) -> None:
     assert message.endswith(
         "recipe.toml: model: unknown key 'bass'; known are base, vocab_size, query_template, "
         "document_template, query_instruction, document_instruction, max_query_tokens, "
-        "max_document_tokens, thought_budget"
+        "max_document_tokens, thought_budget, no_repeat_ngram, scratch"
     )
 
 
@@ -118,8 +119,9 @@ def test_an_unknown_key_in_the_file(tmp_path: Path) -> None:
         ("stages=3", "stages: expected a list, got 3"),
         ("stages.0.sources=[1]", "sources[0]: expected a table, got 1"),
         ("stages=[]", "needs at least one [[stages]]"),
-        ("stages.0.sources.0.kind=bear", "kind is 'bear'; it must be one of beir, columns, texts"),
-        ("stages.0.stage=reason", "stage is 'reason'; it must be one of represent"),
+        ("stages.0.sources.0.kind=bear", "kind is 'bear'; it must be one of beir, columns, "),
+        ("stages.0.stage=think", "stage is 'think'; it must be one of represent, reason"),
+        ("model.scratch=7", "model: scratch: expected a table, got 7"),
         ("release_dtype=int8", "release_dtype is 'int8'; it must be one of float32, bfloat16"),
     ],
 )
@@ -180,21 +182,64 @@ def test_a_key_of_another_kind_of_source_is_refused(tmp_path: Path) -> None:
     """It would have no effect: the questions would be trained on, though `exclude` was written."""
     text = MINIMAL.replace('kind = "columns"', 'kind = "columns"\nexclude = "ids.txt"')
     message = refused(tmp_path, text)
-    assert "stages[0]: sources[1]: 'exclude' is read by sources of kind 'beir' only" in message
+    problem = "stages[0]: sources[1]: 'exclude' is read with kind = 'beir' only, not with 'columns'"
+    assert problem in message
 
 
-def test_which_keys_belong_to_one_kind() -> None:
-    marked = {f.name: f.metadata["kind"] for f in fields(SourceConfig) if "kind" in f.metadata}
+@pytest.mark.parametrize(
+    ("stage", "key", "reader"),
+    [
+        ("reason", "weight_lm", "represent"),
+        ("reason", "weight_distill", "represent"),
+        ("represent", "weight_sft", "reason"),
+        ("represent", "own_every", "reason"),
+    ],
+)
+def test_a_key_of_another_stage_is_refused(
+    tmp_path: Path, stage: str, key: str, reader: str
+) -> None:
+    overrides = (f"stages.1.stage={stage}", f"stages.1.{key}=1")
+    message = refused(tmp_path, MINIMAL, *overrides)
+    assert message.endswith(
+        f"stages[1]: {key!r} is read with stage = {reader!r} only, not with {stage!r}"
+    )
+    assert load(tmp_path, MINIMAL, f"stages.1.stage={reader}", overrides[1]).stages[1]
+
+
+def test_a_stage_that_is_not_named_is_represent(tmp_path: Path) -> None:
+    assert load(tmp_path, MINIMAL, "stages.0.weight_lm=1").stages[0].weight_language == 1
+    assert "not with 'represent'" in refused(tmp_path, MINIMAL, "stages.0.share_none=0.5")
+
+
+def test_which_keys_belong_to_some_kinds() -> None:
+    marked: dict[tuple[str, ...], set[str]] = {}
+    for item in fields(SourceConfig):
+        if item.metadata:
+            marked.setdefault(item.metadata["kind"], set()).add(item.name)
     assert marked == {
-        "split": "beir",
-        "id_prefix": "beir",
-        "exclude": "beir",
-        "query": "columns",
-        "document": "columns",
-        "cut": "columns",
-        "template": "texts",
-        "passage_words": "texts",
+        ("beir",): {
+            *("split", "id_prefix", "exclude"),
+            *("thoughts", "thought", "thought_terms", "evidence"),
+        },
+        ("columns", "rationales"): {"query", "document", "cut"},
+        ("texts",): {"template", "passage_words", "stream"},
     }
+
+
+def test_several_kinds_may_read_a_key(tmp_path: Path) -> None:
+    text = MINIMAL.replace('kind = "columns"', 'kind = "rationales"\ndocument = 3')
+    assert load(tmp_path, text).stages[0].sources[1].document == 3
+    message = refused(tmp_path, MINIMAL, "stages.0.sources.0.document=3")
+    assert "is read with kind = 'columns' or 'rationales' only, not with 'beir'" in message
+
+
+def test_a_model_from_scratch_is_a_table_of_its_own(tmp_path: Path) -> None:
+    assert load(tmp_path).model.scratch is None
+    sizes = [f"model.scratch.{key}=6" for key in ("layers", "hidden_size", "heads")]
+    found = load(tmp_path, MINIMAL, *sizes).model.scratch
+    assert found == ScratchConfig(layers=6, hidden_size=6, heads=6)
+    message = refused(tmp_path, MINIMAL, *sizes[:2])
+    assert message.endswith("model: scratch: heads must be given")
 
 
 def test_broken_toml_is_reported_with_file_and_line(tmp_path: Path) -> None:

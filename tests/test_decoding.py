@@ -7,7 +7,7 @@ import pytest
 import torch
 from transformers import DynamicCache
 
-from thought1.engines.decoding import Sampler, ThoughtBatch, _sample
+from thought1.engines.decoding import Sampler, ThoughtBatch, _sample, completions
 from thought1.types import Generation, Sampling
 
 EMB, EOS, OTHER_EOS = 0, 1, 2
@@ -177,3 +177,22 @@ def test_finished_rows_leave_cache_mask_and_positions() -> None:
     assert batch.row_ids == [0]
     batch.drop([0], logits[:1])
     assert batch.size == 0
+
+
+# -- repetition ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("thought", "n", "blocked"),
+    [
+        ([], 2, []),
+        ([5, 6, 7], 1, [5, 6, 7]),
+        ([5, 6, 7, 5], 2, [6]),
+        ([5, 6, 5, 7, 5], 2, [6, 7]),
+        ([5, 6, 7], 2, []),
+        ([1, 2, 3, 9, 1, 2], 3, [3]),
+        ([1, 2], 3, []),
+    ],
+)
+def test_what_would_repeat_an_ngram(thought: list[int], n: int, blocked: list[int]) -> None:
+    assert completions(thought, n) == blocked

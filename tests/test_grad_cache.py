@@ -31,6 +31,10 @@ class Encoder(torch.nn.Module):
             self.synced.append(self.syncing)
         return self.layers(rows)
 
+    def alone(self, rows: Tensor, last: bool) -> tuple[Tensor, Tensor]:
+        """Vectors of a chunk that adds no loss of its own."""
+        return self(rows), torch.zeros(())
+
     def loss(self, queries_QD: Tensor, documents_ND: Tensor) -> Tensor:
         """A loss with a parameter of its own."""
         shape = (len(queries_QD), len(documents_ND))
@@ -81,7 +85,7 @@ def assert_equal_to_plain(
     after = torch.rand(3)
     encoder.zero_grad()
     torch.manual_seed(5)
-    found = [grad_cache(encoder, queries, documents, encoder.loss) for _ in range(steps)]
+    found = [grad_cache(encoder.alone, queries, documents, encoder.loss) for _ in range(steps)]
     torch.testing.assert_close(torch.stack(found), torch.stack(expected), rtol=tolerance, atol=0)
     largest = expected_gradients.abs().max().item()
     torch.testing.assert_close(
@@ -105,7 +109,7 @@ def test_equals_one_undivided_batch() -> None:
     encoder.loss(encoder(torch.cat(queries)), encoder(torch.cat(documents))).backward()
     whole = encoder.gradients()
     encoder.zero_grad()
-    grad_cache(encoder, queries, documents, encoder.loss)
+    grad_cache(encoder.alone, queries, documents, encoder.loss)
     torch.testing.assert_close(encoder.gradients(), whole, rtol=1e-10, atol=1e-14)
 
 
@@ -129,7 +133,7 @@ def test_random_numbers_of_the_loss_are_not_drawn_again() -> None:
     torch.rand(())
     after = torch.rand(3)
     torch.manual_seed(5)
-    grad_cache(encoder, queries, documents, lambda q, d: torch.rand(()) * encoder.loss(q, d))
+    grad_cache(encoder.alone, queries, documents, lambda q, d: torch.rand(()) * encoder.loss(q, d))
     assert torch.rand(3).equal(after)
 
 
@@ -146,14 +150,14 @@ def test_on_a_gpu() -> None:
 
 def test_only_the_last_chunk_syncs() -> None:
     encoder = Encoder()
-    grad_cache(encoder, *chunks(), encoder.loss, no_sync=encoder.no_sync)
+    grad_cache(encoder.alone, *chunks(), encoder.loss, no_sync=encoder.no_sync)
     assert encoder.synced == [False] * 5 + [True]
 
 
 def test_loss_of_one_side_only() -> None:
     encoder = Encoder(dropout=0.0)
     queries, documents = chunks()
-    grad_cache(encoder, queries, documents, lambda q, d: encoder.weight * q.square().sum())
+    grad_cache(encoder.alone, queries, documents, lambda q, d: encoder.weight * q.square().sum())
     found = encoder.gradients()
     encoder.zero_grad()
     (encoder.weight * encoder(torch.cat(queries)).square().sum()).backward()
@@ -171,3 +175,22 @@ def test_needs_a_chunk_of_each(empty: str) -> None:
             [] if empty == "documents" else documents,
             encoder.loss,
         )
+
+
+def test_chunks_add_losses_of_their_own() -> None:
+    encoder = Encoder(dropout=0.0)
+    queries, documents = chunks()
+    asked: list[bool] = []
+
+    def encode(rows: Tensor, last: bool) -> tuple[Tensor, Tensor]:
+        asked.append(last)
+        vectors = encoder(rows)
+        return vectors, encoder.weight * vectors.square().sum() if last else torch.zeros(())
+
+    grad_cache(encode, queries, documents, encoder.loss)
+    found = encoder.gradients()
+    assert asked == [False] * 6 + [True] * 6
+    encoder.zero_grad()
+    plain(encoder, queries, documents)
+    (encoder.weight * encoder(torch.cat([*queries, *documents])).square().sum()).backward()
+    torch.testing.assert_close(found, encoder.gradients(), rtol=1e-10, atol=1e-14)

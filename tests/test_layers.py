@@ -17,7 +17,9 @@ LAYERS = {
     "thought1.types": 1,
     "thought1.registry": 1,
     "thought1.config": 1,
+    "thought1.recipes": 1,
     "thought1.losses": 1,
+    "thought1.next_token": 1,
     "thought1.metrics": 1,
     "thought1.prompts": 2,
     "thought1.settings": 2,
@@ -42,6 +44,7 @@ STAGES = ("thought1.training.represent", "thought1.training.reason", "thought1.t
 ALLOWED = {
     "torch": (
         "thought1.losses",
+        "thought1.next_token",
         "thought1.engines.hf",
         "thought1.engines.decoding",
         "thought1.engines.devices",

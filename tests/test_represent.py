@@ -16,11 +16,14 @@ from transformers import TrainingArguments
 from thought1 import losses
 from thought1.config import Role, StageConfig
 from thought1.t1 import T1
-from thought1.training.batches import Batch, Collator, Plan, plan_pairs
-from thought1.training.represent import Embedder, RepresentTrainer, stage_loss
-from thought1.training.run import tokenize
+from thought1.training.batches import Batch, Plan, plan_pairs
+from thought1.training.collate import Collator
+from thought1.training.embedder import Embedder
+from thought1.training.represent import RepresentTrainer, stage_terms
 from thought1.training.sources import Pair, TrainingData
+from thought1.training.stage_trainer import Inputs, total
 from thought1.training.start import switch_dropout_off
+from thought1.training.tokens import tokenize
 
 PAIRS = [
     Pair("1", "Why do bridges have gaps?", (TEXTS[0], "Iron grows longer when it is hot.")),
@@ -65,21 +68,21 @@ def qwen3(tmp_path_factory: pytest.TempPathFactory) -> T1:
 
 
 def encoded(model: T1, role: Role, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
-    """Ids and mask of texts, as a batch of single texts has them."""
+    """Ids and segments of texts, as a batch of single texts has them."""
     held = tuple(texts)
     rows = tokenize(model, TrainingData(texts=[(role, text) for text in held]), {})
     batch = Batch(queries=held) if role == "query" else Batch(documents=held)
     tensors = Collator(rows)([batch])
-    return tensors[f"{role}_ids"], tensors[f"{role}_mask"]
+    return tensors[f"{role}_ids"], tensors[f"{role}_segments"]
 
 
 @pytest.mark.parametrize("role", ["query", "document"])
 def test_training_sees_the_vectors_of_the_model(model: T1, role: Role) -> None:
     texts = [*TEXTS, "short", "<emb_token> [SEP] in a text", "long " * 400]
-    ids, mask = encoded(model, role, texts)
-    assert not mask.all()
+    ids, segments = encoded(model, role, texts)
+    assert not segments.all()
     with torch.no_grad():
-        vectors = normalize(Embedder(model.checkpoint.model).train()(ids, mask), dim=-1)
+        vectors = normalize(Embedder(model.checkpoint.model).train()(ids, segments)[0], dim=-1)
     if role == "query":
         expected = model.encode_query(texts, budget=0)
     else:
@@ -88,9 +91,9 @@ def test_training_sees_the_vectors_of_the_model(model: T1, role: Role) -> None:
 
 
 def test_a_batch_without_padding(model: T1) -> None:
-    ids, mask = encoded(model, "document", TEXTS[:1])
-    assert mask.all()
-    vectors = Embedder(model.checkpoint.model)(ids, mask)
+    ids, segments = encoded(model, "document", TEXTS[:1])
+    assert segments.all()
+    vectors = Embedder(model.checkpoint.model)(ids, segments)[0]
     assert vectors.dtype == torch.float32
     expected = model.encode_document(TEXTS[:1])
     np.testing.assert_allclose(normalize(vectors, dim=-1).detach().numpy(), expected, atol=1e-5)
@@ -99,10 +102,14 @@ def test_a_batch_without_padding(model: T1) -> None:
 def test_every_weight_but_the_language_head_is_trained(model: T1) -> None:
     whole = copy.deepcopy(model.checkpoint.model)
     embedder = Embedder(whole)
-    embedder(*encoded(model, "document", TEXTS)).sum().backward()
+    embedder(*encoded(model, "document", TEXTS))[0].sum().backward()
     own = {id(parameter) for parameter in embedder.parameters()}
     assert all(parameter.grad is not None for parameter in embedder.parameters())
     assert all(p.grad is None for p in whole.parameters() if id(p) not in own)
+
+
+def stage_loss(stage: StageConfig, queries: Tensor, documents: Tensor, inputs: Inputs) -> Tensor:
+    return total(stage_terms(stage, queries, documents, inputs), queries, documents)
 
 
 # -- the terms -----------------------------------------------------------------------------
@@ -364,9 +371,9 @@ def test_grad_cache_encodes_in_chunks(
     sizes: list[int] = []
     forward = Embedder.forward
 
-    def noted(self: Embedder, ids_BT: Tensor, mask_BT: Tensor) -> Tensor:
+    def noted(self: Embedder, ids_BT: Tensor, *others: Tensor) -> tuple[Tensor, Tensor]:
         sizes.append(len(ids_BT))
-        return forward(self, ids_BT, mask_BT)
+        return forward(self, ids_BT, *others)
 
     monkeypatch.setattr(Embedder, "forward", noted)
     fit(qwen3, stage(bf16=False, grad_cache_chunk=2), some_batches(1), tmp_path)

@@ -3,12 +3,15 @@
 import gzip
 import hashlib
 import json
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import pytest
 
-from thought1.config import Recipe, SourceConfig, load_recipe
+from thought1.config import Recipe, SourceConfig
 from thought1.data.formats import BeirFolder
+from thought1.recipes import load_recipe
 from thought1.training.sources import Pair, TrainingData, read_ids, read_sources
 from thought1.types import Thought1Error
 
@@ -253,11 +256,30 @@ def test_a_line_that_is_not_utf8(tmp_path: Path) -> None:
     assert refused(tmp_path, SourceConfig("words.jsonl", "texts")).startswith(f"{path}:2: ")
 
 
-@pytest.mark.parametrize("template", ["{text", "no slot", "{text.upper}", "{}", "{a[0]}"])
+@pytest.mark.parametrize(
+    "template", ["{text", "no slot", "{text.upper}", "{}", "{a[0]}", "{a:d}", "{a!x}", "{a:{b}}"]
+)
 def test_broken_templates(tmp_path: Path, template: str) -> None:
     write_lines(tmp_path / "words.jsonl", [{"text": "salt", "a": "x"}])
     message = refused(tmp_path, SourceConfig("words.jsonl", "texts", template=template))
     assert message.startswith(f"the template {template!r}")
+
+
+# -- rationales ----------------------------------------------------------------------------
+
+
+def test_rationales_are_questions_with_thoughts(tmp_path: Path) -> None:
+    whole = [(f"Why does ice number {i} float?", f"Ice {i} is light in water.") for i in range(9)]
+    rows = [f"id\t{query}\tyes\t{thought}" for query, thought in whole]
+    short = "id\tWhy does ice float on water?\tyes\tIt is light."
+    write_lines(tmp_path / "r.tsv", [*rows, short])
+    source = SourceConfig("r.tsv", "rationales", query=1, document=3)
+    data = read(tmp_path, source)
+    assert (data.rationales, data.pairs, data.texts) == (whole, [], [])
+    assert set(data.files) == {"r.tsv"}
+    some = read(tmp_path, replace(source, limit=3), seed=1).rationales
+    assert len(some) == 3 and set(some) < set(whole)
+    assert some == read(tmp_path, replace(source, limit=3), seed=1).rationales
 
 
 # -- all kinds -----------------------------------------------------------------------------
@@ -323,11 +345,23 @@ def plain(text: str) -> str:
     return " ".join(text.casefold().split())
 
 
-def training_pairs(recipe: Recipe, source: SourceConfig, data: Path) -> list[Pair]:
-    return read_sources((source,), data, Path(recipe.folder), recipe.seed).pairs
+@cache
+def questions_of(source: SourceConfig, data: Path, folder: str, seed: int) -> dict[str, str]:
+    """Id -> question of everything that a source trains on; rationales have no ids."""
+    found = read_sources((source,), data, Path(folder), seed)
+    questions = {pair.query_id: pair.query for pair in found.pairs}
+    return questions | {f"rationale {i}": query for i, (query, _) in enumerate(found.rationales)}
 
 
-@pytest.fixture(params=RECIPES, ids=lambda path: path.name)
+def training_questions(recipe: Recipe, source: SourceConfig, data: Path) -> dict[str, str]:
+    return questions_of(source, data, recipe.folder, recipe.seed)
+
+
+# A world has no public questions: `t1 worlds` writes its training and test questions apart.
+PUBLIC = [path for path in RECIPES if path.name != "worlds.toml"]
+
+
+@pytest.fixture(params=PUBLIC, ids=lambda path: path.name)
 def recipe(request: pytest.FixtureRequest) -> Recipe:
     return load_recipe(request.param)
 
@@ -342,7 +376,7 @@ def test_only_train_questions_are_trained_on(recipe: Recipe, shared_data: Path) 
     sources = [source for stage in recipe.stages for source in stage.sources]
     assert any(source.kind == "beir" for source in sources)
     for source in (source for source in sources if source.kind == "beir"):
-        ids = {pair.query_id for pair in training_pairs(recipe, source, shared_data)}
+        ids = set(training_questions(recipe, source, shared_data))
         assert ids, source.path
         assert all(query_id.startswith("train:") for query_id in ids), source.path
         assert not ids & held_out, source.path
@@ -371,6 +405,6 @@ def test_no_held_out_question_is_trained_on_in_any_file(recipe: Recipe, shared_d
         if source.kind == "texts" or source in seen:
             continue
         seen.add(source)
-        queries = {plain(pair.query) for pair in training_pairs(recipe, source, shared_data)}
+        queries = set(map(plain, training_questions(recipe, source, shared_data).values()))
         assert queries, source.path
         assert not queries & forbidden, source.path

@@ -28,9 +28,10 @@ from small_recipe import (
 )
 
 from thought1.checkpoint import hash_weights
-from thought1.config import Recipe, load_recipe
+from thought1.config import Recipe
+from thought1.recipes import load_recipe
 from thought1.t1 import T1
-from thought1.training import run, teacher
+from thought1.training import prepare, run, teacher
 from thought1.training.batches import Plan, known_answers, plan_stage
 from thought1.training.preflight import read_stage
 from thought1.training.represent import RepresentTrainer
@@ -218,7 +219,7 @@ def test_hard_negatives_come_from_the_teacher(
         plans.append(plan_stage(*arguments))
         return plans[-1]
 
-    monkeypatch.setattr(run, "plan_stage", planned)
+    monkeypatch.setattr(prepare, "plan_stage", planned)
     overrides = ("stages.0.negatives_per_query=2", "stages.0.negative_depth=3", "teacher=any")
     found = recipe(room, tmp_path / "hard", *overrides)
     train(found)
@@ -258,7 +259,7 @@ def test_no_stage_trains_with_dropout(
             seen.append(max(module.p for module in modules))
             return super().train(*positional, **named)
 
-    monkeypatch.setattr(run, "RepresentTrainer", Looking)
+    monkeypatch.setattr(prepare, "RepresentTrainer", Looking)
     text = RECIPE + CONTRAST + FACTS
     path = write_recipe(room, tmp_path / "quiet", text, base="bert")
     train(load_recipe(path))

@@ -22,7 +22,8 @@ from small_recipe import (
     write_recipe,
 )
 
-from thought1.config import ValidationConfig, load_recipe
+from thought1.config import ValidationConfig
+from thought1.recipes import load_recipe
 from thought1.t1 import T1
 from thought1.training import teacher
 from thought1.training.preflight import check_devices
@@ -61,7 +62,7 @@ def refused(room: Path, output: Path, text: str = RECIPE, *overrides: str) -> st
         (RECIPE, ["negatives_per_query=2"], "need a teacher: set `teacher`"),
         (HEAD + CONTRAST + TEXTS, [], "need pairs, and its sources hold none"),
         (HEAD + CONTRAST + TEXTS, ["weight_contrastive=0", "weight_triplet=1"], "need pairs"),
-        (RECIPE + TEXTS, [], "sources of kind texts need weight_distill"),
+        (RECIPE + TEXTS, [], "sources of kind texts need weight_lm, weight_distill or"),
         (HEAD + CONTRAST + "sources = []", [], "hold nothing to train on"),
     ],
 )

@@ -1,6 +1,5 @@
 """Training that is killed, and training in several processes."""
 
-import os
 import shutil
 import signal
 import subprocess
@@ -16,8 +15,11 @@ import pytest
 import torch
 from small_recipe import (
     CONTRAST,
+    DRIVER,
     FACTS,
     HEAD,
+    driven,
+    environment,
     losses,
     make_room,
     recipe,
@@ -28,9 +30,9 @@ from small_recipe import (
 from torch import Tensor
 from transformers import TrainerControl, TrainerState
 
-from thought1.config import load_recipe
+from thought1.recipes import load_recipe
 from thought1.t1 import T1
-from thought1.training import callbacks, run
+from thought1.training import callbacks, prepare, run
 from thought1.training.batches import Plan, plan_stage
 from thought1.training.callbacks import SaveByClock, last_checkpoint
 from thought1.training.represent import RepresentTrainer
@@ -50,40 +52,6 @@ def usual(room: Path) -> Path:
 
 
 # -- interruptions ---------------------------------------------------------------------------
-
-DRIVER = """
-import os, signal, sys
-from pathlib import Path
-
-import torch
-
-from thought1.config import load_recipe
-from thought1.training import run
-
-die_at = int(os.environ.get("DIE_AT", "0"))
-
-
-class Trainer(run.RepresentTrainer):
-    def _save_optimizer_and_scheduler(self, output_dir):
-        if self.state.global_step == die_at:
-            os.kill(os.getpid(), signal.SIGKILL)
-        super()._save_optimizer_and_scheduler(output_dir)
-
-    def train(self, *positional, **named):
-        done = super().train(*positional, **named)
-        if "RANK" in os.environ:
-            name = f"rank{os.environ['RANK']}.pt"
-            torch.save(self.model.state_dict(), Path(self.args.output_dir) / name)
-        return done
-
-
-run.RepresentTrainer = Trainer
-run.train(load_recipe(Path(sys.argv[1]), sys.argv[2:]))
-"""
-
-
-def environment(**more: str) -> dict[str, str]:
-    return {**os.environ, "CUDA_VISIBLE_DEVICES": "", **more}
 
 
 def counted_steps(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
@@ -108,10 +76,8 @@ def test_a_killed_training_ends_as_if_nothing_had_happened(
     """
     output = room / "killed"
     path = write_recipe(room, output)
-    command = [sys.executable, "-c", DRIVER, str(path), "stages.0.save_minutes=0"]
-    done = subprocess.run(
-        command, env=environment(DIE_AT="3"), capture_output=True, text=True, check=False
-    )
+    command = ["-c", DRIVER, str(path), "stages.0.save_minutes=0"]
+    done = driven(command, DIE_AT="3")
     assert done.returncode == -signal.SIGKILL, done.stderr
     stage = output / "1-contrast"
     assert not (stage / "model").exists()
@@ -134,16 +100,18 @@ def test_a_killed_training_ends_as_if_nothing_had_happened(
 def test_killed_again_and_again(room: Path, usual: Path) -> None:
     """Kills at random moments, from the start of the process to the saving of the model."""
     path = write_recipe(room, room / "campaign")
-    command = [sys.executable, "-c", DRIVER, str(path), "stages.0.save_minutes=0"]
+    command = ["-c", DRIVER, str(path), "stages.0.save_minutes=0"]
     start = time.monotonic()
-    first = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
+    first = driven(command)
     assert first.returncode == 0, first.stderr
     whole = time.monotonic() - start
     shutil.rmtree(room / "campaign")
     random = np.random.default_rng(0)
     killed = 0
     for _ in range(12):
-        child = subprocess.Popen(command, env=environment(), stderr=subprocess.DEVNULL)
+        child = subprocess.Popen(
+            [sys.executable, *command], env=environment(), stderr=subprocess.DEVNULL
+        )
         try:
             # Imports take most of the time; kills belong into what comes after.
             assert child.wait(whole * random.uniform(0.5, 1.05)) == 0
@@ -217,13 +185,7 @@ def test_two_processes_average_their_gradients(
     script.write_text(DRIVER)
     launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     every_step = ["stages.0.save_minutes=0", "stages.1.save_minutes=0"]
-    done = subprocess.run(
-        [sys.executable, *launch, str(script), str(path), *every_step],
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = driven([*launch, str(script), str(path), *every_step])
     assert done.returncode == 0, done.stderr[-3000:]
     both = text.replace("accumulation = 1", "accumulation = 2")
     together = train(load_recipe(write_recipe(room, tmp_path / "together", both))).parents[1]
@@ -242,7 +204,7 @@ def test_two_processes_average_their_gradients(
     def first_half(data: Any, rows: Any, stage: Any, seed: int, negatives: Any, _: int) -> Plan:
         return Plan(plan_stage(data, rows, stage, seed, negatives, 2).batches[::2])
 
-    monkeypatch.setattr(run, "plan_stage", first_half)
+    monkeypatch.setattr(prepare, "plan_stage", first_half)
     alone = train(load_recipe(write_recipe(room, tmp_path / "alone", HEAD + ALONE + FACTS)))
     first = weights(tmp_path / "two" / "1-contrast" / "model")
     moved = max(float((value - first[key]).abs().max()) for key, value in weights(alone).items())

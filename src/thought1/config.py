@@ -1,40 +1,54 @@
-"""Recipes: a TOML file becomes validated dataclasses; unknown keys are errors.
+"""What a recipe may say: dataclasses with the names, types and ranges of all its values.
 
-    name = "t1-nano"
-    [model]
-    base = "owner/name"
-    [[stages]]
-    ...
-
-Any value can be set from outside: `KEY=VALUE`, where KEY is a path such as `model.base` or
-`stages.1.max_steps`. It knows names, types and ranges, not what a training does with them.
+`recipes` reads them from a file. It knows names, types and ranges, not what a training does with
+them.
 """
 
 import math
-import tomllib
-import types
-from collections.abc import Callable, Sequence
-from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
-from pathlib import Path
-from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
 
-from thought1.types import Thought1Error
-
-Role = Literal["query", "document"]
+Role = Literal["query", "document", "thought"]
+"""What a text is to the model; a thought stands behind its question."""
 
 RANGES: dict[str, Callable[[float], bool]] = {
     "0 or more": lambda x: 0 <= x < math.inf,
     "1 or more": lambda x: 1 <= x < math.inf,
     "above 0": lambda x: 0 < x < math.inf,
     "from 0 to below 1": lambda x: 0 <= x < 1,
+    "from 0 to 1": lambda x: 0 <= x <= 1,
 }
 Natural = Annotated[int, "0 or more"]
 Count = Annotated[int, "1 or more"]
 Weight = Annotated[float, "0 or more"]
 Positive = Annotated[float, "above 0"]
+Share = Annotated[float, "from 0 to 1"]
 
-BEIR, COLUMNS, TEXTS = {"kind": "beir"}, {"kind": "columns"}, {"kind": "texts"}
-"""Marks of fields that only one kind of source reads."""
+BEIR = {"kind": ("beir",)}
+COLUMNS = {"kind": ("columns", "rationales")}
+TEXTS = {"kind": ("texts",)}
+REPRESENT = {"stage": ("represent",)}
+REASON = {"stage": ("reason",)}
+"""Marks of fields that only some kinds of sources, or only some stages, read."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScratchConfig:
+    """A new model with random weights, in the architecture of Qwen3; its tokenizer learns from the
+    texts of the first stage."""
+
+    layers: Count
+    hidden_size: Count
+    heads: Count
+    """Attention heads; each has `hidden_size / heads` dimensions, an even number."""
+    intermediate_size: Natural = 0
+    """Width of the feed-forward layers; 0 takes 8/3 of `hidden_size`, up to a multiple of 64."""
+    max_positions: Count = 512
+    tokenizer: Literal["words", "bpe"] = "words"
+    """`words`: one token for each word, as it stands between blanks. `bpe`: byte-level BPE."""
+    min_count: Count = field(default=1, metadata={"tokenizer": ("words",)})
+    """Words that occur less often are unknown; those of templates and instructions never are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +56,11 @@ class ModelConfig:
     """The checkpoint that training starts from."""
 
     base: str
-    """Folder, hub id, or `package:NAME/FOLDER` (a folder inside an installed Python package)."""
+    """Folder, hub id, `package:NAME/FOLDER` (a folder inside an installed Python package), or
+    `scratch`: a new model, see there."""
     vocab_size: Natural = 0
     """Keep only this many tokens, the most frequent in the texts of the first stage; 0 keeps
-    all. WordPiece vocabularies only."""
+    all. WordPiece vocabularies only. From scratch: the size of the BPE."""
     query_template: str = ""
     """See `prompts.Template`; "" keeps the base's, here and in the next three."""
     document_template: str = ""
@@ -55,6 +70,11 @@ class ModelConfig:
     max_document_tokens: Count = 256
     thought_budget: Natural = 32
     """Default thinking budget of the checkpoint, in tokens."""
+    no_repeat_ngram: Natural = 0
+    """In thoughts no sequence of so many tokens appears twice, neither in training nor later; 0
+    allows it."""
+    scratch: ScratchConfig | None = None
+    """Only with `base = "scratch"`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +83,9 @@ class SourceConfig:
 
     path: str
     """Relative to the recipe's `data`."""
-    kind: Literal["beir", "columns", "texts"]
+    kind: Literal["beir", "columns", "rationales", "texts"]
     """`beir`: a collection with qrels gives pairs. `columns`: tab-separated lines give pairs.
+    `rationales`: tab-separated lines give questions and thoughts for the next-token loss alone.
     `texts`: JSON lines give single texts."""
     split: str = field(default="train", metadata=BEIR)
     """Which qrels."""
@@ -72,26 +93,38 @@ class SourceConfig:
     """Every query id must begin with this; another one is an error."""
     exclude: str = field(default="", metadata=BEIR)
     """File with query ids to leave out, one a line, relative to the recipe's folder."""
+    thoughts: str = field(default="", metadata=BEIR)
+    """JSON lines with the reference thought of a query (`_id`), relative to the recipe's `data`."""
+    thought: str = field(default="{text}", metadata=BEIR)
+    """How a thought is made of the fields of its line; lists are joined by semicolons."""
+    thought_terms: Natural = field(default=0, metadata=BEIR)
+    """Keep only so many words of a thought: content words that the query lacks, each once, as in
+    LREM (arXiv 2510.14321); 0 keeps the thought."""
+    evidence: str = field(default="", metadata=BEIR)
+    """JSON lines with `_id` and `documents`, the texts that the query's evidence slot shows."""
     query: Natural = field(default=0, metadata=COLUMNS)
     document: Natural = field(default=1, metadata=COLUMNS)
-    """Numbers of the query's and the document's column, from 0."""
+    """Numbers of the query's and the document's (or the rationale's) column, from 0."""
     cut: str = field(default="", metadata=COLUMNS)
     """The query ends where this string begins."""
     template: str = field(default="{text}", metadata=TEXTS)
     """Fields of the JSON object in a pattern; lists are joined by commas."""
     passage_words: Natural = field(default=0, metadata=TEXTS)
     """Split into passages of about this many words; 0 keeps a text whole."""
+    stream: bool = field(default=False, metadata=TEXTS)
+    """Keep only token ids, on disk, whatever the size; only the next-token loss reads them."""
     limit: Natural = 0
-    """At most this many examples, drawn by the recipe's seed; 0 takes all."""
+    """At most this many examples, drawn by the recipe's seed (the first, in a stream); 0 takes
+    all."""
 
 
 @dataclass(frozen=True, slots=True)
 class StageConfig:
-    """One training run (stage 1, represent). Weights of 0 switch a term off."""
+    """One training run. Weights of 0 switch a term off."""
 
     name: str
     sources: tuple[SourceConfig, ...]
-    stage: Literal["represent"] = "represent"
+    stage: Literal["represent", "reason"] = "represent"
     teacher: str = ""
     """Instead of the recipe's teacher, in this stage."""
     epochs: Positive = 1.0
@@ -123,11 +156,45 @@ class StageConfig:
     weight_triplet: Weight = 0.0
     """Each query with its first positive and the hardest negative of its batch."""
     triplet_margin: Weight = 0.1
-    weight_distill: Weight = 0.0
+    weight_distill: Weight = field(default=0.0, metadata=REPRESENT)
     """1 - cosine between vector and teacher's vector."""
-    weight_distill_similarity: Weight = 0.0
+    weight_distill_similarity: Weight = field(default=0.0, metadata=REPRESENT)
     """KL between the in-batch similarity distributions of teacher and student."""
-    distill_temperature: Positive = 0.05
+    distill_temperature: Positive = field(default=0.05, metadata=REPRESENT)
+    weight_lm: Weight = field(default=0.0, metadata=REPRESENT)
+    """Next-token loss over single texts and rationales."""
+    weight_sft: Weight = field(default=1.0, metadata=REASON)
+    """Next-token loss over reference thoughts, the `<emb_token>` behind them, rationales and single
+    texts."""
+    max_thought_tokens: Count = 64
+    """Longer reference thoughts and rationales are cut here and do not teach to end; own thoughts
+    have this budget."""
+    share_none: Share = field(default=0.25, metadata=REASON)
+    """Thought dropout: of so many queries the vector is read without a thought."""
+    share_own_start: Share = field(default=0.0, metadata=REASON)
+    share_own_end: Share = field(default=0.0, metadata=REASON)
+    """Of so many queries it is read behind a thought sampled by the model itself; the share goes
+    linearly from the first value to the second. The rest takes the reference thought."""
+    own_every: Natural = field(default=0, metadata=REASON)
+    """Optimizer steps after which own thoughts are sampled anew; needed with own thoughts."""
+    own_temperature: Weight = field(default=1.0, metadata=REASON)
+    own_top_p: Annotated[float, "from 0 to 1"] = field(default=1.0, metadata=REASON)
+    own_folds: Natural = field(default=0, metadata=REASON)
+    """Own thoughts come from this many models, each taught the thoughts of all folds but the one
+    it writes for: what it has memorised would not look like thoughts at test time. 0 takes the
+    model in training itself."""
+    fold_epochs: Positive = field(default=3.0, metadata=REASON)
+    """How long such a model is taught."""
+    filter_gain: bool = field(default=False, metadata=REASON)
+    """Drop reference thoughts behind which a query retrieves no better than without, as the stage
+    begins (LREM)."""
+    lora_rank: Natural = 0
+    """Train low-rank updates of all linear layers and the row of `<emb_token>` alone, merged into
+    the weights at the end (LoRA, arXiv 2106.09685); 0 trains all weights."""
+    lora_alpha: Count = 32
+    """Updates are scaled by lora_alpha / lora_rank."""
+    gradient_checkpointing: bool = False
+    """Compute activations again in the backward pass: less memory, a third more time."""
     grad_cache_chunk: Natural = 0
     """Rows encoded at a time, with gradients cached between; 0 encodes a batch at once."""
     save_minutes: Weight = 3.0
@@ -140,6 +207,16 @@ class StageConfig:
     def needs_pairs(self) -> bool:
         """Whether a term compares queries with documents."""
         return self.weight_contrastive > 0 or self.weight_triplet > 0
+
+    @property
+    def weight_language(self) -> float:
+        """The weight of the stage's next-token loss."""
+        return self.weight_lm if self.stage == "represent" else self.weight_sft
+
+    @property
+    def thinks(self) -> bool:
+        """Whether thoughts stand behind the queries."""
+        return self.stage == "reason"
 
     @property
     def distils(self) -> bool:
@@ -159,8 +236,9 @@ class ValidationConfig:
     path: str
     """BEIR folder, relative to the recipe's `data`."""
     split: str
-    ids: str
-    """File with query ids, one a line, relative to the recipe's folder."""
+    ids: str = ""
+    """File with query ids, one a line, relative to the recipe's folder; "" takes the whole
+    split."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,100 +259,4 @@ class Recipe:
     """Folder for the finished checkpoint; "" leaves it in the last stage's folder in `output`."""
     release_dtype: Literal["float32", "bfloat16", "float16"] = "float16"
     folder: str = field(default=".", metadata={"not_a_key": True})
-    """Where the recipe lies; filled in by `load_recipe`."""
-
-
-def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
-    """Read a recipe and apply `KEY=VALUE` overrides.
-
-    Raises:
-        Thought1Error: no such file, broken TOML, an unknown key, a missing or wrong value.
-    """
-    if not path.is_file():
-        raise Thought1Error(f"no recipe at {path}")
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise Thought1Error(f"{path}: {error}") from None
-    for override in overrides:
-        _override(content, override)
-    recipe = _build(Recipe, content, str(path))
-    assert isinstance(recipe, Recipe)
-    if not recipe.stages:
-        raise Thought1Error(f"{path}: a recipe needs at least one [[stages]] table")
-    return replace(recipe, folder=str(path.parent))
-
-
-def _override(content: dict[str, Any], override: str) -> None:
-    key, equals, text = override.partition("=")
-    if not equals or not key:
-        raise Thought1Error(f"{override!r} is not KEY=VALUE")
-    try:
-        value = tomllib.loads(f"v = {text}")["v"]
-    except tomllib.TOMLDecodeError:
-        value = text
-    node: Any = content
-    *parents, last = key.split(".")
-    for part in parents:
-        node = (
-            node[_place(node, part, key)] if isinstance(node, list) else node.setdefault(part, {})
-        )
-        if not isinstance(node, (dict, list)):
-            raise Thought1Error(f"{key}: {part} is a value, not a table")
-    node[_place(node, last, key) if isinstance(node, list) else last] = value
-
-
-def _place(node: list[Any], part: str, key: str) -> int:
-    if not part.isdecimal() or int(part) >= len(node):
-        raise Thought1Error(f"{key}: {part} is not one of the {len(node)} entries, counted from 0")
-    return int(part)
-
-
-def _build(cls: type, content: Any, where: str) -> Any:
-    """A dataclass from a TOML table, every key and type checked."""
-    if not isinstance(content, dict):
-        raise Thought1Error(f"{where}: expected a table, got {content!r}")
-    hints = get_type_hints(cls, include_extras=True)
-    known = {item.name: item for item in fields(cls) if "not_a_key" not in item.metadata}
-    for key in content:
-        if key not in known:
-            raise Thought1Error(f"{where}: unknown key {key!r}; known are {', '.join(known)}")
-    missing = [
-        name
-        for name, item in known.items()
-        if name not in content and item.default is MISSING and item.default_factory is MISSING
-    ]
-    if missing:
-        raise Thought1Error(f"{where}: {', '.join(missing)} must be given")
-    values = {key: _value(hints[key], value, f"{where}: {key}") for key, value in content.items()}
-    for key in values:
-        kind = known[key].metadata.get("kind")
-        if kind is not None and kind != values["kind"]:
-            raise Thought1Error(f"{where}: {key!r} is read by sources of kind {kind!r} only")
-    return cls(**values)
-
-
-def _value(hint: Any, value: Any, where: str) -> Any:
-    origin, args = get_origin(hint), get_args(hint)
-    if origin is Annotated:
-        number = _value(args[0], value, where)
-        if not RANGES[args[1]](number):
-            raise Thought1Error(f"{where} is {value!r}; it must be {args[1]}")
-        return number
-    if origin in (Union, types.UnionType):
-        return _value(next(a for a in args if a is not type(None)), value, where)
-    if is_dataclass(hint):
-        return _build(hint, value, where)  # type: ignore[arg-type]
-    if origin is tuple:
-        if not isinstance(value, list):
-            raise Thought1Error(f"{where}: expected a list, got {value!r}")
-        return tuple(_value(args[0], v, f"{where}[{i}]") for i, v in enumerate(value))
-    if origin is Literal:
-        if value not in args:
-            raise Thought1Error(f"{where} is {value!r}; it must be one of {', '.join(args)}")
-        return value
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if type(value) is not hint:
-        raise Thought1Error(f"{where} is {value!r}; it must be of type {hint.__name__}")
-    return value
+    """Where the recipe lies; filled in by `recipes.load_recipe`."""

@@ -21,6 +21,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from thought1.next_token import next_token
+
 Chunk = TypeVar("Chunk")
 
 IGNORE_INDEX = -100
@@ -149,9 +151,7 @@ def sft(logits_BTV: Tensor, labels_BT: Tensor, ignore_index: int = IGNORE_INDEX)
     targets_BT = labels_BT[:, 1:]
     kept_BT = targets_BT != ignore_index
     # Pick before widening: float32 logits of prompt and padding would be most of the memory.
-    logits_MV = _wide(logits_BTV[:, :-1][kept_BT])
-    total = F.cross_entropy(logits_MV, targets_BT[kept_BT], reduction="sum")
-    return total / kept_BT.sum().clamp(min=1)
+    return next_token(logits_BTV[:, :-1][kept_BT], targets_BT[kept_BT])
 
 
 def distillation(student_BD: Tensor, teacher_BD: Tensor) -> Tensor:
@@ -186,7 +186,7 @@ def similarity_distillation(
 
 
 def grad_cache(
-    encode: Callable[[Chunk], Tensor],
+    encode: Callable[[Chunk, bool], tuple[Tensor, Tensor]],
     queries: Sequence[Chunk],
     documents: Sequence[Chunk],
     loss_fn: Callable[[Tensor, Tensor], Tensor],
@@ -200,13 +200,15 @@ def grad_cache(
     through it. Memory holds the activations of one chunk; the price is one more forward pass.
     The gradients are added to `.grad`, as by `loss.backward()`, and equal those of the plain
     loss: both passes over a chunk draw the same random numbers, so dropout agrees. Parameters
-    that only `loss_fn` uses get their gradient too.
+    that only `loss_fn` uses get their gradient too. A chunk may add a loss of its own, such as the
+    next-token loss over its rows.
 
     Not for layers that change in a forward pass (BatchNorm's running statistics see each chunk
     twice), nor for trainers that insist on doing the backward pass themselves (DeepSpeed).
 
     Args:
-        encode: Vectors (rows, D) of one chunk; called twice for each chunk.
+        encode: Vectors (rows, D) of one chunk and its own loss (a scalar); called twice for each
+            chunk, the second time with True. Only that time the own loss counts.
         queries: Chunks of queries, at least one.
         documents: Chunks of documents, at least one.
         loss_fn: Scalar loss from all query vectors and all document vectors, in order. Divide
@@ -215,7 +217,7 @@ def grad_cache(
             `model.no_sync` of DistributedDataParallel, so that gradients travel once.
 
     Returns:
-        The loss, detached: its backward pass has been done.
+        The loss of `loss_fn`, detached: its backward pass has been done.
     """
     if not queries or not documents:
         raise ValueError("grad_cache needs at least one chunk of queries and one of documents")
@@ -225,7 +227,7 @@ def grad_cache(
     with torch.no_grad():
         for chunk in chunks:
             states.append(_RandomState())
-            leaves.append(encode(chunk).detach().requires_grad_())
+            leaves.append(encode(chunk, False)[0].detach().requires_grad_())
     # Before pytorch#165068 autocast kept the casts of weights made without a graph, used them
     # again in the second pass, and no gradient reached the weights.
     torch.clear_autocast_cache()
@@ -234,7 +236,9 @@ def grad_cache(
     for i, (chunk, state, leaf) in enumerate(zip(chunks, states, leaves, strict=True)):
         gradient = torch.zeros_like(leaf) if leaf.grad is None else leaf.grad
         with no_sync() if i < len(chunks) - 1 else nullcontext(), state.replay():
-            torch.autograd.backward(encode(chunk), gradient)
+            vectors_BD, own = encode(chunk, True)
+            tensors = [vectors_BD, own] if own.requires_grad else [vectors_BD]
+            torch.autograd.backward(tensors, [gradient, None][: len(tensors)])
     return loss.detach()
 
 

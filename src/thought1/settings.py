@@ -27,6 +27,8 @@ class ThoughtSettings:
     max_new_tokens: int = 64
     temperature: float = 0.0
     top_p: float = 1.0
+    no_repeat_ngram: int = 0
+    """See `types.Sampling`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -221,7 +221,7 @@ class T1:
     ) -> list[Thought]:
         if sampling is None:
             own = self.settings.thought
-            sampling = Sampling(own.temperature, own.top_p)
+            sampling = Sampling(own.temperature, own.top_p, 0, own.no_repeat_ngram)
         # Longest first, so that what does not fit fails at once.
         order = sorted(range(len(prompts.rows)), key=lambda i: -len(prompts.rows[i]))
         thoughts: dict[int, Thought] = {}

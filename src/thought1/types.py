@@ -119,6 +119,8 @@ class Sampling:
     temperature: float = 0.0
     top_p: float = 1.0
     seed: int = 0
+    no_repeat_ngram: int = 0
+    """No sequence of so many tokens appears twice in a thought; 0 allows it."""
 
 
 @dataclass(frozen=True, slots=True)

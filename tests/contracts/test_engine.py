@@ -297,3 +297,13 @@ def test_engines_agree(case: Case, one: str, other: str) -> None:
         for left, right in pairs:
             assert (left.token_ids, left.finish_reason) == (right.token_ids, right.finish_reason)
             assert_close(left.vector, right.vector)
+
+
+def test_no_ngram_twice_in_a_thought(case: Case) -> None:
+    plain = case.generate([24] * len(case.rows))
+    for n in (1, 2):
+        for one in case.generate([24] * len(case.rows), replace(GREEDY, no_repeat_ngram=n)):
+            grams = [one.token_ids[i : i + n] for i in range(len(one.token_ids) - n + 1)]
+            assert len(set(grams)) == len(grams)
+    # A random model repeats itself at once: the rule above is not empty.
+    assert any(len(set(one.token_ids)) < len(one.token_ids) for one in plain)

@@ -8,18 +8,19 @@ from hypothesis import strategies as st
 
 from thought1.config import Role, StageConfig
 from thought1.training.batches import (
-    Collator,
     Rows,
     Text,
     known_answers,
     plan_pairs,
     plan_stage,
+    plan_streamed,
     plan_texts,
 )
+from thought1.training.collate import Collator
 from thought1.training.sources import Pair, TrainingData
 from thought1.training.teacher import mine_negatives
 
-roles: st.SearchStrategy[Role] = st.sampled_from(["query", "document"])
+roles: st.SearchStrategy[Role] = st.sampled_from(["query", "document", "thought"])
 lengths = st.lists(st.tuples(roles, st.integers(1, 90)), max_size=60)
 
 FACTS = [f"fact {i}" for i in range(12)]
@@ -44,12 +45,31 @@ def test_every_text_once_within_the_budget(
     batches = plan_texts(texts, sizes, budget, seed)
     planned = Counter(("query", text) for batch in batches for text in batch.queries)
     planned += Counter(("document", text) for batch in batches for text in batch.documents)
+    planned += Counter(("thought", text) for batch in batches for text in batch.thoughts)
     assert planned == Counter(texts)
     for batch in batches:
-        held = [size_of[text] for text in batch.queries + batch.documents]
-        assert held
+        sides = (batch.queries, batch.documents, batch.thoughts)
+        assert sum(map(bool, sides)) == 1
+        held = [size_of[text] for side in sides for text in side]
         assert len(held) == 1 or len(held) * max(held) <= budget
     assert batches == plan_texts(texts, sizes, budget, seed)
+
+
+@given(
+    sizes=st.lists(st.integers(1, 90), max_size=60),
+    budget=st.integers(1, 300),
+    seed=st.integers(0, 99),
+)
+def test_every_streamed_text_once_within_the_budget(
+    sizes: list[int], budget: int, seed: int
+) -> None:
+    batches = plan_streamed([range(size) for size in sizes], budget, seed)
+    places = [place for batch in batches for place in batch.streamed]
+    assert sorted(places) == list(range(len(sizes)))
+    for batch in batches:
+        held = [sizes[place] for place in batch.streamed]
+        assert len(held) == 1 or len(held) * max(held) <= budget
+        assert not (batch.queries or batch.documents or batch.thoughts)
 
 
 @given(

@@ -6,6 +6,7 @@ No index is involved:
 """
 
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -18,6 +19,16 @@ from thought1.types import Sampling, Thought1Error
 
 if TYPE_CHECKING:
     from thought1.settings import ThoughtSettings
+
+NoRepeat = Annotated[
+    int | None,
+    typer.Option(
+        "--no-repeat",
+        min=0,
+        metavar="N",
+        help="No N tokens in a row twice in a thought; 0: any.",
+    ),
+]
 
 
 def think(
@@ -58,15 +69,17 @@ def think(
         int | None,
         typer.Option(metavar="N", help="The same seed gives a question the same thought."),
     ] = None,
+    no_repeat: NoRepeat = None,
     as_json: Json = False,
 ) -> None:
     """Write a thought about each question."""
     asked = read_questions(questions or [])
     t1 = load_model(model)
     sampling = _sampling(t1.settings.thought, temperature, top_p, seed)
-    thoughts = t1.think(
-        asked, budget=budget, sampling=sampling, show_progress_bar=sys.stderr.isatty()
-    )
+    if no_repeat is not None:
+        sampling = replace(sampling, no_repeat_ngram=no_repeat)
+    show = sys.stderr.isatty()
+    thoughts = t1.think(asked, budget=budget, sampling=sampling, show_progress_bar=show)
     if as_json:
         rows = zip(asked, thoughts, strict=True)
         print_json({"thoughts": [{"query": q, **thought_data(t)} for q, t in rows]})
@@ -87,6 +100,7 @@ def _sampling(
         own.temperature if temperature is None else temperature,
         own.top_p if top_p is None else top_p,
         seed or 0,
+        own.no_repeat_ngram,
     )
     if sampling.temperature == 0 and (top_p is not None or seed is not None):
         raise Thought1Error("--top-p and --seed need a --temperature above 0")

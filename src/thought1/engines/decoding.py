@@ -89,6 +89,8 @@ class Sampler:
 
     def next_tokens(self, row_ids: Sequence[int], logits_BV: Tensor) -> Tensor:
         """The token that each row reads next, (B,): sampled, or `<emb_token>` where it ends."""
+        if self.sampling.no_repeat_ngram:
+            logits_BV = self._without_repetition(row_ids, logits_BV)
         chosen = self._choose(row_ids, logits_BV)
         return torch.tensor(
             [self._accept(row, token) for row, token in zip(row_ids, chosen, strict=True)]
@@ -122,12 +124,29 @@ class Sampler:
         self.thoughts[row].append(token)
         return token
 
+    def _without_repetition(self, row_ids: Sequence[int], logits_BV: Tensor) -> Tensor:
+        """Logits in which no token completes an n-gram that its thought already holds."""
+        allowed_BV = logits_BV.clone()
+        for place, row in enumerate(row_ids):
+            blocked = completions(self.thoughts[row], self.sampling.no_repeat_ngram)
+            allowed_BV[place, blocked] = -torch.inf
+        return allowed_BV
+
     def _choose(self, row_ids: Sequence[int], logits_BV: Tensor) -> list[int]:
         if self.sampling.temperature <= 0:
             return logits_BV.argmax(-1).tolist()
         draws = [self._random[row].random() for row in row_ids]
         uniform_B = torch.tensor(draws, dtype=torch.float64, device=logits_BV.device)
         return _sample(logits_BV, uniform_B, self.sampling).tolist()
+
+
+def completions(thought: Sequence[int], n: int) -> list[int]:
+    """The tokens behind which the last n tokens would repeat earlier ones."""
+    last = list(thought[len(thought) - n + 1 :]) if n > 1 else []
+    if len(thought) < n:
+        return []
+    starts = range(len(thought) - n + 1)
+    return [thought[i + n - 1] for i in starts if list(thought[i : i + n - 1]) == last]
 
 
 def _generator(seed: int, prompt: Sequence[int]) -> np.random.Generator:

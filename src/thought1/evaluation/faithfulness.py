@@ -45,7 +45,8 @@ class JudgedQuestions:
     document_vectors: Vectors
     """(N, d), encoded with the weights that are measured."""
     references: Mapping[str, str] | None = None
-    """query id -> reference thought, for every question; it is not cut to the budget."""
+    """query id -> reference thought, for every question; cut to the model's positions, not to the
+    budget."""
 
     def __post_init__(self) -> None:
         if len(self.document_ids) != len(self.document_vectors):
@@ -272,7 +273,9 @@ def _other_thoughts(
     }
     if judged.references is not None:
         references = [judged.references[query_id] for query_id in judged.questions]
-        ids["reference"] = model.renderer.text(references)
+        positions = int(model.checkpoint.model.config.max_position_embeddings)
+        room = positions - model.settings.max_query_tokens - 1
+        ids["reference"] = [row[:room] for row in model.renderer.text(references)]
     return {
         name: [Thought("", tuple(thought), "edited") for thought in thoughts]
         for name, thoughts in ids.items()

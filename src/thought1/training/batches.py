@@ -1,4 +1,4 @@
-"""Which examples train together: plans of batches, and the collator that makes tensors of them.
+"""Which examples train together: plans of batches.
 
 A batch is one item of the data set, so that lengths can be bucketed and the number of queries,
 positives and negatives is ours to choose. Plans depend on the seed alone: an interrupted run
@@ -6,13 +6,12 @@ meets the same batches again. It knows token ids, no model.
 """
 
 import random
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
 from torch.utils.data import Dataset
 
 from thought1.config import Role, StageConfig
@@ -22,6 +21,8 @@ BUCKETS = 40
 """So many batches are filled together from texts sorted by length."""
 
 Text = tuple[Role, str]
+Ids = Sequence[int]
+Mode = Literal["none", "reference", "own"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,38 @@ class Batch:
     queries: tuple[str, ...] = ()
     documents: tuple[str, ...] = ()
     positives: tuple[tuple[int, ...], ...] = ()
+    query_ids: tuple[str, ...] = ()
+    thoughts: tuple[str, ...] = ()
+    """Keys of rationales; such a batch holds nothing else."""
+    modes: tuple[Mode, ...] = ()
+    """For each query of stage 2, behind which thought its vector is read."""
+    round: int = 0
+    """Which sampling of own thoughts is read."""
+    streamed: tuple[int, ...] = ()
+    """Places of documents in `Rows.streamed`; such a batch holds nothing else."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Token ids of every text by role, `<emb_token>` included, and the teacher's vectors."""
+
+    ids: Mapping[Text, Ids]
+    teacher: Mapping[str, npt.NDArray[np.float16]]
+    """Text -> vector (e,); empty without a teacher."""
+    answers: Mapping[str, frozenset[str]]
+    """Query -> all its positives, whether sampled or not: none of them is a negative."""
+    heads: Mapping[Role, int] = field(default_factory=dict)
+    """How many ids precede the text in a row, by role."""
+    starts: Mapping[str, int] = field(default_factory=dict)
+    """How many ids precede a rationale, by key."""
+    streamed: Sequence[Ids] = ()
+    """Documents of which only the ids are kept, on disk."""
+
+
+def taught(query_ids: Sequence[str]) -> Batch:
+    """Queries with their reference thoughts, for the next-token loss alone."""
+    modes: list[Mode] = ["reference"] * len(query_ids)
+    return Batch(query_ids=tuple(query_ids), modes=tuple(modes))
 
 
 class Plan(Dataset[Batch]):
@@ -52,18 +85,41 @@ def plan_texts(
     """One epoch of single texts; a batch holds one role and at most so many padded tokens."""
     rng = random.Random(seed)
     batches = []
-    roles: tuple[Role, ...] = ("query", "document")
+    roles: tuple[Role, ...] = ("query", "document", "thought")
     for role in roles:
         order = [i for i, (r, _) in enumerate(texts) if r == role]
-        rng.shuffle(order)
-        size = max(1, tokens_per_batch // 16) * BUCKETS
-        for start in range(0, len(order), size):
-            window = sorted(order[start : start + size], key=lambda i: lengths[i])
-            for group in _filled(window, lengths, tokens_per_batch):
-                held = tuple(texts[i][1] for i in group)
-                batches.append(Batch(queries=held) if role == "query" else Batch(documents=held))
+        for group in _groups(order, lengths, tokens_per_batch, rng):
+            held = tuple(texts[i][1] for i in group)
+            batches.append(_single(role, held))
     rng.shuffle(batches)
     return batches
+
+
+def _single(role: Role, texts: tuple[str, ...]) -> Batch:
+    if role == "query":
+        return Batch(queries=texts)
+    return Batch(documents=texts) if role == "document" else Batch(thoughts=texts)
+
+
+def plan_streamed(rows: Sequence[Ids], tokens_per_batch: int, seed: int) -> list[Batch]:
+    """One epoch of the documents whose ids are kept on disk."""
+    rng = random.Random(seed)
+    lengths = [len(row) for row in rows]
+    groups = _groups(list(range(len(rows))), lengths, tokens_per_batch, rng)
+    batches = [Batch(streamed=tuple(group)) for group in groups]
+    rng.shuffle(batches)
+    return batches
+
+
+def _groups(
+    order: list[int], lengths: Sequence[int], tokens_per_batch: int, rng: random.Random
+) -> Iterator[list[int]]:
+    """Places in batches of similar lengths, from a shuffled order."""
+    rng.shuffle(order)
+    size = max(1, tokens_per_batch // 16) * BUCKETS
+    for start in range(0, len(order), size):
+        window = sorted(order[start : start + size], key=lambda i: lengths[i])
+        yield from _filled(window, lengths, tokens_per_batch)
 
 
 def _filled(order: Sequence[int], lengths: Sequence[int], tokens: int) -> list[list[int]]:
@@ -115,7 +171,8 @@ def _pair_batch(
         candidates = negatives.get(pair.query_id, ())
         for text in rng.sample(candidates, min(stage.negatives_per_query, len(candidates))):
             documents.setdefault(text, len(documents))
-    return Batch(tuple(pair.query for pair in pairs), tuple(documents), tuple(positives))
+    queries, ids = zip(*((pair.query, pair.query_id) for pair in pairs), strict=True)
+    return Batch(queries, tuple(documents), tuple(positives), query_ids=ids)
 
 
 def spread(first: list[Batch], second: list[Batch]) -> list[Batch]:
@@ -124,69 +181,12 @@ def spread(first: list[Batch], second: list[Batch]) -> list[Batch]:
     return [batch for _, batch in sorted(keyed, key=lambda item: item[0])]
 
 
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """Token ids of every text by role, `<emb_token>` included, and the teacher's vectors."""
-
-    ids: Mapping[Text, list[int]]
-    teacher: Mapping[str, npt.NDArray[np.float16]]
-    """Text -> vector (e,); empty without a teacher."""
-    answers: Mapping[str, frozenset[str]]
-    """Query -> all its positives, whether sampled or not: none of them is a negative."""
-
-
 def known_answers(pairs: Iterable[Pair]) -> dict[str, frozenset[str]]:
     """Query -> the positives of all pairs with this query, for `Rows.answers`."""
     answers: dict[str, frozenset[str]] = {}
     for pair in pairs:
         answers[pair.query] = answers.get(pair.query, frozenset()) | frozenset(pair.positives)
     return answers
-
-
-class Collator:
-    """Makes tensors of the trainer's items: what `represent.stage_loss` reads."""
-
-    def __init__(self, rows: Rows) -> None:
-        self.rows = rows
-
-    def __call__(self, items: Sequence[Batch]) -> dict[str, Tensor]:
-        """One `Batch`: for each role it has (B rows), `ROLE_ids` and `ROLE_mask` (B, T), padded on
-        the right, and `ROLE_teacher` (B, E) with a teacher; for pairs `positives` and `answers`.
-        """
-        (batch,) = items
-        tensors: dict[str, Tensor] = {}
-        roles: tuple[tuple[Role, tuple[str, ...]], ...] = (
-            ("query", batch.queries),
-            ("document", batch.documents),
-        )
-        for role, texts in roles:
-            if not texts:
-                continue
-            ids_BT, mask_BT = _padded([self.rows.ids[role, text] for text in texts])
-            tensors[f"{role}_ids"], tensors[f"{role}_mask"] = ids_BT, mask_BT
-            if self.rows.teacher:
-                stacked = np.stack([self.rows.teacher[text] for text in texts])
-                tensors[f"{role}_teacher"] = torch.from_numpy(stacked).float()
-        if batch.positives:
-            tensors["positives"], tensors["answers"] = self._relevance(batch)
-        return tensors
-
-    def _relevance(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Booleans (Q, N): sampled positives, and everything known to be relevant."""
-        positives_QN = torch.zeros(len(batch.queries), len(batch.documents), dtype=torch.bool)
-        answers_QN = positives_QN.clone()
-        for q, (query, places) in enumerate(zip(batch.queries, batch.positives, strict=True)):
-            positives_QN[q, list(places)] = True
-            known = self.rows.answers[query]
-            answers_QN[q] = torch.tensor([text in known for text in batch.documents])
-        return positives_QN, answers_QN
-
-
-def _padded(rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
-    width = max(map(len, rows))
-    ids_BT = torch.tensor([[*row, *[0] * (width - len(row))] for row in rows])
-    lengths_B1 = torch.tensor([[len(row)] for row in rows])
-    return ids_BT, (torch.arange(width) < lengths_B1).long()
 
 
 def plan_stage(
@@ -201,15 +201,17 @@ def plan_stage(
 
     `processes` train together: each takes every so manieth batch.
     """
-    if not data.texts and not data.pairs:
+    singles = data.texts + [("thought", key) for key in rows.starts]
+    if not singles and not data.pairs and not rows.streamed:
         raise ValueError("there is no example to plan batches of")
-    lengths = [len(rows.ids[text]) for text in data.texts]
+    lengths = [len(rows.ids[text]) for text in singles]
     batches: list[Batch] = []
     wanted = stage.max_steps * stage.accumulation * processes if stage.max_steps > 0 else None
     epoch = 0
     while epoch < stage.epochs if wanted is None else len(batches) < wanted:
         epoch_seed = seed * 1_000_003 + epoch
-        texts = plan_texts(data.texts, lengths, stage.tokens_per_batch, epoch_seed)
+        texts = plan_texts(singles, lengths, stage.tokens_per_batch, epoch_seed)
+        texts = spread(texts, plan_streamed(rows.streamed, stage.tokens_per_batch, epoch_seed))
         part = spread(texts, plan_pairs(data.pairs, stage, epoch_seed, negatives))
         share = min(1.0, stage.epochs - epoch) if wanted is None else 1.0
         batches += part[: max(1, round(len(part) * share))]

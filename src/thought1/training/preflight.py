@@ -5,6 +5,7 @@ It knows recipes and files, no model and no trainer.
 """
 
 import json
+from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 
@@ -12,7 +13,11 @@ import torch
 
 from thought1.config import Recipe, StageConfig
 from thought1.training.sources import TrainingData, read_sources
+from thought1.training.validation import Validation
 from thought1.types import Thought1Error
+
+ROUNDING = 1e-9
+"""Shares that add up to 1 may miss it by so much."""
 
 
 def check_devices(processes: int) -> None:
@@ -29,7 +34,7 @@ def claim(output: Path, recipe: Recipe) -> None:
     """Remember in `output` which recipe runs there; another one must not continue its work.
 
     Where the recipe lies and where it releases to may change, and everything may as long as
-    nothing has been saved.
+    nothing has been saved, own thoughts included.
 
     Raises:
         Thought1Error: another recipe, or a folder that cannot be written.
@@ -42,7 +47,8 @@ def claim(output: Path, recipe: Recipe) -> None:
         output.mkdir(parents=True, exist_ok=True)
         if recipe.release:
             Path(recipe.release).mkdir(parents=True, exist_ok=True)
-        begun = any(output.glob("*/checkpoint-*")) or any(output.glob("*/model"))
+        saved = ("checkpoint-*", "model", "own-thoughts-*.jsonl")
+        begun = any(any(output.glob(f"*/{name}")) for name in saved)
         if not (begun and where.is_file()):
             partial = where.with_suffix(".partial")
             partial.write_text(json.dumps(content, indent=2) + "\n", "utf-8")
@@ -57,6 +63,20 @@ def claim(output: Path, recipe: Recipe) -> None:
         raise Thought1Error(
             f"{output} holds the run of another recipe (it differs in {', '.join(changed)}): "
             "choose another folder (output=FOLDER), or remove it"
+        )
+
+
+def check_validation(recipe: Recipe, validation: Validation) -> None:
+    """Refuse questions on which the gauge of stage 2 cannot be read.
+
+    Raises:
+        Thought1Error: fewer than two of them have a relevant document.
+    """
+    judged = [q for q, grades in validation.qrels.items() if any(g > 0 for g in grades.values())]
+    if len(judged) < 2 and any(stage.thinks for stage in recipe.stages):
+        raise Thought1Error(
+            "[validation]: stage reason swaps thoughts among questions, and needs two or more "
+            f"with a relevant document, not {len(judged)}"
         )
 
 
@@ -78,18 +98,33 @@ def read_stage(recipe: Recipe, stage: StageConfig) -> TrainingData:
 
 def _problem(recipe: Recipe, stage: StageConfig, data: TrainingData) -> str:
     """Why this stage cannot train, or ""."""
-    if not stage.needs_pairs and not stage.distils:
+    special = _thinking_problem(stage, data) if stage.thinks else _thoughtless_problem(stage)
+    if special:
+        return special
+    if not stage.needs_pairs and not stage.distils and not stage.weight_lm:
         return "all weights are 0: set one of them above 0"
-    if not data.pairs and not data.texts:
+    if not (data.pairs or data.texts or data.rationales or data.streams):
         return "its sources hold nothing to train on"
+    if data.rationales and not stage.weight_language:
+        weight = "weight_sft" if stage.thinks else "weight_lm"
+        return f"sources of kind rationales need {weight} above 0: nothing else reads them"
     if stage.needs_teacher and not (stage.teacher or recipe.teacher):
         return (
             "distillation, hard negatives and false_negative_margin need a teacher: set `teacher`"
         )
     if stage.needs_pairs and not data.pairs:
         return "weight_contrastive and weight_triplet need pairs, and its sources hold none"
-    if data.texts and not stage.distils:
-        return "sources of kind texts need weight_distill or weight_distill_similarity above 0"
+    if data.texts and not stage.distils and not stage.weight_language:
+        weights = "weight_sft" if stage.thinks else "weight_lm, weight_distill or "
+        weights += "" if stage.thinks else "weight_distill_similarity"
+        return f"sources of kind texts need {weights} above 0"
+    if any(source.stream for source in stage.sources) and not stage.weight_language:
+        return "stream needs weight_lm or weight_sft above 0: nothing else reads such a source"
+    if stage.weight_lm and not (data.texts or data.rationales or data.streams):
+        return (
+            "weight_lm reads single texts: it needs a source of kind texts or rationales, or pairs "
+            "that no term compares (weight_contrastive and weight_triplet of 0)"
+        )
     if not stage.needs_pairs and (stage.negatives_per_query or stage.false_negative_margin):
         return (
             "negatives_per_query and false_negative_margin need weight_contrastive or "
@@ -97,4 +132,48 @@ def _problem(recipe: Recipe, stage: StageConfig, data: TrainingData) -> str:
         )
     if stage.negatives_per_query and not data.pool:
         return "negatives_per_query needs a source of kind beir, to draw them from"
+    return ""
+
+
+def _thoughtless_problem(stage: StageConfig) -> str:
+    if any(source.thoughts or source.evidence for source in stage.sources):
+        return "thoughts and evidence have no effect in stage represent: remove them"
+    return ""
+
+
+def _thinking_problem(stage: StageConfig, data: TrainingData) -> str:
+    """What fails late, or has no effect, in stage 2 alone."""
+    if not stage.needs_pairs:
+        return (
+            "stage reason needs weight_contrastive or weight_triplet above 0; the next-token loss "
+            "alone is for stage represent, from rationales"
+        )
+    counts = Counter(pair.query_id for pair in data.pairs)
+    twice = [query_id for query_id, count in counts.items() if count > 1]
+    if twice:
+        return f"{len(twice)} query ids come twice, {twice[0]} for one: make them different"
+    own = max(stage.share_own_start, stage.share_own_end)
+    resampled = stage.own_every or stage.own_folds
+    if stage.share_none + own > 1 + ROUNDING:
+        return "share_none and share_own_start or share_own_end add up to more than 1"
+    if own and not resampled:
+        return "own thoughts (share_own_start, share_own_end) need own_every or own_folds above 0"
+    if resampled and not own:
+        return (
+            "own_every and own_folds have no effect: set share_own_start or share_own_end above 0"
+        )
+    if stage.own_folds == 1:
+        return "own_folds is 1, which leaves no other fold to teach from: set it to 2 or more"
+    return "" if any(pair.thought for pair in data.pairs) else _unreferenced_problem(stage, data)
+
+
+def _unreferenced_problem(stage: StageConfig, data: TrainingData) -> str:
+    """What a stage without any reference thought would need one for."""
+    lacking = "no query of its sources has a reference thought (`thoughts`), "
+    if stage.filter_gain or stage.own_folds:
+        return f"{lacking}which filter_gain and own_folds need"
+    if stage.share_none + min(stage.share_own_start, stage.share_own_end) < 1 - ROUNDING:
+        return f"{lacking}but share_none and share_own leave a share of queries for one"
+    if stage.weight_sft and not data.rationales:
+        return f"{lacking}and there are no rationales: set weight_sft to 0"
     return ""

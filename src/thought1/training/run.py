@@ -7,27 +7,39 @@ It connects files, teacher, model and trainer; the losses are in `represent`.
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from accelerate import PartialState
+from torch import nn
 from transformers import TrainerCallback, TrainingArguments, set_seed
 
 from thought1 import __version__
 from thought1.checkpoint import Checkpoint, hash_weights, load_checkpoint, save_checkpoint
-from thought1.config import Recipe, Role, StageConfig
-from thought1.prompts import Template
+from thought1.config import Recipe, StageConfig
 from thought1.t1 import T1
-from thought1.training.batches import Collator, Rows, Text, known_answers, plan_stage
+from thought1.training.adapters import add_adapters
 from thought1.training.callbacks import JsonLog, SaveByClock, Validate, last_checkpoint
-from thought1.training.preflight import check_devices, claim, read_stage
-from thought1.training.represent import Embedder, RepresentTrainer
+from thought1.training.embedder import Embedder
+from thought1.training.gauge import thought_scores
+from thought1.training.preflight import check_devices, check_validation, claim, read_stage
+from thought1.training.prepare import prepare
+from thought1.training.scratch import check_scratch
 from thought1.training.sources import TrainingData
-from thought1.training.start import locate, start_checkpoint, switch_dropout_off
-from thought1.training.teacher import TeacherVectors, mine_negatives, teach
+from thought1.training.start import (
+    check_stages,
+    choose_attention,
+    locate,
+    start_checkpoint,
+    switch_dropout_off,
+    thought_settings,
+)
+from thought1.training.teacher import TeacherVectors, teach
 from thought1.training.validation import Validation
 
 logger = logging.getLogger(__name__)
@@ -45,6 +57,7 @@ def train(recipe: Recipe) -> Path:
     """
     process = PartialState(cpu=not torch.cuda.is_available())
     check_devices(process.num_processes)
+    check_scratch(recipe.model)
     output = Path(recipe.output)
     if process.is_main_process:
         claim(output, recipe)
@@ -62,13 +75,13 @@ def train(recipe: Recipe) -> Path:
             with process.main_process_first():
                 # Kept on disk: the stage reads them again when its turn comes.
                 _teacher_vectors(recipe, stage, loaded[folder])
-    previous: Path | None = None
+    begin = partial(_start, recipe, list(loaded.values()))
     for stage, folder in zip(recipe.stages, folders, strict=True):
         if folder in loaded:
-            _run_stage(recipe, stage, loaded.pop(folder), folder, previous, validation)
+            _run_stage(recipe, stage, loaded.pop(folder), folder, begin, validation)
         process.wait_for_everyone()
-        previous = folder / "model"
-    assert previous is not None
+        begin = partial(_go_on, recipe, folder / "model")
+    previous = folders[-1] / "model"
     if not recipe.release:
         return previous
     if process.is_main_process:
@@ -80,7 +93,9 @@ def train(recipe: Recipe) -> Path:
 def _validation(recipe: Recipe) -> Validation | None:
     if recipe.validation is None:
         return None
-    return Validation.load(recipe.validation, Path(recipe.data), Path(recipe.folder))
+    validation = Validation.load(recipe.validation, Path(recipe.data), Path(recipe.folder))
+    check_validation(recipe, validation)
+    return validation
 
 
 def _run_stage(
@@ -88,34 +103,43 @@ def _run_stage(
     stage: StageConfig,
     data: TrainingData,
     folder: Path,
-    previous: Path | None,
+    begin: Callable[[], Checkpoint],
     validation: Validation | None,
 ) -> None:
     set_seed(recipe.seed)
     process = PartialState()
     with process.main_process_first():
-        checkpoint = _start(recipe, data, previous)
+        checkpoint = begin()
+        cast(nn.Module, checkpoint.model).to(process.device)
+        switch_dropout_off(checkpoint.model)
+        choose_attention(checkpoint.model)
         model = T1(checkpoint)
         teacher = _teacher_vectors(recipe, stage, data)
         resume = last_checkpoint(folder)
-    rows = tokenize(model, data, teacher)
-    negatives = _negatives(stage, data, rows) if stage.negatives_per_query else None
-    plan = plan_stage(data, rows, stage, recipe.seed, negatives, process.num_processes)
     log = JsonLog(folder / "log.jsonl")
-    callbacks: list[TrainerCallback] = [SaveByClock(stage.save_minutes), log]
-    check = Validate(lambda: validation.score(model), stage.eval_steps, log) if validation else None
-    trainer = RepresentTrainer(
+    parts = prepare(recipe, stage, model, data, teacher, folder)
+    callbacks: list[TrainerCallback] = [SaveByClock(stage.save_minutes), log, *parts.callbacks]
+    check = None
+    if validation:
+        score = thought_scores(recipe, stage, validation) if stage.thinks else validation.score
+        check = Validate(partial(score, model), stage.eval_steps, log)
+        callbacks.append(check)
+    merge = add_adapters(checkpoint, stage)
+    if stage.gradient_checkpointing:
+        checkpoint.model.activation_checkpointing_enable({"use_reentrant": False})
+    trainer = parts.trainer(
         stage=stage,
-        model=Embedder(checkpoint.model),
+        model=Embedder(checkpoint.model, language=stage.weight_language > 0),
         args=_arguments(recipe, stage, folder),
-        train_dataset=plan,
-        data_collator=Collator(rows),
-        callbacks=[*callbacks, check] if check else callbacks,
+        train_dataset=parts.plan,
+        data_collator=parts.collator,
+        callbacks=callbacks,
     )
-    logger.info("stage %s: %d batches, from %s", stage.name, len(plan), resume or "the start")
+    logger.info("stage %s: %d batches, from %s", stage.name, len(parts.plan), resume or "the start")
     trainer.train(resume_from_checkpoint=str(resume) if resume else None)
+    merge()
     if process.is_main_process:
-        entry = _lineage(recipe, stage, data, trainer.state.global_step, check)
+        entry = _lineage(recipe, stage, data, trainer.state.global_step, check) | parts.notes
         settings = checkpoint.settings
         settings = replace(settings, lineage=(*settings.lineage, entry))
         # A rename, so that a stage is either finished or not, whenever it is interrupted.
@@ -123,13 +147,27 @@ def _run_stage(
         (folder / "unfinished").replace(folder / "model")
 
 
-def _start(recipe: Recipe, data: TrainingData, previous: Path | None) -> Checkpoint:
-    if previous is None:
-        checkpoint = start_checkpoint(recipe.model, _texts(data))
-    else:
-        checkpoint = load_checkpoint(previous, dtype="float32", device="cpu")
-    switch_dropout_off(checkpoint.model)
+def _start(recipe: Recipe, stages: Sequence[TrainingData]) -> Checkpoint:
+    """The checkpoint before the first stage; a new vocabulary knows the texts of all stages."""
+    texts = _texts(stages[0])
+    if recipe.model.scratch is not None:
+        texts = chain(*map(_texts, stages), *map(_thoughts, stages))
+    checkpoint = start_checkpoint(recipe.model, texts)
+    check_stages(checkpoint, recipe.stages)
     return checkpoint
+
+
+def _go_on(recipe: Recipe, previous: Path) -> Checkpoint:
+    checkpoint = load_checkpoint(previous, dtype="float32", device="cpu")
+    settings = replace(checkpoint.settings, thought=thought_settings(recipe.model))
+    return replace(checkpoint, settings=settings)
+
+
+def _thoughts(data: TrainingData) -> Iterable[str]:
+    yield from (text for rationale in data.rationales for text in rationale)
+    for pair in data.pairs:
+        yield pair.thought
+        yield from pair.evidence
 
 
 def _texts(data: TrainingData) -> Iterable[str]:
@@ -144,32 +182,6 @@ def _teacher_vectors(recipe: Recipe, stage: StageConfig, data: TrainingData) -> 
     if not stage.needs_teacher:
         return {}
     return teach(Path(locate(stage.teacher or recipe.teacher)), _texts(data), Path(recipe.output))
-
-
-def tokenize(model: T1, data: TrainingData, teacher: TeacherVectors) -> Rows:
-    """Every text's ids in its role, as the model will read it later, `<emb_token>` included."""
-    queries = [text for role, text in data.texts if role == "query"]
-    documents = [text for role, text in data.texts if role == "document"]
-    queries += [pair.query for pair in data.pairs]
-    documents += [text for pair in data.pairs for text in pair.positives] + data.pool
-    settings = model.settings
-    sides: tuple[tuple[Role, list[str], Template, int], ...] = (
-        ("query", queries, settings.query, settings.max_query_tokens),
-        # The length of a document includes <emb_token>, that of a query prompt does not.
-        ("document", documents, settings.document, settings.max_document_tokens - 1),
-    )
-    ids: dict[Text, list[int]] = {}
-    for role, found, template, limit in sides:
-        texts = list(dict.fromkeys(found))
-        rendered = model.renderer.render(template, texts, limit)
-        for text, row in zip(texts, rendered.rows, strict=True):
-            ids[role, text] = [*rendered.prefix, *row, model.checkpoint.emb_id]
-    return Rows(ids, teacher, known_answers(data.pairs))
-
-
-def _negatives(stage: StageConfig, data: TrainingData, rows: Rows) -> dict[str, list[str]]:
-    queries = {pair.query_id: pair.query for pair in data.pairs}
-    return mine_negatives(queries, rows.answers, data.pool, rows.teacher, stage.negative_depth)
 
 
 def _arguments(recipe: Recipe, stage: StageConfig, folder: Path) -> TrainingArguments:
@@ -196,6 +208,9 @@ def _arguments(recipe: Recipe, stage: StageConfig, folder: Path) -> TrainingArgu
         train_sampling_strategy="sequential",
         # Queries and documents go through the same weights: none is ever unused.
         ddp_find_unused_parameters=False,
+        # Buffers never change. Sent at every forward pass, they would block processes of which one
+        # has pairs (two passes, or many chunks) and the other single texts (one).
+        ddp_broadcast_buffers=False,
     )
 
 

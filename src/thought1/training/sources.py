@@ -7,20 +7,20 @@ ids outside the allowed prefix are an error, excluded ids are left out.
 import hashlib
 import random
 import re
-import string
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
 from thought1.config import Role, SourceConfig
 from thought1.data.formats import BeirFolder
-from thought1.data.rows import BadRow, Line, parse_object, read_lines
+from thought1.training.lines import filled, text_lines
+from thought1.training.trajectories import key_terms, read_evidence, read_thoughts
 from thought1.types import Thought1Error
 
 T = TypeVar("T")
 
-MAX_LINE_BYTES = 64 * 2**20
 MIN_WORDS = 5
 """A passage or column of fewer words carries too little meaning to learn from."""
 
@@ -32,6 +32,22 @@ class Pair:
     query_id: str
     query: str
     positives: tuple[str, ...]
+    thought: str = ""
+    """The reference thought, if there is one."""
+    evidence: tuple[str, ...] = ()
+    """Texts that are shown with the query."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """Texts of a file that are read one by one, however many there are."""
+
+    source: SourceConfig
+    path: Path
+    file_hash: str
+
+    def __iter__(self) -> Iterator[str]:
+        return islice(_read_texts(self.source, self.path), self.source.limit or None)
 
 
 @dataclass(slots=True)
@@ -40,10 +56,14 @@ class TrainingData:
 
     pairs: list[Pair] = field(default_factory=list)
     texts: list[tuple[Role, str]] = field(default_factory=list)
+    rationales: list[tuple[str, str]] = field(default_factory=list)
+    """Questions and thoughts for the next-token loss alone."""
     pool: list[str] = field(default_factory=list)
     """Documents from which hard negatives are drawn."""
     files: dict[str, str] = field(default_factory=dict)
     """File -> SHA-256, for the checkpoint's lineage."""
+    streams: list[Stream] = field(default_factory=list)
+    """Sources that are never held in memory."""
 
     def split_pairs(self) -> None:
         """Turn pairs into single texts, for a stage without a contrastive term."""
@@ -72,10 +92,17 @@ def read_sources(
                 "that holds the training files"
             )
         if source.kind == "beir":
-            _read_beir(source, path, recipe_folder, found, seed)
-        elif source.kind == "columns":
-            found.pairs += _limited(list(_read_columns(source, path)), source.limit, seed)
+            _read_beir(source, data, recipe_folder, found, seed)
+        elif source.kind in ("columns", "rationales"):
+            pairs = _limited(list(_read_columns(source, path)), source.limit, seed)
+            if source.kind == "columns":
+                found.pairs += pairs
+            else:
+                found.rationales += [(pair.query, pair.positives[0]) for pair in pairs]
             found.files[source.path] = _file_hash(path)
+        elif source.stream:
+            found.files[source.path] = _file_hash(path)
+            found.streams.append(Stream(source, path, found.files[source.path]))
         else:
             texts = _limited(list(_read_texts(source, path)), source.limit, seed)
             found.texts += [("document", text) for text in texts]
@@ -96,9 +123,12 @@ def read_ids(path: Path) -> frozenset[str]:
 
 
 def _read_beir(
-    source: SourceConfig, path: Path, recipe_folder: Path, found: TrainingData, seed: int
+    source: SourceConfig, data: Path, recipe_folder: Path, found: TrainingData, seed: int
 ) -> None:
+    path = data / source.path
     folder = BeirFolder(path)
+    thoughts = read_thoughts(source, data)
+    evidence = read_evidence(data / source.evidence) if source.evidence else {}
     texts = {d.id: d.full_text for d in folder.corpus()}
     queries = {query.id: query.text for query in folder.queries()}
     excluded = read_ids(recipe_folder / source.exclude) if source.exclude else frozenset()
@@ -114,15 +144,22 @@ def _read_beir(
             raise Thought1Error(f"{path}/qrels/{source.split}.tsv: {what} does not exist")
         positives = tuple(texts[i] for i, grade in grades.items() if grade > 0)
         if query_id not in excluded and positives:
-            pairs.append(Pair(query_id, queries[query_id], positives))
+            thought = thoughts.get(query_id, "")
+            if source.thought_terms:
+                thought = key_terms(thought, queries[query_id], source.thought_terms)
+            shown = evidence.get(query_id, ())
+            pairs.append(Pair(query_id, queries[query_id], positives, thought, shown))
     found.pairs += _limited(pairs, source.limit, seed)
     found.pool += texts.values()
     for name in ("corpus.jsonl", "queries.jsonl", f"qrels/{source.split}.tsv"):
         found.files[f"{source.path}/{name}"] = _file_hash(path / name)
+    for name in (source.thoughts, source.evidence):
+        if name:
+            found.files[name] = _file_hash(data / name)
 
 
 def _read_columns(source: SourceConfig, path: Path) -> Iterator[Pair]:
-    for line in _lines(path):
+    for line in text_lines(path):
         cells = line.text.rstrip("\r\n").split("\t")
         if len(cells) <= max(source.query, source.document):
             raise Thought1Error(
@@ -138,44 +175,11 @@ def _read_columns(source: SourceConfig, path: Path) -> Iterator[Pair]:
 
 
 def _read_texts(source: SourceConfig, path: Path) -> Iterator[str]:
-    names = _slots(source.template)
-    for line in _lines(path):
-        try:
-            fields = parse_object(line.text)
-        except BadRow as error:
-            raise Thought1Error(f"{line.location}: {error}") from None
-        missing = [name for name in names if fields.get(name) is None]
-        if missing:
-            raise Thought1Error(f"{line.location}: field {missing[0]!r} is missing")
-        text = source.template.format(**{name: _joined(fields[name]) for name in names})
+    for _, text in filled(path, source.template):
         if source.passage_words:
             yield from _passages(text, source.passage_words)
         elif text.strip():
             yield _plain(text)
-
-
-def _slots(template: str) -> list[str]:
-    """The names of the fields that a pattern shows."""
-    try:
-        parts = list(string.Formatter().parse(template))
-    except ValueError as error:
-        raise Thought1Error(f"the template {template!r} is broken: {error}") from None
-    names = [name for _, name, _, _ in parts if name is not None]
-    if not names or any(set(name) & set(".[") or not name for name in names):
-        raise Thought1Error(f"the template {template!r} needs slots that are names, as {{text}}")
-    return names
-
-
-def _lines(path: Path) -> Iterator[Line]:
-    for line in read_lines(path, MAX_LINE_BYTES):
-        if isinstance(line, BadRow):
-            raise Thought1Error(str(line))
-        if line.text.strip():
-            yield line
-
-
-def _joined(value: object) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _plain(text: str) -> str:

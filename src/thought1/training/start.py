@@ -6,7 +6,7 @@ It knows checkpoints and tokenizers, no data files and no losses.
 import importlib.util
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,10 @@ from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from thought1.checkpoint import Checkpoint, load_checkpoint
-from thought1.config import ModelConfig
+from thought1.config import ModelConfig, StageConfig
 from thought1.prompts import Renderer, Template
 from thought1.settings import Settings, ThoughtSettings
+from thought1.training.scratch import build, check_scratch
 from thought1.types import Thought1Error
 
 PACKAGE = "package:"
@@ -44,15 +45,14 @@ def locate(name: str) -> str:
 
 
 def start_checkpoint(config: ModelConfig, texts: Iterable[str]) -> Checkpoint:
-    """Load the base in float32, shrink its vocabulary to what `texts` use, set the templates.
+    """Load the base in float32, or build a new model; fit its vocabulary to `texts`, set templates.
 
     Raises:
-        Thought1Error: the base cannot be loaded; its vocabulary cannot become so small; a template
-            breaks inside a token; or the lengths exceed its positions.
+        Thought1Error: the base cannot be loaded, or built (see `scratch`); its vocabulary cannot
+            become so small; a template breaks inside a token; or the lengths exceed its positions.
     """
-    checkpoint = load_checkpoint(locate(config.base), dtype="float32", device="cpu")
-    if config.vocab_size:
-        checkpoint = keep_frequent(checkpoint, texts, config.vocab_size)
+    check_scratch(config)
+    checkpoint = build(config, texts) if config.scratch else _load(config, texts)
     old = checkpoint.settings
     settings = replace(
         old,
@@ -60,11 +60,21 @@ def start_checkpoint(config: ModelConfig, texts: Iterable[str]) -> Checkpoint:
         document=_template(old.document, config.document_template, config.document_instruction),
         max_query_tokens=config.max_query_tokens,
         max_document_tokens=config.max_document_tokens,
-        thought=ThoughtSettings(max_new_tokens=config.thought_budget),
+        thought=thought_settings(config),
         backbone=config.base,
     )
     _check(checkpoint, settings)
     return replace(checkpoint, settings=settings)
+
+
+def _load(config: ModelConfig, texts: Iterable[str]) -> Checkpoint:
+    checkpoint = load_checkpoint(locate(config.base), dtype="float32", device="cpu")
+    return keep_frequent(checkpoint, texts, config.vocab_size) if config.vocab_size else checkpoint
+
+
+def thought_settings(config: ModelConfig) -> ThoughtSettings:
+    """How the checkpoint thinks when nothing else is asked for."""
+    return ThoughtSettings(config.thought_budget, no_repeat_ngram=config.no_repeat_ngram)
 
 
 def _template(old: Template, pattern: str, instruction: str) -> Template:
@@ -88,6 +98,40 @@ def _check(checkpoint: Checkpoint, settings: Settings) -> None:
     renderer = Renderer(checkpoint.tokenizer)
     for template in (settings.query, settings.document):
         renderer.check(template)
+
+
+def check_stages(checkpoint: Checkpoint, stages: Sequence[StageConfig]) -> None:
+    """Refuse what a late stage would ask of the model in vain.
+
+    Raises:
+        Thought1Error: thoughts longer than its positions, or evidence that its template lacks a
+            slot for.
+    """
+    positions = int(checkpoint.model.config.max_position_embeddings)
+    settings = checkpoint.settings
+    for stage in stages:
+        longest = settings.max_query_tokens + stage.max_thought_tokens + 1
+        rationales = any(source.kind == "rationales" for source in stage.sources)
+        if (stage.thinks or rationales) and longest > positions:
+            raise Thought1Error(
+                f"stage {stage.name}: max_query_tokens + max_thought_tokens give sequences of "
+                f"{longest} tokens, but {checkpoint.name} has {positions} positions: make them "
+                "smaller"
+            )
+        shown = any(source.evidence for source in stage.sources)
+        if shown and "{evidence}" not in settings.query.pattern:
+            raise Thought1Error(
+                f"stage {stage.name}: its evidence needs a slot {{evidence}} in the query "
+                f"template, and {settings.query.pattern!r} has none: set model.query_template"
+            )
+
+
+def choose_attention(model: PreTrainedModel) -> None:
+    """Plain attention on a CPU: the backward pass of torch's fused one takes several times longer
+    there on sequences as short as ours (a third of a step of t1-nano on an AMD EPYC).
+    """
+    if not torch.cuda.is_available():
+        model.set_attn_implementation("eager")
 
 
 def switch_dropout_off(model: PreTrainedModel) -> None:

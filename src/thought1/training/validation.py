@@ -29,18 +29,19 @@ class Validation:
 
     @classmethod
     def load(cls, config: ValidationConfig, data: Path, recipe_folder: Path) -> "Validation":
-        """Read the collection and keep the questions listed in `config.ids`.
+        """Read the collection and keep the questions listed in `config.ids`, if any.
 
         Raises:
             Thought1Error: no question is listed, or a listed one is not judged in the split.
         """
         folder = BeirFolder(data / config.path)
-        wanted = read_ids(recipe_folder / config.ids)
-        qrels = {q: grades for q, grades in folder.qrels(config.split).items() if q in wanted}
+        judged = folder.qrels(config.split)
+        wanted = read_ids(recipe_folder / config.ids) if config.ids else judged.keys()
+        qrels = {q: grades for q, grades in judged.items() if q in wanted}
         if not wanted:
             raise Thought1Error(f"{config.ids}: no query id is listed")
         if len(qrels) < len(wanted):
-            lost = min(wanted - set(qrels))
+            lost = min(set(wanted) - set(qrels))
             raise Thought1Error(f"{config.ids}: {lost} has no judgement in {folder.path}")
         texts = {q.id: q.text for q in folder.queries() if q.id in qrels}
         documents = {d.id: d.full_text for d in folder.corpus()}

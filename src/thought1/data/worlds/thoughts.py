@@ -29,7 +29,7 @@ LONG = 2.0
 
 def think(question: Question, world: Encyclopedia, style: Style, seed: int) -> str:
     """The trajectory that leads from a question to its answer."""
-    sentences = [_sentence(step) for step in question.steps]
+    sentences = [statement(step) for step in question.steps]
     end = [*_conclusion(question), question.answer]
     if style == "long":
         wanted = LONG * len(" ".join(sentences + end).split()) - len(" ".join(end).split())
@@ -38,7 +38,8 @@ def think(question: Question, world: Encyclopedia, style: Style, seed: int) -> s
     return " ".join(sentences + end)
 
 
-def _sentence(fact: Fact) -> str:
+def statement(fact: Fact) -> str:
+    """A fact as thoughts state it."""
     if fact.relation == SORT:
         pattern = SORT_THOUGHT
     elif fact.relation == YEAR:
@@ -69,10 +70,10 @@ def _digress(
         asides = [fact for name in names for fact in world.facts[name].values()]
         places.append([fact for fact in dict.fromkeys(asides) if fact not in told])
         told.update(places[-1])
-    chosen: list[list[str]] = [[_sentence(step)] for step in question.steps]
+    chosen: list[list[str]] = [[statement(step)] for step in question.steps]
     spare = [(place, fact) for place, facts in enumerate(places) for fact in facts]
     for place, fact in rng.sample(spare, len(spare)):
         if sum(len(text.split()) for texts in chosen for text in texts) >= wanted:
             break
-        chosen[place].append(_sentence(fact))
+        chosen[place].append(statement(fact))
     return [text for texts in chosen for text in texts]

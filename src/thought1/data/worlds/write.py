@@ -3,6 +3,7 @@
     corpus.jsonl     {"_id", "text"}
     queries.jsonl    {"_id", "text", "metadata": {"kind", "answer", "starts", "path"}}
     qrels/           train, test (all composed kinds), and test-KIND for each kind
+    facts.jsonl      {"_id", "text"}: every fact in the words of thoughts, for language modelling
     thoughts.jsonl   {"_id", "text"}
     evidence.jsonl   {"_id", "documents"}, for questions of the kind evidence alone
     world.json       settings, counts, and the version that wrote it
@@ -22,6 +23,7 @@ from thought1 import __version__
 from thought1.data.rows import show_path
 from thought1.data.worlds.compositions import Question
 from thought1.data.worlds.documents import relevant
+from thought1.data.worlds.thoughts import statement
 from thought1.data.worlds.world import World
 from thought1.types import Thought1Error
 
@@ -60,6 +62,9 @@ def write_world(world: World, folder: Path) -> None:
 def _write(world: World, folder: Path) -> None:
     _lines(folder / "corpus.jsonl", ({"_id": d.id, "text": d.text} for d in world.documents))
     _lines(folder / "queries.jsonl", map(_query, world.questions))
+    facts = [fact for of in world.encyclopedia.facts.values() for fact in of.values()]
+    stated = ({"_id": f"fact-{i:04d}", "text": statement(fact)} for i, fact in enumerate(facts))
+    _lines(folder / "facts.jsonl", stated)
     thoughts = ({"_id": id, "text": text} for id, text in world.thoughts.items())
     _lines(folder / "thoughts.jsonl", thoughts)
     noted = (question for question in world.questions if question.notes)

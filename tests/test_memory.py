@@ -1,0 +1,187 @@
+"""benchmarks/memory.py: its arithmetic against real tiny models, and what must grow with what."""
+
+import importlib
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+from tiny import make_checkpoint
+from transformers import Qwen3Config, Qwen3ForCausalLM
+
+from thought1 import T1
+from thought1.config import ModelConfig, StageConfig
+from thought1.recipes import load_recipe
+from thought1.training.adapters import add_adapters
+
+ROOT = Path(__file__).resolve().parent.parent
+MODEL = ModelConfig("Qwen/Qwen3-0.6B", max_query_tokens=64, max_document_tokens=64)
+REASON = StageConfig("reason", (), stage="reason", tokens_per_batch=512, max_thought_tokens=16)
+GB = 1e9
+
+
+@pytest.fixture(scope="module", autouse=True)
+def benchmarks_on_path() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(ROOT / "benchmarks")
+        yield
+
+
+def memory() -> ModuleType:
+    return importlib.import_module("memory")
+
+
+def tiny_model(layers: int = 3) -> Qwen3ForCausalLM:
+    config = Qwen3Config(
+        vocab_size=100,
+        hidden_size=64,
+        intermediate_size=160,
+        num_hidden_layers=layers,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        head_dim=24,
+        tie_word_embeddings=True,
+    )
+    return Qwen3ForCausalLM(config)
+
+
+def tiny_sizes(layers: int = 3) -> object:
+    return memory().Sizes(layers, 64, 4, 2, 160, vocab=100, head_dim=24)
+
+
+def test_the_parameters_are_those_of_a_real_model() -> None:
+    assert tiny_sizes().parameters == tiny_model().num_parameters()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("name", "billions", "without_embedding"),
+    [("0.6B", 0.6, 0.44), ("1.7B", 1.7, 1.4), ("4B-Instruct-2507", 4.0, 3.6)],
+)
+def test_the_parameters_are_those_of_the_model_cards(
+    name: str, billions: float, without_embedding: float
+) -> None:
+    sizes = memory().MODELS[f"Qwen/Qwen3-{name}"]
+    digits = 1 if without_embedding > 1 else 2
+    assert round(sizes.parameters / 1e9, 1) == billions
+    assert round(sizes.matrices / 1e9, digits) == without_embedding
+
+
+def test_low_rank_updates_are_counted_as_peft_makes_them(tmp_path: Path) -> None:
+    checkpoint = T1.from_pretrained(make_checkpoint(tmp_path / "qwen3"), dtype="float32").checkpoint
+    stage = replace(REASON, lora_rank=4)
+    add_adapters(checkpoint, stage)
+    config = checkpoint.model.config
+    sizes = memory().Sizes(
+        config.num_hidden_layers,
+        config.hidden_size,
+        config.num_attention_heads,
+        config.num_key_value_heads,
+        config.intermediate_size,
+        config.vocab_size,
+        config.head_dim,
+    )
+    found = sum(p.numel() for p in checkpoint.model.parameters() if p.requires_grad)
+    assert memory().trained(sizes, stage) == found
+
+
+def kept(model: Qwen3ForCausalLM, tokens: int) -> int:
+    """Bytes that autograd keeps of a forward pass in bf16 autocast, each storage once."""
+    storages: dict[int, torch.UntypedStorage] = {}
+    weights = {p.untyped_storage().data_ptr() for p in model.parameters()}
+
+    def pack(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in weights:
+            storages[storage.data_ptr()] = storage
+        return tensor
+
+    hooks = torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor)
+    with hooks, torch.autocast("cpu", dtype=torch.bfloat16):
+        model.model(input_ids=torch.zeros(1, tokens, dtype=torch.long), use_cache=False)
+    return sum(storage.nbytes() for storage in storages.values())
+
+
+def test_a_layer_keeps_about_as_much_of_a_token_as_autograd_does() -> None:
+    # Differences of lengths and of depths: casts of weights, embedding and last norm fall out.
+    shallow, deep = tiny_model(1), tiny_model(3)
+    grown = [kept(model, 256) - kept(model, 128) for model in (shallow, deep)]
+    found = (grown[1] - grown[0]) / 2 / 128
+    assert found == pytest.approx(tiny_sizes().layer_bytes, rel=0.15)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("name", ["0.6B", "1.7B", "4B-Instruct-2507"])
+def test_what_saves_memory_saves_it_and_what_needs_more_needs_more(name: str) -> None:
+    sizes = memory().MODELS[f"Qwen/Qwen3-{name}"]
+
+    def total(stage: StageConfig = REASON, gpus: int = 1, **longer: int) -> float:
+        return float(memory().memory(sizes, replace(MODEL, **longer), stage, gpus).total)
+
+    for less in (
+        replace(REASON, gradient_checkpointing=True),
+        replace(REASON, grad_cache_chunk=16),
+        replace(REASON, lora_rank=8),
+        replace(REASON, weight_sft=0.0),
+    ):
+        assert total(less) < total()
+    for more in (
+        replace(REASON, queries_per_batch=128),
+        replace(REASON, positives_per_query=8),
+        replace(REASON, negatives_per_query=2),
+        replace(REASON, max_thought_tokens=32),
+    ):
+        assert total(more) > total()
+    assert total(max_document_tokens=128) > total()
+    assert total(gpus=8) == pytest.approx(total() + 4 * sizes.parameters)
+
+
+def test_operations_grow_with_work_and_shrink_with_frozen_weights() -> None:
+    sizes = memory().MODELS["Qwen/Qwen3-0.6B"]
+    amounts = memory().Amounts(640, query=64, thought=16, document=64, singles=9000, labels=3000)
+
+    def work(stage: StageConfig) -> float:
+        return float(memory().operations(sizes, stage, amounts))
+
+    assert work(replace(REASON, epochs=2.0)) == pytest.approx(2 * work(REASON))
+    assert work(replace(REASON, lora_rank=8)) < work(REASON)
+    assert work(replace(REASON, gradient_checkpointing=True)) > work(REASON)
+    assert work(replace(REASON, grad_cache_chunk=16)) > work(REASON)
+    # 10 batches of 64 questions with 4 documents each, 6 operations a weight and token, and a
+    # quarter of the questions twice; attention and the head come on top.
+    tokens = 640 * (1.25 * 80 + 4 * 64) + 9000
+    assert 1 < work(REASON) / (6 * sizes.matrices * tokens) < 1.1
+
+
+@pytest.mark.parametrize("name", ["0.6b", "1.7b", "4b-instruct-2507"])
+def test_the_recipes_fit_80_gb(name: str) -> None:
+    recipe = load_recipe(ROOT / "recipes" / f"qwen3-{name}.toml")
+    sizes = memory().MODELS[recipe.model.base]
+    for stage in recipe.stages:
+        # A tenth is left for fragmentation and the CUDA context.
+        assert memory().memory(sizes, recipe.model, stage, 8).total < 72 * GB
+        if stage.own_folds:
+            assert memory().folds_memory(sizes, recipe.model, stage).total < 72 * GB
+
+
+def test_the_table_has_a_row_for_each_stage(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "facts.jsonl").write_text('{"text": "ice is frozen water"}\n' * 30)
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(
+        'name = "small"\nmodel = { base = "Qwen/Qwen3-0.6B" }\n[[stages]]\nname = "language"\n'
+        "weight_contrastive = 0.0\nweight_lm = 1.0\n"
+        '[[stages.sources]]\npath = "facts.jsonl"\nkind = "texts"\n'
+    )
+    assert memory().main([str(recipe), "--data", str(tmp_path)]) == 0
+    header, _, row = capsys.readouterr().out.splitlines()
+    assert row.startswith("| small: language | 596 |")
+    assert row.count("|") == header.count("|")
+
+
+def test_a_model_of_unknown_sizes_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert memory().main([str(ROOT / "recipes/worlds.toml"), "--data", str(tmp_path)]) == 2
+    assert "the sizes of 'scratch' are not in" in capsys.readouterr().err

@@ -1,0 +1,98 @@
+"""The controlled experiment in small: a model from scratch learns to think, and thinking pays.
+
+The same recipe as the benchmark (`benchmarks/worlds.py`), a smaller world and model, about two
+minutes. The floors stand far above what a model reaches that does not think, whose thoughts are
+swapped, or that is not trained.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from statistics import fmean
+
+import numpy as np
+import pytest
+
+from thought1.data.formats import BeirFolder
+from thought1.data.worlds import WorldSettings, make_world, write_world
+from thought1.evaluation.faithfulness import Faithfulness, JudgedQuestions, measure_faithfulness
+from thought1.recipes import load_recipe
+from thought1.t1 import T1
+from thought1.training.run import train
+from thought1.training.trajectories import read_evidence
+
+RECIPE = Path(__file__).parent.parent / "recipes" / "worlds.toml"
+SMALL = (
+    "model.scratch.layers=3",
+    "model.scratch.hidden_size=128",
+    "model.scratch.heads=4",
+    "stages.0.max_steps=60",
+    "stages.1.max_steps=400",
+    "stages.0.queries_per_batch=48",
+    "stages.1.queries_per_batch=48",
+    "stages.1.learning_rate=3e-3",
+)
+BUDGET = 40
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("worlds") / "world"
+    settings = WorldSettings(seed=0, entities=90, distractors=20, questions=500, tests=50)
+    write_world(make_world(settings), folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[T1]:
+    output = tmp_path_factory.mktemp("worlds-run")
+    settings = [f"data={world.as_posix()}", f"output={output.as_posix()}", *SMALL]
+    yield T1.from_pretrained(train(load_recipe(RECIPE, settings)), dtype="float32", device="cpu")
+
+
+@pytest.fixture(scope="module")
+def gauge(model: T1, world: Path) -> Faithfulness:
+    """Unseen questions of two and three hops."""
+    folder = BeirFolder(world)
+    qrels = folder.qrels("test-hop2") | folder.qrels("test-hop3")
+    questions = {query.id: query.text for query in folder.queries() if query.id in qrels}
+    documents = {document.id: document.full_text for document in folder.corpus()}
+    vectors = np.asarray(model.encode_document(list(documents.values())))
+    judged = JudgedQuestions(questions, qrels, list(documents), vectors)
+    return measure_faithfulness(model, judged, BUDGET)
+
+
+def test_thinking_answers_unseen_compositions(gauge: Faithfulness) -> None:
+    assert gauge.rows["own"].ndcg > 0.7, "\n".join(gauge.table())
+
+
+def test_without_a_thought_they_are_hardly_answered(gauge: Faithfulness) -> None:
+    assert gauge.rows["own"].ndcg > 1.8 * gauge.rows["empty"].ndcg, "\n".join(gauge.table())
+
+
+def test_the_vector_depends_on_the_thought(gauge: Faithfulness) -> None:
+    assert gauge.rows["swapped"].ndcg < 0.2, "\n".join(gauge.table())
+    assert not gauge.warning
+
+
+def test_the_model_ends_its_thoughts_itself(gauge: Faithfulness) -> None:
+    assert gauge.forced < 0.1
+
+
+def test_the_shown_evidence_is_read(model: T1, world: Path) -> None:
+    """Its facts stand in no document and were never trained: another question's notes mislead."""
+    folder = BeirFolder(world)
+    qrels = folder.qrels("test-evidence")
+    questions = {query.id: query.text for query in folder.queries() if query.id in qrels}
+    documents = {document.id: document.full_text for document in folder.corpus()}
+    vectors = np.asarray(model.encode_document(list(documents.values())))
+    judged = JudgedQuestions(questions, qrels, list(documents), vectors)
+    shown = read_evidence(world / "evidence.jsonl")
+    notes = [shown[query_id] for query_id in questions]
+
+    def ndcg(evidence: Sequence[Sequence[str]]) -> float:
+        asked = list(questions.values())
+        found = model.encode_query(asked, budget=BUDGET, evidence=evidence)
+        return fmean(judged.ndcg(np.asarray(found)).values())
+
+    assert ndcg(notes) > 0.5
+    assert ndcg(notes[1:] + notes[:1]) < 0.2
