@@ -10,6 +10,7 @@ several thinking budgets and behind the reference thought (the bound). What is f
 """
 
 import argparse
+import shutil
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -33,7 +34,7 @@ from thought1.training.trajectories import read_evidence
 from thought1.types import Run, Thought1Error, Vectors
 
 KINDS = ("hop1", "hop2", "hop3", "hop4", "comparison", "counting", "evidence")
-ARMS: dict[str, tuple[str, ...]] = {"t1": (), "control": ("stages.1.share_none=1.0",)}
+ARMS: dict[str, tuple[str, ...]] = {"t1": (), "control": ("stages.2.share_none=1.0",)}
 MEASURE = "ndcg@10"
 DEPTH = 100
 
@@ -107,6 +108,12 @@ def train_arm(options: argparse.Namespace, seed: int, arm: str, world: Path) -> 
     output = options.output / f"{arm}-{seed}"
     settings = [f"data={world}", f"output={output}", f"seed={seed}"]
     recipe = load_recipe(options.recipe, [*settings, *options.settings, *ARMS[arm]])
+    if arm != "t1":
+        # The arms differ in the last stage alone.
+        for number, stage in enumerate(recipe.stages[:-1], 1):
+            shared = Path(f"{number}-{stage.name}") / "model"
+            if not (output / shared).is_dir():
+                shutil.copytree(options.output / f"t1-{seed}" / shared, output / shared)
     began = time.monotonic()
     done = (output / f"{len(recipe.stages)}-{recipe.stages[-1].name}" / "model").is_dir()
     folder = train(recipe)

@@ -25,11 +25,10 @@ SMALL = (
     "model.scratch.layers=3",
     "model.scratch.hidden_size=128",
     "model.scratch.heads=4",
-    "stages.0.max_steps=60",
-    "stages.1.max_steps=400",
-    "stages.0.queries_per_batch=48",
-    "stages.1.queries_per_batch=48",
-    "stages.1.learning_rate=3e-3",
+    "stages.0.max_steps=900",
+    "stages.1.max_steps=60",
+    "stages.2.max_steps=250",
+    "stages.2.queries_per_batch=48",
 )
 BUDGET = 40
 
