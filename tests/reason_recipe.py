@@ -173,3 +173,21 @@ def fit(
     trainer.train()
     logged = [entry for entry in trainer.state.log_history if "loss" in entry]
     return {name: p.detach() for name, p in embedder.named_parameters()}, logged
+
+
+def unpacked(tensors: dict[str, Tensor], name: str = "ids") -> list[list[int]]:
+    """`query_ids` or another tensor of the query side, text by text as they are packed."""
+    found = []
+    for values, segments in zip(
+        tensors[f"query_{name}"].tolist(), tensors["query_segments"].tolist(), strict=True
+    ):
+        for segment in range(1, max(segments) + 1):
+            pairs = zip(values, segments, strict=True)
+            found.append([value for value, s in pairs if s == segment])
+    return found
+
+
+def query_rows(tensors: dict[str, Tensor], name: str = "ids") -> list[list[int]]:
+    """The same of the rows whose vectors count, in the order of the queries."""
+    rows = unpacked(tensors, name)
+    return [rows[place] for place in tensors["query_places"].tolist()]

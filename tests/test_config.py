@@ -190,7 +190,7 @@ def test_a_key_of_another_kind_of_source_is_refused(tmp_path: Path) -> None:
     ("stage", "key", "reader"),
     [
         ("reason", "weight_lm", "represent"),
-        ("reason", "weight_distill", "represent"),
+        ("reason", "weight_distill_similarity", "represent"),
         ("represent", "weight_sft", "reason"),
         ("represent", "own_every", "reason"),
     ],

@@ -283,6 +283,32 @@ exclude = "validation.txt"
 """
 
 
+def test_given_thoughts_stand_behind_the_queries(
+    data: Path, seeds: list[Path], tmp_path: Path
+) -> None:
+    """With the words of a thought as the only thought, the run is that of these thoughts."""
+    lines = [
+        {"_id": q, "answer": f"salt and {q[-1]}", "facts": ["ice cracks", "water boils"]}
+        for q in QRELS
+    ]
+    write_lines(tmp_path / "thoughts.jsonl", map(json.dumps, lines))
+    spec = f"t1:{seeds[0]}@given"
+    arguments = [str(data / "facts"), "--split", "train", "--system", f"x={spec}"]
+    given = ["--thoughts", str(tmp_path / "thoughts.jsonl"), "--thought", "{answer}; {facts}"]
+    runs = tmp_path / "runs"
+    assert module("quality").main([*arguments, *given, "--runs", str(runs)]) == 0
+    model = T1.from_pretrained(seeds[0], dtype="float32")
+    texts = [f"{title}\n{text}" if title else text for title, text in DOCUMENTS.values()]
+    thoughts = [f"salt and {q[-1]}; ice cracks; water boils" for q in QRELS]
+    queries = model.encode_query([QUERIES[q] for q in QRELS], thoughts=thoughts)
+    scores = np.asarray(queries) @ np.asarray(model.encode_document(texts)).T
+    for (query, found), row in zip(read_run(runs / "x.run").items(), scores, strict=True):
+        assert query in QRELS
+        expected = dict(zip(DOCUMENTS, row, strict=True))
+        assert all(abs(expected[d] - score) < 1e-5 for d, score in found.items())
+    assert module("quality").main([*arguments]) == 2
+
+
 @pytest.fixture
 def recipe(tmp_path: Path) -> Path:
     write_lines(tmp_path / "validation.txt", ["train:2"])

@@ -14,9 +14,11 @@ from reason_recipe import (
     batch_of,
     collator,
     fit,
+    query_rows,
     reason,
     references,
     tiny_model,
+    unpacked,
 )
 from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize
@@ -67,7 +69,7 @@ def forward(
     embedder = Embedder(model.checkpoint.model, language=collate.language)
     sides = [inputs.get(f"query_{name}") for name in ("ids", "segments", "labels")]
     vectors, loss = embedder(*sides)
-    return vectors, loss, inputs
+    return vectors[inputs["query_places"]], loss, inputs
 
 
 # -- the language loss -------------------------------------------------------------------------
@@ -107,12 +109,15 @@ def test_sft_is_the_cross_entropy_of_the_reference_thoughts(
 def test_labels_are_thoughts_and_ends_alone(model: T1, tmp_path: Path) -> None:
     modes: tuple[Mode, ...] = ("none", "reference", "none", "reference")
     inputs = collator(model, OwnThoughts(tmp_path))([batch_of(modes)])
-    labels = [[int(i) for i in row if i != IGNORE_INDEX] for row in inputs["query_labels"]]
+    labels = [[i for i in row if i != IGNORE_INDEX] for row in unpacked(inputs, "labels")]
+    ours = inputs["query_places"].tolist()
     whole = model.renderer.text([pair.thought for pair in PAIRS])
     assert len(whole[1]) <= MOST < len(whole[2]), "one ends, one is cut"
     emb_id = model.checkpoint.emb_id
-    # The rows behind those of the queries have the reference thoughts that no vector is read of.
-    assert labels == [[], [*whole[1], emb_id], [], [*whole[3], emb_id], whole[2][:MOST]]
+    expected = [[], [*whole[1], emb_id], [], [*whole[3], emb_id]]
+    assert [labels[place] for place in ours] == expected
+    # Another row has the reference thought that no vector is read behind.
+    assert [row for place, row in enumerate(labels) if place not in ours] == [whole[2][:MOST]]
 
 
 def test_a_batch_without_any_reference_costs_nothing(qwen3: T1, tmp_path: Path) -> None:
@@ -126,7 +131,7 @@ def test_a_batch_without_any_reference_costs_nothing(qwen3: T1, tmp_path: Path) 
 def test_without_sft_no_row_is_added(qwen3: T1, tmp_path: Path) -> None:
     collate = collator(qwen3, OwnThoughts(tmp_path), language=False)
     inputs = collate([batch_of(["none"] * 4)])
-    assert len(inputs["query_ids"]) == 4
+    assert len(unpacked(inputs)) == 4
     assert "query_labels" not in inputs
 
 
@@ -140,7 +145,7 @@ def test_vectors_are_those_of_the_model(model: T1, tmp_path: Path) -> None:
     for language in (True, False):
         vectors, _, inputs = forward(model, collator(model, own, language=language), MIXED)
         found = normalize(vectors.detach(), dim=-1).numpy()[:4]
-        assert inputs["query_segments"].min() == 0  # there is padding
+        assert inputs["query_segments"].max() > 1  # rows are packed
         behind = list(references(model).values())
         expected = np.stack(
             [
@@ -158,13 +163,16 @@ def test_vectors_are_those_of_the_model(model: T1, tmp_path: Path) -> None:
 def test_rows_for_sft_alone_are_no_queries(qwen3: T1, tmp_path: Path) -> None:
     """The contrastive terms see one vector for each query, in the batch's order."""
     collate = collator(qwen3, OwnThoughts(tmp_path))
-    vectors, _, inputs = forward(qwen3, collate, ("none", "none", "reference", "none"))
+    inputs = collate([batch_of(("none", "none", "reference", "none"))])
+    model = Embedder(qwen3.checkpoint.model)
+    vectors, _ = model(inputs["query_ids"], inputs["query_segments"])
     assert len(vectors) == 6
     trainer = object.__new__(ReasonTrainer)
     trainer.stage = reason(weight_triplet=2.0)
     documents = torch.randn(4, vectors.shape[1], generator=torch.Generator().manual_seed(0))
     found = trainer.terms(vectors, documents, inputs)
-    expected = contrastive_terms(trainer.stage, vectors[:4], documents, inputs)
+    ours, _, _ = forward(qwen3, collate, ("none", "none", "reference", "none"))
+    expected = contrastive_terms(trainer.stage, ours, documents, inputs)
     assert set(found) == {"contrastive", "triplet"}
     assert all(torch.equal(found[name], expected[name]) for name in found)
 
@@ -179,11 +187,11 @@ def test_evidence_is_rendered_as_the_model_renders_it(qwen3: T1, tmp_path: Path)
     )
     prompts = [[*rendered.prefix, *row] for row in rendered.rows]
     emb_id = qwen3.checkpoint.emb_id
-    row = inputs["query_ids"][0].tolist()
+    row = query_rows(inputs)[0]
     assert row[: len(prompts[0]) + 1] == [*prompts[0], emb_id]
     assert row.count(emb_id) == 1
     vectors, _ = Embedder(qwen3.checkpoint.model)(inputs["query_ids"], inputs["query_segments"])
-    found = normalize(vectors.detach(), dim=-1).numpy()
+    found = normalize(vectors[inputs["query_places"]].detach(), dim=-1).numpy()
     expected = [
         np.asarray(qwen3.encode_query([shown[0].query], budget=0, evidence=evidence[:1]))[0],
         np.asarray(

@@ -121,9 +121,7 @@ def test_stage_1_reads_neither_thoughts_nor_evidence(room: Path, tmp_path: Path,
     )
 
 
-@pytest.mark.parametrize(
-    "key", ["weight_distill", "weight_distill_similarity", "distill_temperature", "weight_lm"]
-)
+@pytest.mark.parametrize("key", ["weight_distill_similarity", "distill_temperature", "weight_lm"])
 def test_stage_2_does_not_distil(room: Path, tmp_path: Path, key: str) -> None:
     path = write_recipe(room, tmp_path / "run", PLAIN)
     with pytest.raises(Thought1Error, match=f"'{key}' is read with stage = 'represent' only"):

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from reason_recipe import OWN, RECIPE, THINK, THOUGHTS, VALIDATED, make_thinking_room
+from reason_recipe import OWN, RECIPE, THINK, THOUGHTS, VALIDATED, make_thinking_room, query_rows
 from small_recipe import HEAD, logged, losses, recipe, weights, without_gpu, write_recipe
 from torch import Tensor
 
@@ -157,15 +157,14 @@ def test_a_step_reads_the_thoughts_that_the_plan_says(
         assert isinstance(self.data_collator, ReasonCollator)
         thoughts = self.data_collator.thoughts
         for row, query_id, mode in zip(
-            inputs["query_ids"].tolist(), batch.query_ids, batch.modes, strict=False
+            query_rows(inputs), batch.query_ids, batch.modes, strict=True
         ):
             if mode == "own":
                 path = folder / f"own-thoughts-{max(now - 1, 0) // 2}.jsonl"
                 lines = [json.loads(line) for line in path.read_text().splitlines()]
                 thought = {line["_id"]: line["token_ids"] for line in lines}[query_id]
                 expected = [*thoughts.prompts[query_id], *thought, thoughts.emb_id]
-                assert row[: len(expected)] == expected
-                assert not any(row[len(expected) :])
+                assert row == expected
         rows.append((now, [batch.round, batch.modes.count("own")]))
         return step(self, model, inputs, *more)
 

@@ -25,9 +25,9 @@ SMALL = (
     "model.scratch.layers=3",
     "model.scratch.hidden_size=128",
     "model.scratch.heads=4",
-    "stages.0.max_steps=900",
+    "stages.0.max_steps=800",
     "stages.1.max_steps=60",
-    "stages.2.max_steps=250",
+    "stages.2.max_steps=500",
     "stages.2.queries_per_batch=48",
 )
 BUDGET = 40
@@ -36,7 +36,7 @@ BUDGET = 40
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("worlds") / "world"
-    settings = WorldSettings(seed=0, entities=90, distractors=20, questions=500, tests=50)
+    settings = WorldSettings(seed=0, entities=90, distractors=20, questions=1500, tests=50)
     write_world(make_world(settings), folder)
     return folder
 

@@ -156,8 +156,9 @@ class StageConfig:
     weight_triplet: Weight = 0.0
     """Each query with its first positive and the hardest negative of its batch."""
     triplet_margin: Weight = 0.1
-    weight_distill: Weight = field(default=0.0, metadata=REPRESENT)
-    """1 - cosine between vector and teacher's vector."""
+    weight_distill: Weight = 0.0
+    """1 - cosine between vector and teacher's vector; of queries with a thought behind them never,
+    since the teacher has not thought."""
     weight_distill_similarity: Weight = field(default=0.0, metadata=REPRESENT)
     """KL between the in-batch similarity distributions of teacher and student."""
     distill_temperature: Positive = field(default=0.05, metadata=REPRESENT)

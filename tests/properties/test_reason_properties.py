@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from reason_recipe import query_rows, unpacked
 
 from thought1.config import StageConfig
 from thought1.losses import IGNORE_INDEX
@@ -153,12 +154,6 @@ def test_rows_of_a_batch(
     )
     batch = Batch(query_ids=tuple(prompts), modes=tuple(asked), round=4)
     tensors = ReasonCollator(rows, Held(own), language=language).queries(batch)
-    ids = [
-        row[: sum(map(bool, kept))]
-        for row, kept in zip(
-            tensors["query_ids"].tolist(), tensors["query_segments"].tolist(), strict=True
-        )
-    ]
     thoughts = {("own", query_id): own[query_id] for query_id in prompts} | {
         ("reference", query_id): reference.ids for query_id, reference in known.items()
     }
@@ -166,17 +161,14 @@ def test_rows_of_a_batch(
         [*prompts[q], *thoughts.get((mode, q), ()), EMB]
         for q, mode in zip(prompts, asked, strict=True)
     ]
-    assert ids[: len(prompts)] == expected
+    assert query_rows(tensors) == expected
     if not language:
-        assert len(ids) == len(prompts)
+        assert len(unpacked(tensors)) == len(prompts)
         return
-    labels = tensors["query_labels"].tolist()
     learnt = []
-    for row, marks, kept in zip(
-        tensors["query_ids"].tolist(), labels, tensors["query_segments"].tolist(), strict=True
-    ):
+    for row, marks in zip(unpacked(tensors), unpacked(tensors, "labels"), strict=True):
         places = [i for i, mark in enumerate(marks) if mark != IGNORE_INDEX]
-        assert all(marks[i] == row[i] and kept[i] for i in places)
+        assert all(marks[i] == row[i] for i in places)
         if places:
             learnt.append([marks[i] for i in places])
             start = places[0]

@@ -88,8 +88,12 @@ def _references(
 def _thought_loss(
     model: T1, validation: Validation, references: dict[str, str], most: int
 ) -> float:
-    """Mean next-token loss over the reference thoughts and their ends, in nats a token."""
-    pairs = [Pair(q, text, (), references[q]) for q, text in validation.queries.items()]
+    """Mean next-token loss over the reference thoughts and their ends, in nats a token.
+
+    An empty one (a pattern whose fields are empty) teaches nothing, and does not count.
+    """
+    known = [q for q in validation.queries if references[q]]
+    pairs = [Pair(q, validation.queries[q], (), references[q]) for q in known]
     rows = thought_rows(model, pairs, Rows({}, {}, {}), most)
     collate = ReasonCollator(rows, OwnThoughts(Path()), language=True)
     embedder = Embedder(model.checkpoint.model, language=True)

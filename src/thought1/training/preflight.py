@@ -164,7 +164,9 @@ def _thinking_problem(stage: StageConfig, data: TrainingData) -> str:
         )
     if stage.own_folds == 1:
         return "own_folds is 1, which leaves no other fold to teach from: set it to 2 or more"
-    return "" if any(pair.thought for pair in data.pairs) else _unreferenced_problem(stage, data)
+    if not data.pairs or any(pair.thought for pair in data.pairs):
+        return ""
+    return _unreferenced_problem(stage, data)
 
 
 def _unreferenced_problem(stage: StageConfig, data: TrainingData) -> str:

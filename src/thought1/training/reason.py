@@ -1,7 +1,8 @@
 """Stage 2, reason: the model writes a trajectory and embeds behind it, in one forward pass.
 
 Loss: weight_sft x next-token loss over reference thoughts + weight_contrastive x InfoNCE +
-weight_triplet x triplet margin; the preview model's card states 1, 1 and 2 (docs/design.md). Each
+weight_triplet x triplet margin + weight_distill x (1 - cosine to a teacher's vector) where nothing
+is thought; the preview model's card states 1, 1 and 2 (docs/design.md). Each
 query's vector is read behind its reference thought, behind a thought sampled by the model, or
 behind none (thought dropout), by shares that change in the course of the stage. The SFT term always
 sees the reference. Own thoughts and the shares are our own decision: a reference thought that holds
@@ -14,12 +15,14 @@ import random
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field, replace
 
+import torch
 from torch import Tensor
 
+from thought1 import losses
 from thought1.config import StageConfig
 from thought1.losses import IGNORE_INDEX
 from thought1.training.batches import Batch, Ids, Mode, Plan, Rows
-from thought1.training.collate import Collator, named, packed
+from thought1.training.collate import PACKED_TOKENS, Collator, fit, named, packed
 from thought1.training.own_thoughts import OwnThoughts
 from thought1.training.stage_trainer import Inputs, StageTrainer, Terms
 from thought1.training.terms import contrastive_terms
@@ -30,12 +33,23 @@ class ReasonTrainer(StageTrainer):
     """Trains stage 2."""
 
     def terms(self, queries_QD: Tensor, documents_ND: Tensor, inputs: Inputs) -> Terms:
-        """The contrastive terms; rows behind those of the batch's queries serve SFT alone."""
+        """The contrastive terms, and the distillation of documents and of queries that think not.
+
+        Rows behind those of the batch's queries serve SFT alone.
+        """
+        terms: Terms = {}
+        weight = self.stage.weight_distill
+        if "document_teacher" in inputs and weight > 0:
+            loss = losses.distillation(documents_ND, inputs["document_teacher"])
+            terms["distill_document"] = weight * loss
         if "positives" not in inputs:
-            return {}
-        return contrastive_terms(
-            self.stage, queries_QD[: len(inputs["positives"])], documents_ND, inputs
-        )
+            return terms
+        queries_QD = queries_QD[inputs["query_places"]]
+        if "query_teacher" in inputs and weight > 0:
+            bare_Q = inputs["bare"]
+            loss = losses.distillation(queries_QD[bare_Q], inputs["query_teacher"][bare_Q])
+            terms["distill_query"] = weight * loss
+        return terms | contrastive_terms(self.stage, queries_QD, documents_ND, inputs)
 
 
 def plan_thoughts(
@@ -101,7 +115,10 @@ class ReasonCollator(Collator):
         self.own = own
 
     def queries(self, batch: Batch) -> dict[str, Tensor]:
-        """`query_ids`, `query_segments` and, with a language loss, `query_labels`."""
+        """`query_ids`, `query_segments` (packed: their lengths differ much), with a language loss
+        `query_labels`, with a teacher `query_teacher` (Q, E); and (Q,) `query_places`, the queries'
+        places among the vectors, and `bare`, True where a vector is read without a thought.
+        """
         own = self.own.read(batch.round) if "own" in batch.modes else {}
         rows, labels, behind = [], [], []
         for query_id, mode in zip(batch.query_ids, batch.modes, strict=True):
@@ -116,8 +133,12 @@ class ReasonCollator(Collator):
             for q in behind
         ]
         labels += [self._sft(query_id) for query_id in behind]
-        targets = [[row] for row in labels] if self.language else ()
-        tensors = named("query", packed([[row] for row in rows], targets))
+        groups = fit([len(row) for row in rows], PACKED_TOKENS)
+        targets = [[labels[i] for i in group] for group in groups] if self.language else ()
+        tensors = named("query", packed([[rows[i] for i in group] for group in groups], targets))
+        places = {row: place for place, row in enumerate(i for group in groups for i in group)}
+        tensors["query_places"] = torch.tensor([places[q] for q in range(len(batch.query_ids))])
+        tensors["bare"] = torch.tensor([mode == "none" for mode in batch.modes])
         return tensors | self._teacher("query", batch.queries)
 
     def _thought(self, query_id: str, mode: Mode, own: Mapping[str, Ids]) -> Ids:

@@ -3,12 +3,13 @@
     t1 train recipes/nano-cpu.toml data=FOLDER output=runs/mine seed=1
     torchrun --nproc-per-node 2 -m thought1.cli train recipes/nano-cpu.toml
 
-It connects files, teacher, model and trainer; the losses are in `represent`.
+It connects files, teacher, model and trainer; the losses are in `represent` and `reason`.
 """
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -44,6 +45,10 @@ from thought1.training.validation import Validation
 
 logger = logging.getLogger(__name__)
 
+PATIENCE = timedelta(hours=12)
+"""How long processes wait for the first, which alone encodes the teacher's texts, samples thoughts
+and validates; torch gives up after 10 minutes on GPUs."""
+
 
 def train(recipe: Recipe) -> Path:
     """Run every stage that is not finished yet; returns the folder of the final checkpoint.
@@ -55,7 +60,7 @@ def train(recipe: Recipe) -> Path:
         Thought1Error: missing or broken input, a stage without a loss, a folder that cannot be
             written, or `output` holds the run of another recipe.
     """
-    process = PartialState(cpu=not torch.cuda.is_available())
+    process = PartialState(cpu=not torch.cuda.is_available(), timeout=PATIENCE)
     check_devices(process.num_processes)
     check_scratch(recipe.model)
     output = Path(recipe.output)

@@ -80,8 +80,8 @@ def build(config: ModelConfig, texts: Iterable[str]) -> Checkpoint:
     held = list(texts)
     if not held:
         raise Thought1Error(
-            "a tokenizer from scratch is made from the first stage's texts, and there are none: "
-            "give that stage a source without `stream`"
+            "a tokenizer from scratch is made from the texts of all stages, and there are none: "
+            "give one of them a source without `stream`"
         )
     if sizes.tokenizer == "words":
         backend = _words(held, _own_words(config), sizes.min_count)
