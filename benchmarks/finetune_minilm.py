@@ -61,7 +61,8 @@ def validation_questions(recipe: Recipe, data: Path) -> Collection:
     held = recipe.validation
     if held is None:
         raise Thought1Error(f"recipe {recipe.name} has no [validation] table")
-    return load_collection(data / held.path, held.split, Path(recipe.folder) / held.ids)
+    ids = Path(recipe.folder) / held.ids if held.ids else None
+    return load_collection(data / held.path, held.split, ids)
 
 
 class SortedLoss(MultipleNegativesRankingLoss):

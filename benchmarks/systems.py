@@ -121,7 +121,8 @@ class Runner:
             list(self.collection.queries.values()),
             budget=spec.budget,
             thoughts=list(self.collection.thoughts.values()) if spec.budget is None else None,
-            sampling=Sampling(temperature=0.0),
+            # Greedy whatever the checkpoint says, but as free to repeat itself as it says.
+            sampling=Sampling(no_repeat_ngram=model.settings.thought.no_repeat_ngram),
             show_progress_bar=sys.stderr.isatty(),
         )
         return rank(np.asarray(queries_QD), documents_ND, self.collection)

@@ -10,6 +10,7 @@ several thinking budgets and behind the reference thought (the bound). What is f
 """
 
 import argparse
+import json
 import shutil
 import sys
 import time
@@ -113,7 +114,10 @@ def train_arm(options: argparse.Namespace, seed: int, arm: str, world: Path) -> 
         for number, stage in enumerate(recipe.stages[:-1], 1):
             shared = Path(f"{number}-{stage.name}") / "model"
             if not (output / shared).is_dir():
-                shutil.copytree(options.output / f"t1-{seed}" / shared, output / shared)
+                part = output / shared.with_name("part")
+                shutil.rmtree(part, ignore_errors=True)
+                shutil.copytree(options.output / f"t1-{seed}" / shared, part)
+                part.replace(output / shared)  # half a copy is no finished stage
     began = time.monotonic()
     done = (output / f"{len(recipe.stages)}-{recipe.stages[-1].name}" / "model").is_dir()
     folder = train(recipe)
@@ -126,9 +130,11 @@ def measure_seed(
 ) -> tuple[dict[str, Values], dict[str, Any]]:
     """All systems on one seed: name -> values; and how the models were made."""
     folder = options.output / f"world-{seed}"
+    settings = WorldSettings(seed=seed, **options.world)
     if not folder.is_dir():
-        settings = WorldSettings(seed=seed, **options.world)
         write_world(make_world(settings), folder)
+    if json.loads((folder / "world.json").read_text("utf-8"))["settings"] != asdict(settings):
+        raise Thought1Error(f"{folder} is a world of other settings: choose another --output")
     world = World(folder)
     made: dict[str, Any] = {arm: train_arm(options, seed, arm, folder) for arm in ARMS}
     values: dict[str, Values] = {}

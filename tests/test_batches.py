@@ -153,7 +153,7 @@ def test_an_epoch_holds_every_rationale_and_every_streamed_text_once() -> None:
     rows = rows_of(data)
     ids = {**rows.ids, **{("thought", str(n)): [n] * 20 for n in range(50)}}
     starts = {str(n): 1 for n in range(50)}
-    rows = replace(rows, ids=ids, starts=starts, streamed=[[n] * 9 for n in range(300)])
+    rows = replace(rows, ids=ids, starts=starts, streamed_lengths=[9] * 300)
     batches = plan_stage(data, rows, stage(queries_per_batch=4, tokens_per_batch=256), 0).batches
     assert Counter(key for batch in batches for key in batch.thoughts) == Counter(starts)
     assert Counter(n for batch in batches for n in batch.streamed) == Counter(range(300))
@@ -164,7 +164,7 @@ def test_an_epoch_holds_every_rationale_and_every_streamed_text_once() -> None:
 
 
 def test_streamed_texts_alone_are_planned() -> None:
-    rows = Rows({}, {}, {}, streamed=[[n] * 9 for n in range(30)])
+    rows = Rows({}, {}, {}, streamed_lengths=[9] * 30)
     batches = plan_stage(TrainingData(), rows, stage(tokens_per_batch=90, epochs=2.0), 0).batches
     assert Counter(n for batch in batches for n in batch.streamed) == Counter([*range(30)] * 2)
     assert batches[:3] != batches[3:]

@@ -278,6 +278,25 @@ def test_the_loss_is_the_weighted_sum(qwen3: T1, tmp_path: Path) -> None:
     assert one["loss_language"] == pytest.approx(float(loss.detach()), rel=1e-4)
 
 
+def test_only_documents_and_bare_queries_are_distilled(qwen3: T1, tmp_path: Path) -> None:
+    collate = collator(qwen3, sampled(qwen3, tmp_path))
+    vectors, _, inputs = forward(qwen3, collate, MIXED)
+    generator = torch.Generator().manual_seed(3)
+    teacher = torch.randn(4, vectors.shape[1], generator=generator)
+    documents = torch.randn(4, vectors.shape[1], generator=generator)
+    trainer = object.__new__(ReasonTrainer)
+    trainer.stage = reason(weight_contrastive=0.0, weight_triplet=1.0, weight_distill=2.0)
+    packed = torch.zeros(len(unpacked(inputs)), vectors.shape[1])
+    packed[inputs["query_places"]] = vectors.detach()
+    given = {**inputs, "query_teacher": teacher, "document_teacher": teacher.flip(0)}
+    found = trainer.terms(packed, documents, given)
+    assert MIXED[0] == "none" and "none" not in MIXED[1:]
+    alone = 1 - torch.cosine_similarity(vectors[:1].detach(), teacher[:1]).mean()
+    torch.testing.assert_close(found["distill_query"], 2 * alone)
+    both = 1 - torch.cosine_similarity(documents, teacher.flip(0)).mean()
+    torch.testing.assert_close(found["distill_document"], 2 * both)
+
+
 def test_rationales_teach_language_alone(qwen3: T1, tmp_path: Path) -> None:
     """Questions and thoughts without documents, in packed rows, also where pairs are chunked."""
     data = TrainingData(rationales=[(pair.query, pair.thought) for pair in PAIRS[1:]])

@@ -66,7 +66,7 @@ def test_a_stream_holds_the_ids_of_its_documents(
 
 
 def test_no_stream_needs_no_file(model: T1, tmp_path: Path) -> None:
-    assert stream(model, [], tmp_path / "cache") == ()
+    assert stream(model, [], tmp_path / "cache") is None
     assert not (tmp_path / "cache").exists()
 
 

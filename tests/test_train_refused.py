@@ -180,9 +180,9 @@ def test_validation_scores_without_the_noise_of_training(room: Path) -> None:
     assert sorted(validation.queries) == ["train:0", "train:1"]
     assert len(validation.documents) == 24
     model = T1.from_pretrained(room / "bert", device="cpu")
-    quiet = validation.run(model, budget=0)
+    quiet = validation.run(model, validation.encode(model))
     model.checkpoint.model.train()  # where a trainer leaves it: with dropout
-    assert validation.run(model, budget=0) == quiet
+    assert validation.run(model, validation.encode(model)) == quiet
     assert set(validation.score(model)) == {"ndcg@10", "recall@100"}
 
 
@@ -191,7 +191,7 @@ def test_validation_ranks_by_cosine(room: Path) -> None:
         ValidationConfig("facts", "train", "held-out.txt"), room / "data", room
     )
     model = T1.from_pretrained(room / "qwen3", device="cpu")
-    found = validation.run(model, budget=0)["train:1"]
+    found = validation.run(model, validation.encode(model))["train:1"]
     documents = np.asarray(model.encode_document(list(validation.documents.values())))
     query = np.asarray(model.encode_query(validation.queries["train:1"], budget=0))
     expected = dict(zip(validation.documents, (documents @ query).tolist(), strict=True))
@@ -274,3 +274,9 @@ def test_a_stage_that_needs_no_teacher_asks_none(
     monkeypatch.setattr(teacher, "_encode", fake)
     train(recipe(room, tmp_path / "run", "teacher=any"))
     assert fake.asked == []
+
+
+def test_a_validation_question_that_is_trained_on(room: Path, tmp_path: Path) -> None:
+    text = (HEAD + VALIDATION + CONTRAST + FACTS).replace('exclude = "held-out.txt"\n', "")
+    message = refused(room, tmp_path / "run", text)
+    assert "is also a training question" in message and "`exclude`" in message

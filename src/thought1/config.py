@@ -36,7 +36,7 @@ REASON = {"stage": ("reason",)}
 @dataclass(frozen=True, slots=True)
 class ScratchConfig:
     """A new model with random weights, in the architecture of Qwen3; its tokenizer learns from the
-    texts of the first stage."""
+    texts of all stages."""
 
     layers: Count
     hidden_size: Count
@@ -177,7 +177,8 @@ class StageConfig:
     """Of so many queries it is read behind a thought sampled by the model itself; the share goes
     linearly from the first value to the second. The rest takes the reference thought."""
     own_every: Natural = field(default=0, metadata=REASON)
-    """Optimizer steps after which own thoughts are sampled anew; needed with own thoughts."""
+    """Optimizer steps after which own thoughts are sampled anew; needed with own thoughts, unless
+    there are folds: then 0 samples them once."""
     own_temperature: Weight = field(default=1.0, metadata=REASON)
     own_top_p: Annotated[float, "from 0 to 1"] = field(default=1.0, metadata=REASON)
     own_folds: Natural = field(default=0, metadata=REASON)

@@ -63,7 +63,7 @@ def test_every_text_once_within_the_budget(
 def test_every_streamed_text_once_within_the_budget(
     sizes: list[int], budget: int, seed: int
 ) -> None:
-    batches = plan_streamed([range(size) for size in sizes], budget, seed)
+    batches = plan_streamed(sizes, budget, seed)
     places = [place for batch in batches for place in batch.streamed]
     assert sorted(places) == list(range(len(sizes)))
     for batch in batches:

@@ -58,6 +58,7 @@ class Rows:
     """How many ids precede a rationale, by key."""
     streamed: Sequence[Ids] = ()
     """Documents of which only the ids are kept, on disk."""
+    streamed_lengths: Sequence[int] = ()
 
 
 def taught(query_ids: Sequence[str]) -> Batch:
@@ -101,11 +102,10 @@ def _single(role: Role, texts: tuple[str, ...]) -> Batch:
     return Batch(documents=texts) if role == "document" else Batch(thoughts=texts)
 
 
-def plan_streamed(rows: Sequence[Ids], tokens_per_batch: int, seed: int) -> list[Batch]:
+def plan_streamed(lengths: Sequence[int], tokens_per_batch: int, seed: int) -> list[Batch]:
     """One epoch of the documents whose ids are kept on disk."""
     rng = random.Random(seed)
-    lengths = [len(row) for row in rows]
-    groups = _groups(list(range(len(rows))), lengths, tokens_per_batch, rng)
+    groups = _groups(list(range(len(lengths))), lengths, tokens_per_batch, rng)
     batches = [Batch(streamed=tuple(group)) for group in groups]
     rng.shuffle(batches)
     return batches
@@ -202,7 +202,7 @@ def plan_stage(
     `processes` train together: each takes every so manieth batch.
     """
     singles = data.texts + [("thought", key) for key in rows.starts]
-    if not singles and not data.pairs and not rows.streamed:
+    if not singles and not data.pairs and not rows.streamed_lengths:
         raise ValueError("there is no example to plan batches of")
     lengths = [len(rows.ids[text]) for text in singles]
     batches: list[Batch] = []
@@ -211,7 +211,9 @@ def plan_stage(
     while epoch < stage.epochs if wanted is None else len(batches) < wanted:
         epoch_seed = seed * 1_000_003 + epoch
         texts = plan_texts(singles, lengths, stage.tokens_per_batch, epoch_seed)
-        texts = spread(texts, plan_streamed(rows.streamed, stage.tokens_per_batch, epoch_seed))
+        texts = spread(
+            texts, plan_streamed(rows.streamed_lengths, stage.tokens_per_batch, epoch_seed)
+        )
         part = spread(texts, plan_pairs(data.pairs, stage, epoch_seed, negatives))
         share = min(1.0, stage.epochs - epoch) if wanted is None else 1.0
         batches += part[: max(1, round(len(part) * share))]

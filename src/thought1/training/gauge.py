@@ -7,7 +7,6 @@ trainer.
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from thought1.config import Recipe, StageConfig
@@ -38,13 +37,13 @@ def thought_scores(
     references = _references(recipe, stage, validation)
 
     def score(model: T1) -> dict[str, float]:
-        scores = validation.score(model)
-        documents = list(validation.documents.values())
+        documents_ND = validation.encode(model)
+        scores = validation.score(model, documents_ND)
         judged = JudgedQuestions(
             validation.queries,
             validation.qrels,
             list(validation.documents),
-            np.asarray(model.encode_document(documents)),
+            documents_ND,
             references or None,
         )
         gauge = measure_faithfulness(model, judged, stage.max_thought_tokens)

@@ -6,6 +6,7 @@ It knows recipes and files, no model and no trainer.
 
 import json
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -66,12 +67,25 @@ def claim(output: Path, recipe: Recipe) -> None:
         )
 
 
-def check_validation(recipe: Recipe, validation: Validation) -> None:
-    """Refuse questions on which the gauge of stage 2 cannot be read.
+def check_validation(
+    recipe: Recipe, validation: Validation, stages: Iterable[TrainingData]
+) -> None:
+    """Refuse questions that are trained on, and those on which stage 2 cannot be gauged.
 
     Raises:
-        Thought1Error: fewer than two of them have a relevant document.
+        Thought1Error: a question's text is a training question of a stage; or fewer than two of
+            them have a relevant document, and a stage thinks.
     """
+    held = set(validation.queries.values())
+    for data in stages:
+        asked = [*(pair.query for pair in data.pairs), *(query for query, _ in data.rationales)]
+        asked += [text for role, text in data.texts if role == "query"]
+        trained = next((text for text in asked if text in held), None)
+        if trained is not None:
+            raise Thought1Error(
+                f"[validation]: {trained!r} is also a training question: name a file of the "
+                "validation ids in the source's `exclude`"
+            )
     judged = [q for q, grades in validation.qrels.items() if any(g > 0 for g in grades.values())]
     if len(judged) < 2 and any(stage.thinks for stage in recipe.stages):
         raise Thought1Error(

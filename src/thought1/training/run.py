@@ -74,7 +74,7 @@ def train(recipe: Recipe) -> Path:
         for stage, folder in zip(recipe.stages, folders, strict=True)
         if not (folder / "model").is_dir()
     }
-    validation = _validation(recipe) if loaded else None
+    validation = _validation(recipe, loaded.values()) if loaded else None
     for stage, folder in zip(recipe.stages, folders, strict=True):
         if folder in loaded:
             with process.main_process_first():
@@ -95,11 +95,11 @@ def train(recipe: Recipe) -> Path:
     return Path(recipe.release)
 
 
-def _validation(recipe: Recipe) -> Validation | None:
+def _validation(recipe: Recipe, loaded: Iterable[TrainingData]) -> Validation | None:
     if recipe.validation is None:
         return None
     validation = Validation.load(recipe.validation, Path(recipe.data), Path(recipe.folder))
-    check_validation(recipe, validation)
+    check_validation(recipe, validation, loaded)
     return validation
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from thought1.checkpoint import hash_weights
 from thought1.types import Thought1Error
 
 logger = logging.getLogger(__name__)
@@ -27,7 +28,9 @@ def teach(model: Path, texts: Iterable[str], cache: Path) -> TeacherVectors:
         Thought1Error: sentence-transformers is not installed, or cannot load the model.
     """
     distinct = sorted(set(texts))
-    key = hashlib.sha256("\0".join([str(model), *distinct]).encode()).hexdigest()[:16]
+    # A teacher that was trained again in the same folder is another teacher.
+    weights = hash_weights(model) if model.is_dir() else ""
+    key = hashlib.sha256("\0".join([str(model), weights, *distinct]).encode()).hexdigest()[:16]
     file = cache / f"teacher-{key}.npy"
     if not file.is_file():
         logger.info("the teacher %s encodes %d texts", model, len(distinct))

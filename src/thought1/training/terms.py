@@ -8,20 +8,19 @@ from torch import Tensor
 
 from thought1 import losses
 from thought1.config import StageConfig
-
-Inputs = dict[str, Tensor]
+from thought1.training.stage_trainer import Inputs, Terms
 
 
 def contrastive_terms(
     stage: StageConfig, queries_QD: Tensor, documents_ND: Tensor, inputs: Inputs
-) -> dict[str, Tensor]:
+) -> Terms:
     """The stage's weighted contrastive terms of a batch of pairs, by name.
 
     Args:
         inputs: `positives` and `answers` (Q, N) booleans; `query_teacher` and `document_teacher`
             where false negatives are told by a teacher.
     """
-    terms = {}
+    terms: Terms = {}
     if stage.weight_contrastive > 0:
         loss = losses.info_nce(
             queries_QD,

@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -29,7 +29,7 @@ def tokenize(
     model: T1,
     data: TrainingData,
     teacher: TeacherVectors,
-    streamed: Sequence[Ids] = (),
+    streamed: "TokenFile | None" = None,
     max_thought_tokens: int = 64,
 ) -> Rows:
     """Every text's ids in its role, `<emb_token>` included but where a rationale was cut."""
@@ -52,7 +52,10 @@ def tokenize(
         starts[key] = len(prompt) - 1
         end = [] if thought.cut else [model.checkpoint.emb_id]
         ids["thought", key] = [*prompt[:-1], *thought.ids, *end]
-    return Rows(ids, teacher, known_answers(data.pairs), heads, starts, streamed)
+    held = Rows(ids, teacher, known_answers(data.pairs), heads, starts)
+    if streamed is None:
+        return held
+    return replace(held, streamed=streamed, streamed_lengths=streamed.lengths)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,20 +105,26 @@ class TokenFile(Sequence[Ids]):
     def __len__(self) -> int:
         return len(self._ends)
 
+    @property
+    def lengths(self) -> list[int]:
+        """Of all rows, without reading them."""
+        lengths: list[int] = np.diff(self._ends, prepend=0).tolist()
+        return lengths
+
     def __getitem__(self, place: int) -> Ids:  # type: ignore[override]
         start = int(self._ends[place - 1]) if place else 0
         row: list[int] = self._ids[start : self._ends[place]].tolist()
         return row
 
 
-def stream(model: T1, streams: Sequence[Stream], cache: Path) -> Sequence[Ids]:
+def stream(model: T1, streams: Sequence[Stream], cache: Path) -> TokenFile | None:
     """The ids of all documents of `streams`, tokenised once, in bounded memory, into `cache`.
 
     Raises:
         Thought1Error: a broken row, or no text at all.
     """
     if not streams:
-        return ()
+        return None
     told = [[asdict(s.source), s.file_hash] for s in streams]
     key = hashlib.sha256(json.dumps([model.templates_hash, told]).encode()).hexdigest()[:16]
     path = cache / f"tokens-{key}.ends"

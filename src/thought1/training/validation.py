@@ -13,7 +13,7 @@ from thought1.data.formats import BeirFolder
 from thought1.metrics import evaluate_run
 from thought1.t1 import T1
 from thought1.training.sources import read_ids
-from thought1.types import Qrels, Run, Thought1Error
+from thought1.types import Qrels, Run, Thought1Error, Vectors
 
 DEPTH = 100
 MEASURES = ("ndcg@10", "recall@100")
@@ -47,21 +47,24 @@ class Validation:
         documents = {d.id: d.full_text for d in folder.corpus()}
         return cls(texts, qrels, documents)
 
-    def score(self, model: T1, budget: int = 0) -> dict[str, float]:
-        """Mean of each measure at a thinking budget."""
-        run = self.run(model, budget)
+    def encode(self, model: T1) -> Vectors:
+        """The documents' vectors (N, d)."""
+        model.checkpoint.model.eval()  # a trainer leaves it in training mode
+        return np.asarray(model.encode_document(list(self.documents.values())))
+
+    def score(self, model: T1, documents_ND: Vectors | None = None) -> dict[str, float]:
+        """Mean of each measure without thinking; the documents are encoded where not given."""
+        run = self.run(model, self.encode(model) if documents_ND is None else documents_ND)
         values = evaluate_run(run, self.qrels, MEASURES)
         return {name: float(np.mean(list(found.values()))) for name, found in values.items()}
 
-    def run(self, model: T1, budget: int) -> Run:
+    def run(self, model: T1, documents_ND: Vectors) -> Run:
         """The best documents of each question, by cosine."""
-        model.checkpoint.model.eval()  # a trainer leaves it in training mode
         ids = list(self.documents)
-        documents_ND = np.asarray(model.encode_document(list(self.documents.values())))
-        thoughts = model.think(list(self.queries.values()), budget=budget)
+        queries_QD = np.asarray(model.encode_query(list(self.queries.values()), budget=0))
         run: Run = {}
-        for query_id, thought in zip(self.queries, thoughts, strict=True):
-            scores_N = documents_ND @ thought.vector
+        for query_id, vector_D in zip(self.queries, queries_QD, strict=True):
+            scores_N = documents_ND @ vector_D
             best = np.argsort(-scores_N)[:DEPTH]
             run[query_id] = {ids[i]: float(scores_N[i]) for i in best}
         return run
