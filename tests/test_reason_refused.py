@@ -122,7 +122,7 @@ def test_stage_1_reads_neither_thoughts_nor_evidence(room: Path, tmp_path: Path,
 
 
 @pytest.mark.parametrize("key", ["weight_distill_similarity", "distill_temperature", "weight_lm"])
-def test_stage_2_does_not_distil(room: Path, tmp_path: Path, key: str) -> None:
+def test_settings_of_stage_1_alone(room: Path, tmp_path: Path, key: str) -> None:
     path = write_recipe(room, tmp_path / "run", PLAIN)
     with pytest.raises(Thought1Error, match=f"'{key}' is read with stage = 'represent' only"):
         load_recipe(path, [f"stages.0.{key}=0.5"])
