@@ -41,7 +41,7 @@ lint: $(VENV)/installed-dev
 bench: $(VENV)/installed-dev
 	@$(BIN)/python benchmarks/speed.py
 
-# DATA: the folder of the training files. About 80 minutes of one core, a quarter for the teacher.
+# DATA: the folder of the training files. About two hours of one core, 20 minutes for the teacher.
 DATA ?= ../shared/data
 
 train-nano: $(VENV)/installed-dev

@@ -36,7 +36,7 @@ BUDGET = 40
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("worlds") / "world"
-    settings = WorldSettings(seed=0, entities=90, distractors=20, questions=1500, tests=50)
+    settings = WorldSettings(seed=0, entities=100, distractors=20, questions=1400, tests=40)
     write_world(make_world(settings), folder)
     return folder
 
