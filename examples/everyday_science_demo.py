@@ -60,7 +60,7 @@ def ask(index: Index) -> None:
             options = SearchOptions(k=3, mode="dense", think=budget)
             (result,), receipt = index.search_many([queries[query_id]], options)
             if result.thought:
-                console.print(f"  thought (untrained): {result.thought.text}", style="italic")
+                console.print(f"  thought: {result.thought.text}", style="italic")
             else:
                 console.print("  not thinking", style="italic")
             show_hits(result)
