@@ -29,10 +29,11 @@ from thought1.data.jsonl import read_thoughts
 from thought1.data.worlds import WorldSettings, make_world, write_world
 from thought1.evaluation.protocol import bootstrap_ci, evaluate, paired_bootstrap
 from thought1.recipes import load_recipe
+from thought1.search.exact import exact_run
 from thought1.t1 import T1
 from thought1.training.run import train
 from thought1.training.trajectories import read_evidence
-from thought1.types import Run, Thought1Error, Vectors
+from thought1.types import Thought1Error, Vectors
 
 KINDS = ("hop1", "hop2", "hop3", "hop4", "comparison", "counting", "evidence")
 ARMS: dict[str, tuple[str, ...]] = {"t1": (), "control": ("stages.2.share_none=1.0",)}
@@ -96,11 +97,7 @@ class World:
         return values, fmean(lengths) if lengths else 0.0
 
     def _ndcg(self, asked: Asked, queries_QD: Vectors, documents_ND: Vectors) -> dict[str, float]:
-        ids = list(self.documents)
-        run: Run = {}
-        for query_id, scores_N in zip(asked.texts, queries_QD @ documents_ND.T, strict=True):
-            best = np.argsort(-scores_N)[:DEPTH]
-            run[query_id] = {ids[i]: float(scores_N[i]) for i in best}
+        run = exact_run(asked.texts, queries_QD, list(self.documents), documents_ND, DEPTH)
         return dict(evaluate(run, asked.qrels, [MEASURE]).per_query[MEASURE])
 
 

@@ -81,6 +81,12 @@ def optimizer_steps() -> list[int]:
     return steps
 
 
+def has_windows(model: PreTrainedModel) -> bool:
+    """Whether some layer's attention sees the last tokens only."""
+    layers = DynamicCache(config=model.config).layers
+    return any(type(layer) is not DynamicLayer for layer in layers)
+
+
 def _no_row_empty(prefix: Ids, rows: Sequence[Ids]) -> tuple[Ids, Sequence[Ids]]:
     """The same sequences; where a row is empty, every row takes over the prefix's last token."""
     if all(rows):
@@ -111,9 +117,7 @@ class HFEngine:
         self.emb_id = emb_id
         self.eos_ids = eos_ids - {emb_id}
         # A sliding window counts columns, not positions: padding in the middle would shift it.
-        layers = DynamicCache(config=model.config).layers
-        plain = all(type(layer) is DynamicLayer for layer in layers)
-        self.padding_side = padding_side if plain else "left"
+        self.padding_side = "left" if has_windows(model) else padding_side
         self._prefix: tuple[object, list[tuple[Tensor, Tensor]]] | None = None
         self._optimizer_steps = optimizer_steps()
 

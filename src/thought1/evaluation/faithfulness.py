@@ -17,8 +17,9 @@ import numpy as np
 
 from thought1.evaluation.protocol import PairedDifference, paired_bootstrap
 from thought1.metrics import evaluate_run
+from thought1.search.exact import exact_run
 from thought1.t1 import T1
-from thought1.types import Qrels, Run, Sampling, Thought, Thought1Error, Vectors
+from thought1.types import Qrels, Sampling, Thought, Thought1Error, Vectors
 
 MEASURE = "ndcg@10"
 DEPTH = 100
@@ -77,11 +78,7 @@ class JudgedQuestions:
 
     def ndcg(self, vectors_QD: Vectors) -> dict[str, float]:
         """nDCG@10 of each question by exact search; one vector per question, in their order."""
-        run: Run = {}
-        for query_id, vector_D in zip(self.questions, vectors_QD, strict=True):
-            scores_N = self.document_vectors @ vector_D
-            best = np.argsort(-scores_N)[:DEPTH]
-            run[query_id] = {self.document_ids[i]: float(scores_N[i]) for i in best}
+        run = exact_run(self.questions, vectors_QD, self.document_ids, self.document_vectors, DEPTH)
         return evaluate_run(run, self.qrels, [MEASURE])[MEASURE]
 
 

@@ -11,9 +11,9 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from transformers import DynamicCache, PreTrainedModel
-from transformers.cache_utils import DynamicLayer
+from transformers import PreTrainedModel
 
+from thought1.engines.hf import has_windows
 from thought1.losses import IGNORE_INDEX
 from thought1.next_token import next_token
 
@@ -32,8 +32,7 @@ class Embedder(nn.Module):
         super().__init__()
         self.network = model if language else cast(PreTrainedModel, model.base_model)
         self.language = language
-        layers = DynamicCache(config=model.config).layers
-        self._windows = any(type(layer) is not DynamicLayer for layer in layers)
+        self._windows = has_windows(model)
         whole = set(self.state_dict())
         self.register_state_dict_post_hook(_each_once)  # type: ignore[no-untyped-call]
         # The trainer's word for what it need not find in a checkpoint.
@@ -63,9 +62,8 @@ class Embedder(nn.Module):
         """
         if labels_BT is None or not self.language:
             hidden_BTD = self.backbone(**self._inputs(ids_BT, segments_BT)).last_hidden_state
-            return hidden_BTD[_ends(segments_BT)].float() + self._untouched(), hidden_BTD.new_zeros(
-                ()
-            )
+            vectors_MD = hidden_BTD[_ends(segments_BT)].float() + self._untouched()
+            return vectors_MD, hidden_BTD.new_zeros(())
         picked_BT = torch.zeros_like(segments_BT, dtype=torch.bool)
         picked_BT[:, :-1] = labels_BT[:, 1:] != IGNORE_INDEX
         with _head_reads(self.backbone, picked_BT) as seen:

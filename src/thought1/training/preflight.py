@@ -129,9 +129,8 @@ def _problem(recipe: Recipe, stage: StageConfig, data: TrainingData) -> str:
     if stage.needs_pairs and not data.pairs:
         return "weight_contrastive and weight_triplet need pairs, and its sources hold none"
     if data.texts and not stage.distils and not stage.weight_language:
-        weights = "weight_sft" if stage.thinks else "weight_lm, weight_distill or "
-        weights += "" if stage.thinks else "weight_distill_similarity"
-        return f"sources of kind texts need {weights} above 0"
+        ours = "weight_lm, weight_distill or weight_distill_similarity"
+        return f"sources of kind texts need {'weight_sft' if stage.thinks else ours} above 0"
     if any(source.stream for source in stage.sources) and not stage.weight_language:
         return "stream needs weight_lm or weight_sft above 0: nothing else reads such a source"
     if stage.weight_lm and not (data.texts or data.rationales or data.streams):

@@ -72,8 +72,8 @@ def plan_thoughts(
         )
         modes = tuple(_mode(rng, stage, share_own, q in known) for q in batch.query_ids)
         # The loader prepares one batch ahead: what is sampled after a step is read one step later.
-        number = max(step - 1, 0) // stage.own_every if stage.own_every else 0
-        planned.append(replace(batch, modes=modes, round=number))
+        sampling = max(step - 1, 0) // stage.own_every if stage.own_every else 0
+        planned.append(replace(batch, modes=modes, round=sampling))
     return Plan(planned)
 
 

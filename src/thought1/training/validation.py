@@ -11,6 +11,7 @@ import numpy as np
 from thought1.config import ValidationConfig
 from thought1.data.formats import BeirFolder
 from thought1.metrics import evaluate_run
+from thought1.search.exact import exact_run
 from thought1.t1 import T1
 from thought1.training.sources import read_ids
 from thought1.types import Qrels, Run, Thought1Error, Vectors
@@ -60,11 +61,5 @@ class Validation:
 
     def run(self, model: T1, documents_ND: Vectors) -> Run:
         """The best documents of each question, by cosine."""
-        ids = list(self.documents)
         queries_QD = np.asarray(model.encode_query(list(self.queries.values()), budget=0))
-        run: Run = {}
-        for query_id, vector_D in zip(self.queries, queries_QD, strict=True):
-            scores_N = documents_ND @ vector_D
-            best = np.argsort(-scores_N)[:DEPTH]
-            run[query_id] = {ids[i]: float(scores_N[i]) for i in best}
-        return run
+        return exact_run(self.queries, queries_QD, list(self.documents), documents_ND, DEPTH)
