@@ -12,7 +12,7 @@ from thought1.config import SourceConfig
 from thought1.data.formats import BeirFolder
 from thought1.evaluation.collection import judged_queries
 from thought1.training.sources import read_ids
-from thought1.training.trajectories import key_terms, read_thoughts
+from thought1.training.trajectories import read_thoughts
 from thought1.types import Qrels, Run, Thought1Error
 
 
@@ -58,14 +58,12 @@ def given_thoughts(queries: dict[str, str], file: Path, pattern: str, terms: int
     Raises:
         Thought1Error: no such file, a broken line, or a query without a thought.
     """
-    source = SourceConfig(".", "beir", thoughts=file.name, thought=pattern)
-    found = read_thoughts(source, file.parent)
+    source = SourceConfig(".", "beir", thoughts=file.name, thought=pattern, thought_terms=terms)
+    found = read_thoughts(source, file.parent, queries)
     lost = sorted(queries.keys() - found.keys())
     if lost:
         raise Thought1Error(f"{file}: {len(lost)} questions have no thought, such as {lost[0]}")
-    if not terms:
-        return {q: found[q] for q in queries}
-    return {q: key_terms(found[q], text, terms) for q, text in queries.items()}
+    return found
 
 
 def answers_elsewhere(

@@ -68,7 +68,7 @@ def test_json_line_is_accepted(tmp_path: Path, line: str, expected: Document) ->
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ('{"text": "x"}', 'field "_id" is missing; each row needs "_id" and "text"'),
+        ('{"text": "x"}', 'field "_id" is missing; each row needs one'),
         ('{"_id": "b"}', 'field "text" is missing; each row needs "_id" and "text"'),
         ('{"_id": "", "text": "x"}', 'field "_id" is empty'),
         ('{"_id": " ", "text": "x"}', 'field "_id" is empty'),

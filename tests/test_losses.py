@@ -1,4 +1,4 @@
-"""Losses against closed forms, and at the edges: no positive, no negative, no label, bfloat16."""
+"""Losses against closed forms, and at the edges: no positive, no negative, bfloat16."""
 
 import json
 from collections.abc import Callable
@@ -10,12 +10,13 @@ import torch
 from torch import Tensor
 
 from thought1 import losses
+from thought1.next_token import next_token
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "losses.json").read_text())
 LOSSES: dict[str, Callable[..., Tensor]] = {
     "info_nce": losses.info_nce,
     "triplet_margin": losses.triplet_margin,
-    "sft": losses.sft,
+    "next_token": next_token,
     "distillation": losses.distillation,
     "similarity_distillation": losses.similarity_distillation,
 }
@@ -63,8 +64,6 @@ def test_gradients() -> None:
     )
     triplets = (randn(3, 4), randn(3, 4).flip(0), randn(3, 2, 4))
     check(lambda q, p, n: losses.triplet_margin(q, p, n, 0.4), *triplets)
-    labels_BT = torch.tensor([[-100, 2, 1], [-100, -100, 0]])
-    check(lambda logits: losses.sft(logits, labels_BT), randn(2, 3, 4))
     teacher_BD = randn(3, 4).detach() + 1
     check(lambda student: losses.distillation(student, teacher_BD), randn(3, 4))
     teacher = (randn(3, 6).detach(), randn(5, 6).detach())
@@ -182,28 +181,13 @@ def test_nothing_given_nothing_marked() -> None:
     assert not losses.false_negative_mask(mask("x..")).any()
 
 
-# triplet_margin, sft, distillation
+# triplet_margin, distillation
 
 
 def test_without_triplet_zero_with_a_graph() -> None:
     queries_QD = randn(2, 4)
     losses.triplet_margin(queries_QD, randn(2, 4), torch.zeros(2, 0, 4), 0.2).backward()
     assert not queries_QD.grad.any()
-
-
-@pytest.mark.parametrize("labels", [[[-100, -100, -100]], [[5, -100, -100]]])
-def test_sft_without_target_zero_with_a_graph(labels: list[list[int]]) -> None:
-    logits_BTV = randn(1, 3, 8)
-    loss = losses.sft(logits_BTV, torch.tensor(labels))
-    loss.backward()
-    assert loss.item() == 0 and not logits_BTV.grad.any()
-
-
-def test_sft_widens_bfloat16() -> None:
-    logits_BTV, labels_BT = randn(2, 5, 8).bfloat16(), torch.arange(10).reshape(2, 5) % 8
-    loss = losses.sft(logits_BTV, labels_BT)
-    assert loss.dtype == torch.float32
-    assert loss.item() == losses.sft(logits_BTV.float(), labels_BT).item()
 
 
 def test_no_gradient_reaches_a_teacher() -> None:

@@ -19,6 +19,8 @@ from thought1.training.trajectories import (
 )
 from thought1.types import Thought1Error
 
+ANY = {"a": "any"}
+
 
 def source(**fields: str | int) -> SourceConfig:
     return SourceConfig("facts", "beir", **fields)  # type: ignore[arg-type]
@@ -40,30 +42,40 @@ def test_a_pattern_is_filled_with_the_fields_of_its_line(tmp_path: Path) -> None
         {"_id": 7, "steps": ["one"], "end": ""},
         {"_id": "a", "steps": ["a second thought"], "end": "counts no more"},
     )
-    found = read_thoughts(source(thoughts=name, thought="{steps}; {end}"), tmp_path)
+    settings = source(thoughts=name, thought="{steps}; {end}")
+    found = read_thoughts(settings, tmp_path, dict.fromkeys(("b", "a", "7", "without"), "any"))
     assert found == {"a": "ice melts; water runs; so it floods", "b": "nothing", "7": "one"}
 
 
 def test_a_thought_is_one_line(tmp_path: Path) -> None:
     name = write(tmp_path, {"_id": "a", "text": " two\n lines\t and  blanks "})
-    assert read_thoughts(source(thoughts=name), tmp_path) == {"a": "two lines and blanks"}
+    found = read_thoughts(source(thoughts=name), tmp_path, ANY)
+    assert found == {"a": "two lines and blanks"}
 
 
 def test_a_compressed_file(tmp_path: Path) -> None:
     with gzip.open(tmp_path / "t.jsonl.gz", "wt") as file:
         file.write('{"_id": "a", "text": "small"}\n')
-    assert read_thoughts(source(thoughts="t.jsonl.gz"), tmp_path) == {"a": "small"}
+    assert read_thoughts(source(thoughts="t.jsonl.gz"), tmp_path, ANY) == {"a": "small"}
 
 
 def test_no_file_is_no_thought(tmp_path: Path) -> None:
-    assert read_thoughts(source(), tmp_path) == {}
+    assert read_thoughts(source(), tmp_path, ANY) == {}
+
+
+def test_thoughts_are_of_the_queries_and_cut_by_each_one_s_words(tmp_path: Path) -> None:
+    rows = [{"_id": q, "text": "iron grows in heat"} for q in ("c", "b", "a")]
+    settings = source(thoughts=write(tmp_path, *rows), thought_terms=2)
+    found = read_thoughts(settings, tmp_path, {"a": "Why heat?", "b": "Does iron rust?"})
+    assert list(found.items()) == [("a", "iron grows"), ("b", "grows heat")]
 
 
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        ('{"text": "x"}\n', "t.jsonl: a line lacks its `_id`"),
-        ('{"_id": "", "text": "x"}\n', "t.jsonl: a line lacks its `_id`"),
+        ('{"text": "x"}\n', 't.jsonl:1: field "_id" is missing; each row needs one'),
+        ('{"_id": "", "text": "x"}\n', 't.jsonl:1: field "_id" is empty'),
+        ('{"_id": null, "text": "x"}\n', 't.jsonl:1: field "_id" must be a string or an integer'),
         ('{"_id": "a"}\n', "t.jsonl:1: field 'text' is missing"),
         ('{"_id": "a", "text": "x"}\n{"_id"\n', "t.jsonl:2: "),
         (None, "t.jsonl does not exist"),
@@ -73,7 +85,7 @@ def test_a_broken_file_of_thoughts(tmp_path: Path, content: str | None, problem:
     if content is not None:
         (tmp_path / "t.jsonl").write_text(content)
     with pytest.raises(Thought1Error) as caught:
-        read_thoughts(source(thoughts="t.jsonl"), tmp_path)
+        read_thoughts(source(thoughts="t.jsonl"), tmp_path, ANY)
     assert problem in str(caught.value)
 
 
@@ -90,6 +102,12 @@ def test_evidence_is_a_list_of_texts(tmp_path: Path) -> None:
 def test_evidence_of_another_kind_is_refused(tmp_path: Path, documents: object) -> None:
     name = write(tmp_path, {"_id": "a", "documents": documents})
     with pytest.raises(Thought1Error, match=r"t\.jsonl:1: 'documents' must be a list of texts"):
+        read_evidence(tmp_path / name)
+
+
+def test_evidence_without_its_query_is_refused(tmp_path: Path) -> None:
+    name = write(tmp_path, {"_id": "a", "documents": []}, {"documents": ["one"]})
+    with pytest.raises(Thought1Error, match=r't\.jsonl:2: field "_id" is missing'):
         read_evidence(tmp_path / name)
 
 

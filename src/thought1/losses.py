@@ -3,14 +3,14 @@
 Knows neither a model, nor a tokenizer, nor a trainer, nor other processes: who trains over several
 processes gathers vectors before calling a loss. Similarity is always the cosine, computed in at
 least float32, under autocast too. A loss without a single term is a zero that still has a graph,
-so that a step which happens to hold no positive or no label does not break the backward pass.
+so that a step which happens to hold no positive does not break the backward pass.
 
 Sources: InfoNCE, van den Oord et al. 2018 (arXiv 1807.03748); false negatives by score,
 GISTEmbed, Solatorio 2024 (arXiv 2402.16829); distillation of similarities, SEED, Fang et al. 2021
 (arXiv 2101.04731); GradCache, Gao et al. 2021 (arXiv 2101.06983).
 
 Letters in tensor names: Q queries, N candidate documents, K negatives of a query, B batch,
-T tokens, V vocabulary, D dimensions (E of a teacher), M, U what was picked.
+D dimensions (E of a teacher), U unique ids.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -20,8 +20,6 @@ from typing import TypeVar
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-
-from thought1.next_token import next_token
 
 Chunk = TypeVar("Chunk")
 
@@ -139,19 +137,6 @@ def triplet_margin(
     positive_Q1 = (queries_Q1D * _unit(positives_QD).unsqueeze(1)).sum(dim=-1)
     negative_QK = (queries_Q1D * _unit(negatives_QKD)).sum(dim=-1)
     return _mean(F.relu(margin - positive_Q1 + negative_QK))
-
-
-def sft(logits_BTV: Tensor, labels_BT: Tensor, ignore_index: int = IGNORE_INDEX) -> Tensor:
-    """Cross entropy of the next token, mean over the labelled tokens of the whole batch.
-
-    Shifts itself, as the language models of `transformers` do: `labels_BT` has the positions of
-    the input, `ignore_index` where a token is no target (prompt, padding), and the logits at
-    position i are compared with the label at i + 1. The label at position 0 is never used.
-    """
-    targets_BT = labels_BT[:, 1:]
-    kept_BT = targets_BT != ignore_index
-    # Pick before widening: float32 logits of prompt and padding would be most of the memory.
-    return next_token(logits_BTV[:, :-1][kept_BT], targets_BT[kept_BT])
 
 
 def distillation(student_BD: Tensor, teacher_BD: Tensor) -> Tensor:

@@ -131,6 +131,10 @@ class Generation:
     finish_reason: FinishReason
     vector: Vectors
     """Shape (d,): last hidden state at `<emb_token>`, L2-normalised."""
+    logprobs: tuple[float, ...] = ()
+    """Log-probability, in nats, of each token that was sampled, under the distribution it was
+    sampled from; a sampled `<emb_token>` is the last one, a forced one has none. Greedy thoughts
+    have none at all."""
 
 
 class Engine(Protocol):

@@ -30,6 +30,7 @@ def test_no_help_text_loads_anything_heavy() -> None:
         "export",
         "data",
         "worlds",
+        "rewards",
         "env",
     ]
     script = (

@@ -12,10 +12,10 @@ from thought1.losses import (
     cosine,
     false_negative_mask,
     info_nce,
-    sft,
     similarity_distillation,
     triplet_margin,
 )
+from thought1.next_token import next_token
 
 few = settings(max_examples=50, deadline=None)
 SEEDS = st.integers(0, 2**32 - 1)
@@ -200,18 +200,16 @@ def test_triplet_margin_by_definition(seed: int, q: int, k: int, margin: float) 
 
 
 @few
-@given(SEEDS, st.integers(1, 3), st.integers(1, 5))
-def test_sft_by_definition(seed: int, b: int, t: int) -> None:
+@given(SEEDS, st.integers(1, 9))
+def test_next_token_by_definition(seed: int, m: int) -> None:
     generator = torch.Generator().manual_seed(seed)
-    logits = randn(generator, b, t, 6)
-    labels = torch.randint(0, 6, (b, t), generator=generator)
-    labels[torch.rand(b, t, generator=generator) < 0.4] = -100
-    terms = []
-    for row, targets in zip(logits.tolist(), labels.tolist(), strict=True):
-        for scores, target in zip(row, targets[1:], strict=False):
-            if target != -100:
-                terms.append(math.log(sum(map(math.exp, scores))) - scores[target])
-    assert close(sft(logits, labels).item(), sum(terms) / len(terms) if terms else 0.0)
+    logits = randn(generator, m, 6)
+    targets = torch.randint(0, 6, (m,), generator=generator)
+    terms = [
+        math.log(sum(map(math.exp, scores))) - scores[target]
+        for scores, target in zip(logits.tolist(), targets.tolist(), strict=True)
+    ]
+    assert close(next_token(logits, targets).item(), sum(terms) / m)
 
 
 @few

@@ -148,10 +148,7 @@ def test_rows_of_a_batch(
         "none" if mode == "reference" and str(i) not in known else mode
         for i, (_, _, _, mode) in enumerate(drawn)
     ]
-    empty = Rows({}, {}, {})
-    rows = ThoughtRows(
-        empty.ids, empty.teacher, empty.answers, prompts=prompts, references=known, emb_id=EMB
-    )
+    rows = ThoughtRows(Rows({}, {}, {}), prompts, known, EMB)
     batch = Batch(query_ids=tuple(prompts), modes=tuple(asked), round=4)
     tensors = ReasonCollator(rows, Held(own), language=language).queries(batch)
     thoughts = {("own", query_id): own[query_id] for query_id in prompts} | {

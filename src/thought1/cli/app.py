@@ -21,6 +21,7 @@ from thought1.cli.env import env
 from thought1.cli.evaluate import evaluate
 from thought1.cli.export import export
 from thought1.cli.index import index
+from thought1.cli.rewards import rewards
 from thought1.cli.search import search
 from thought1.cli.think import think
 from thought1.cli.train import train
@@ -40,6 +41,7 @@ app.command()(think)
 app.command()(embed)
 app.command()(train)
 app.command()(evaluate)
+app.command()(rewards)
 app.add_typer(export, name="export")
 app.add_typer(data, name="data")
 app.command()(worlds)

@@ -148,7 +148,7 @@ def parse_id(fields: Mapping[str, object]) -> str:
     """The id of a row; integers become strings."""
     names = [name for name in _ID_FIELDS if name in fields]
     if not names:
-        raise BadRow('field "_id" is missing; each row needs "_id" and "text"')
+        raise BadRow('field "_id" is missing; each row needs one')
     if len(names) > 1:
         raise BadRow('has both "_id" and "id"; keep one of them')
     value = fields[names[0]]

@@ -31,6 +31,17 @@ class ThoughtBatch:
         """How many rows are still thinking, B."""
         return len(self.row_ids)
 
+    def repeat(self, copies: int) -> None:
+        """Every row so many times, one behind the other: what was read is computed once."""
+        if copies == 1:
+            return
+        if self.cache.get_seq_length():
+            self.cache.batch_repeat_interleave(copies)
+        self.mask_BK = self.mask_BK.repeat_interleave(copies, 0)
+        self.positions_B = self.positions_B.repeat_interleave(copies)
+        self.tokens_B = self.tokens_B.repeat_interleave(copies)
+        self.row_ids = list(range(len(self.tokens_B)))
+
     def grow_mask(self) -> Tensor:
         """The mask with one more column, for the token about to be read."""
         self.mask_BK = torch.cat([self.mask_BK, self.mask_BK.new_ones(self.size, 1)], 1)
@@ -63,7 +74,10 @@ class ThoughtBatch:
 class Sampler:
     """Chooses the next token of each row, and knows how thoughts end.
 
-    Random numbers come from (seed, prompt): a row draws the same ones in any batch.
+    Random numbers come from (seed, prompt, copy): a row draws the same ones in any batch.
+
+    Args:
+        copies: how many thoughts each prompt gets; their rows follow each other.
     """
 
     def __init__(
@@ -73,16 +87,25 @@ class Sampler:
         sampling: Sampling,
         emb_id: int,
         eos_ids: frozenset[int],
+        copies: int = 1,
     ) -> None:
-        self.budgets = list(budgets)
+        self.budgets = [budget for budget in budgets for _ in range(copies)]
         self.sampling = sampling
         self.emb_id = emb_id
         self.eos_ids = eos_ids
-        self.thoughts: list[list[int]] = [[] for _ in prompts]
-        self.reasons: list[FinishReason] = ["budget" if budget else "none" for budget in budgets]
-        self.vectors: list[Vectors | None] = [None for _ in prompts]
+        rows = len(self.budgets)
+        self.thoughts: list[list[int]] = [[] for _ in range(rows)]
+        self.reasons: list[FinishReason] = [
+            "budget" if budget else "none" for budget in self.budgets
+        ]
+        self.vectors: list[Vectors | None] = [None] * rows
+        self.logprobs: list[list[float]] = [[] for _ in range(rows)]
         self._random = (
-            [_generator(sampling.seed, prompt) for prompt in prompts]
+            [
+                _generator(sampling.seed, prompt, copy)
+                for prompt in prompts
+                for copy in range(copies)
+            ]
             if sampling.temperature > 0
             else []
         )
@@ -91,10 +114,14 @@ class Sampler:
         """The token that each row reads next, (B,): sampled, or `<emb_token>` where it ends."""
         if self.sampling.no_repeat_ngram:
             logits_BV = self._without_repetition(row_ids, logits_BV)
-        chosen = self._choose(row_ids, logits_BV)
-        return torch.tensor(
-            [self._accept(row, token) for row, token in zip(row_ids, chosen, strict=True)]
-        )
+        chosen, logprobs = self._choose(row_ids, logits_BV)
+        tokens = []
+        for row, token, logprob in zip(row_ids, chosen, logprobs, strict=True):
+            tokens.append(self._accept(row, token))
+            forced = tokens[-1] == self.emb_id and self.reasons[row] != "emb_token"
+            if self._random and not forced:
+                self.logprobs[row].append(logprob)
+        return torch.tensor(tokens)
 
     def finish(self, row_ids: Sequence[int], vectors: Vectors) -> None:
         """Keep the vectors of the rows that have read their `<emb_token>`."""
@@ -104,9 +131,10 @@ class Sampler:
     def generations(self) -> list[Generation]:
         """One per prompt, in the order of the prompts."""
         done = []
-        for ids, reason, vector in zip(self.thoughts, self.reasons, self.vectors, strict=True):
+        for row, (ids, reason) in enumerate(zip(self.thoughts, self.reasons, strict=True)):
+            vector = self.vectors[row]
             assert vector is not None
-            done.append(Generation(tuple(ids), reason, vector))
+            done.append(Generation(tuple(ids), reason, vector, tuple(self.logprobs[row])))
         return done
 
     def _accept(self, row: int, token: int) -> int:
@@ -132,12 +160,13 @@ class Sampler:
             allowed_BV[place, blocked] = -torch.inf
         return allowed_BV
 
-    def _choose(self, row_ids: Sequence[int], logits_BV: Tensor) -> list[int]:
+    def _choose(self, row_ids: Sequence[int], logits_BV: Tensor) -> tuple[list[int], list[float]]:
         if self.sampling.temperature <= 0:
-            return logits_BV.argmax(-1).tolist()
+            return logits_BV.argmax(-1).tolist(), [0.0] * len(row_ids)
         draws = [self._random[row].random() for row in row_ids]
         uniform_B = torch.tensor(draws, dtype=torch.float64, device=logits_BV.device)
-        return _sample(logits_BV, uniform_B, self.sampling).tolist()
+        tokens_B, logprobs_B = _sample(logits_BV, uniform_B, self.sampling)
+        return tokens_B.tolist(), logprobs_B.tolist()
 
 
 def completions(thought: Sequence[int], n: int) -> list[int]:
@@ -149,22 +178,36 @@ def completions(thought: Sequence[int], n: int) -> list[int]:
     return [thought[i + n - 1] for i in starts if list(thought[i : i + n - 1]) == last]
 
 
-def _generator(seed: int, prompt: Sequence[int]) -> np.random.Generator:
-    digest = hashlib.sha256(repr((seed, tuple(prompt))).encode()).digest()
+def _generator(seed: int, prompt: Sequence[int], copy: int) -> np.random.Generator:
+    key = (seed, tuple(prompt), copy) if copy else (seed, tuple(prompt))
+    digest = hashlib.sha256(repr(key).encode()).digest()
     return np.random.Generator(np.random.Philox(key=int.from_bytes(digest[:16], "little")))
 
 
-def _sample(logits_BV: Tensor, uniform_B: Tensor, sampling: Sampling) -> Tensor:
-    """Inverse-CDF sampling (B,) with temperature and nucleus (top-p) truncation.
+def _sample(logits_BV: Tensor, uniform_B: Tensor, sampling: Sampling) -> tuple[Tensor, Tensor]:
+    """Inverse-CDF sampling with temperature and nucleus (top-p) truncation.
 
     The nucleus is the smallest set of most likely tokens whose probability reaches top-p
-    (Holtzman et al. 2020, arXiv 1904.09751).
+    (Holtzman et al. 2020, arXiv 1904.09751). A whole distribution is not sorted: it takes longer
+    than a small model's forward pass.
+
+    Returns:
+        Tokens (B,), and their log-probabilities (B,) in nats after truncation.
     """
     probs_BV = (logits_BV.double() / sampling.temperature).softmax(-1)
-    sorted_BV, order_BV = probs_BV.sort(-1, descending=True)
-    cumulative_BV = sorted_BV.cumsum(-1)
-    last_B1 = ((cumulative_BV - sorted_BV) < sampling.top_p).sum(-1, keepdim=True) - 1
-    last_B1 = last_B1.clamp(min=0)  # the most likely token is never cut, whatever top-p
-    mass_B1 = cumulative_BV.gather(-1, last_B1)
-    place_B1 = (cumulative_BV < uniform_B[:, None] * mass_B1).sum(-1, keepdim=True)
-    return order_BV.gather(-1, place_B1.minimum(last_B1))[:, 0]
+    if sampling.top_p >= 1:
+        cumulative_BV = probs_BV.cumsum(-1)
+        mass_B1 = cumulative_BV[:, -1:]
+        # The first place beyond the draw, which is below 1: never a token of probability 0.
+        tokens_B1 = torch.searchsorted(cumulative_BV, uniform_B[:, None] * mass_B1, right=True)
+        tokens_B1 = tokens_B1.clamp(max=probs_BV.shape[-1] - 1)
+    else:
+        sorted_BV, order_BV = probs_BV.sort(-1, descending=True)
+        cumulative_BV = sorted_BV.cumsum(-1)
+        last_B1 = ((cumulative_BV - sorted_BV) < sampling.top_p).sum(-1, keepdim=True) - 1
+        last_B1 = last_B1.clamp(min=0)  # the most likely token is never cut, whatever top-p
+        mass_B1 = cumulative_BV.gather(-1, last_B1)
+        place_B1 = (cumulative_BV < uniform_B[:, None] * mass_B1).sum(-1, keepdim=True)
+        tokens_B1 = order_BV.gather(-1, place_B1.minimum(last_B1))
+    logprobs_B1 = (probs_BV.gather(-1, tokens_B1) / mass_B1).log()
+    return tokens_B1[:, 0], logprobs_B1[:, 0]

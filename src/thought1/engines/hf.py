@@ -149,21 +149,32 @@ class HFEngine:
 
     @torch.inference_mode()
     def generate(
-        self, prefix: Ids, rows: Sequence[Ids], budgets: Sequence[int], sampling: Sampling
+        self,
+        prefix: Ids,
+        rows: Sequence[Ids],
+        budgets: Sequence[int],
+        sampling: Sampling,
+        *,
+        copies: int = 1,
     ) -> list[Generation]:
         """A thought of at most `budgets[i]` tokens after each `prefix + rows[i]`, and its vector.
 
         All rows are one batch. A row leaves it with the step that reads its `<emb_token>`, which
         is one cached decode step after its last sampled token.
+
+        Args:
+            copies: how many thoughts each row gets, which read its prompt together and follow
+                each other in the answer; the first is the one it gets alone.
         """
         if not rows:
             return []
         longest = max(len(row) + budget for row, budget in zip(rows, budgets, strict=True))
         self._check_length(len(prefix) + longest + 1)
         prompts = [tuple(prefix) + tuple(row) for row in rows]
-        sampler = Sampler(prompts, budgets, sampling, self.emb_id, self.eos_ids)
+        sampler = Sampler(prompts, budgets, sampling, self.emb_id, self.eos_ids, copies)
         with onednn_linears(self.model), self._hidden_of_last_forward() as hidden:
             batch = self._prefill(prefix, rows)
+            batch.repeat(copies)
             while batch.size:
                 logits_BV = self._decode_step(batch)
                 embedded = batch.reads(self.emb_id)

@@ -54,7 +54,8 @@ class Embedder(nn.Module):
         Args:
             ids_BT: token ids; padding only at the end of a row.
             segments_BT: 0 for padding, else the number of the text within its row, from 1.
-            labels_BT: as `losses.sft` takes them; None computes no language loss.
+            labels_BT: at the places of the input, `IGNORE_INDEX` where a token is no target; the
+                label at i + 1 is learnt at position i. None computes no language loss.
 
         Returns:
             Float32 vectors (M, D) at the last token of each text, row by row, not normalised; and

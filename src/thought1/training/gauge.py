@@ -19,7 +19,7 @@ from thought1.training.own_thoughts import OwnThoughts
 from thought1.training.prepare import thought_rows
 from thought1.training.reason import ReasonCollator
 from thought1.training.sources import Pair
-from thought1.training.trajectories import key_terms, read_thoughts
+from thought1.training.trajectories import read_thoughts
 from thought1.training.validation import Validation
 
 
@@ -71,15 +71,9 @@ def _references(
     assert recipe.validation is not None
     for source in stage.sources:
         if source.thoughts and source.path == recipe.validation.path:
-            found = read_thoughts(source, Path(recipe.data))
-            if source.thought_terms:
-                known = {q: text for q, text in found.items() if q in validation.queries}
-                found = {
-                    q: key_terms(text, validation.queries[q], source.thought_terms)
-                    for q, text in known.items()
-                }
-            if validation.queries.keys() <= found.keys():
-                return {q: found[q] for q in validation.queries}
+            found = read_thoughts(source, Path(recipe.data), validation.queries)
+            if len(found) == len(validation.queries):
+                return found
     return None
 
 

@@ -32,8 +32,10 @@ def objects(path: Path) -> Iterator[tuple[Line, dict[str, Any]]]:
             raise Thought1Error(f"{line.location}: {error}") from None
 
 
-def filled(path: Path, template: str, joint: str = ", ") -> Iterator[tuple[dict[str, Any], str]]:
-    """Each JSON object of a file, and the pattern `template` filled with its fields.
+def filled(
+    path: Path, template: str, joint: str = ", "
+) -> Iterator[tuple[Line, dict[str, Any], str]]:
+    """Each JSON object of a file with its line, and the pattern `template` filled with its fields.
 
     Lists are joined by `joint`.
 
@@ -46,7 +48,7 @@ def filled(path: Path, template: str, joint: str = ", ") -> Iterator[tuple[dict[
         if missing:
             raise Thought1Error(f"{line.location}: field {missing[0]!r} is missing")
         values = {name: _joined(fields[name], joint) for name in names}
-        yield fields, template.format(**values)
+        yield line, fields, template.format(**values)
 
 
 def _slots(template: str) -> list[str]:

@@ -4,7 +4,7 @@ It chooses between the stages, which know nothing of each other; it trains nothi
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -113,7 +113,4 @@ def thought_rows(model: T1, pairs: Sequence[Pair], rows: Rows, most: int) -> Tho
     thinking = [pair for pair in pairs if pair.thought]
     thoughts = trajectories(model, [pair.thought for pair in thinking], most)
     references = {p.query_id: thought for p, thought in zip(thinking, thoughts, strict=True)}
-    known = {item.name: getattr(rows, item.name) for item in fields(rows)}
-    return ThoughtRows(
-        **known, prompts=prompts, references=references, emb_id=model.checkpoint.emb_id
-    )
+    return ThoughtRows(rows, prompts, references, model.checkpoint.emb_id)

@@ -13,7 +13,7 @@ It knows batches and token ids, no files: `training.run` builds what it needs.
 
 import random
 from collections.abc import Mapping, Set
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -92,14 +92,15 @@ def rounds_read(plan: Plan) -> set[int]:
 
 
 @dataclass(frozen=True, slots=True)
-class ThoughtRows(Rows):
+class ThoughtRows:
     """Token ids of texts, and what may stand behind each query."""
 
-    prompts: Mapping[str, Ids] = field(default_factory=dict)
+    rows: Rows
+    prompts: Mapping[str, Ids]
     """Query id -> prompt, without `<emb_token>`."""
-    references: Mapping[str, Trajectory] = field(default_factory=dict)
+    references: Mapping[str, Trajectory]
     """Query id -> reference thought."""
-    emb_id: int = 0
+    emb_id: int
 
 
 class ReasonCollator(Collator):
@@ -109,9 +110,9 @@ class ReasonCollator(Collator):
     reference thought of each query whose own row holds none, for the SFT term alone.
     """
 
-    def __init__(self, rows: ThoughtRows, own: OwnThoughts, *, language: bool) -> None:
-        super().__init__(rows, language=language)
-        self.thoughts = rows
+    def __init__(self, thoughts: ThoughtRows, own: OwnThoughts, *, language: bool) -> None:
+        super().__init__(thoughts.rows, language=language)
+        self.thoughts = thoughts
         self.own = own
 
     def queries(self, batch: Batch) -> dict[str, Tensor]:

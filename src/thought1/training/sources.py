@@ -16,7 +16,7 @@ from typing import TypeVar
 from thought1.config import Role, SourceConfig
 from thought1.data.formats import BeirFolder
 from thought1.training.lines import filled, text_lines
-from thought1.training.trajectories import key_terms, read_evidence, read_thoughts
+from thought1.training.trajectories import read_evidence, read_thoughts
 from thought1.types import Thought1Error
 
 T = TypeVar("T")
@@ -127,10 +127,10 @@ def _read_beir(
 ) -> None:
     path = data / source.path
     folder = BeirFolder(path)
-    thoughts = read_thoughts(source, data)
+    queries = {query.id: query.text for query in folder.queries()}
+    thoughts = read_thoughts(source, data, queries)
     evidence = read_evidence(data / source.evidence) if source.evidence else {}
     texts = {d.id: d.full_text for d in folder.corpus()}
-    queries = {query.id: query.text for query in folder.queries()}
     excluded = read_ids(recipe_folder / source.exclude) if source.exclude else frozenset()
     pairs = []
     for query_id, grades in folder.qrels(source.split).items():
@@ -144,11 +144,8 @@ def _read_beir(
             raise Thought1Error(f"{path}/qrels/{source.split}.tsv: {what} does not exist")
         positives = tuple(texts[i] for i, grade in grades.items() if grade > 0)
         if query_id not in excluded and positives:
-            thought = thoughts.get(query_id, "")
-            if source.thought_terms:
-                thought = key_terms(thought, queries[query_id], source.thought_terms)
-            shown = evidence.get(query_id, ())
-            pairs.append(Pair(query_id, queries[query_id], positives, thought, shown))
+            extra = thoughts.get(query_id, ""), evidence.get(query_id, ())
+            pairs.append(Pair(query_id, queries[query_id], positives, *extra))
     found.pairs += _limited(pairs, source.limit, seed)
     found.pool += texts.values()
     for name in ("corpus.jsonl", "queries.jsonl", f"qrels/{source.split}.tsv"):
@@ -175,7 +172,7 @@ def _read_columns(source: SourceConfig, path: Path) -> Iterator[Pair]:
 
 
 def _read_texts(source: SourceConfig, path: Path) -> Iterator[str]:
-    for _, text in filled(path, source.template):
+    for _, _, text in filled(path, source.template):
         if source.passage_words:
             yield from _passages(text, source.passage_words)
         elif text.strip():

@@ -4,6 +4,7 @@ A stage says what the terms of a batch are; this class adds them up, also by chu
 knows the trainer's seams, no files and no recipes beyond the stage's own values.
 """
 
+from abc import ABC, abstractmethod
 from functools import partial
 from typing import Any
 
@@ -18,7 +19,7 @@ Inputs = dict[str, Tensor]
 Terms = dict[str, Tensor]
 
 
-class StageTrainer(Trainer):
+class StageTrainer(Trainer, ABC):
     """A trainer whose model is an `Embedder`.
 
     With `grad_cache_chunk` a batch of pairs is encoded in chunks (GradCache): more in-batch
@@ -31,9 +32,9 @@ class StageTrainer(Trainer):
         self.model_accepts_loss_kwargs = False
         self._seen: dict[str, list[Tensor]] = {}
 
+    @abstractmethod
     def terms(self, queries_QD: Tensor, documents_ND: Tensor, inputs: Inputs) -> Terms:
         """The stage's weighted terms over the vectors of a batch; either side may have no row."""
-        raise NotImplementedError
 
     def compute_loss(
         self,

@@ -5,10 +5,12 @@ It knows JSON lines and words, no model. A thought may be cut to its key terms a
 """
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
 
 from thought1.config import SourceConfig
+from thought1.data.rows import BadRow, Line, parse_id
 from thought1.training.lines import filled, objects
 from thought1.types import Thought1Error
 
@@ -26,8 +28,13 @@ FUNCTION_WORDS = frozenset(_WORDS.split())
 """English words that carry no topic; our own list."""
 
 
-def read_thoughts(source: SourceConfig, data: Path) -> dict[str, str]:
+def read_thoughts(source: SourceConfig, data: Path, queries: Mapping[str, str]) -> dict[str, str]:
     """Query id -> its first reference thought, by the source's pattern, on one line.
+
+    With `thought_terms` a thought is cut to its key terms.
+
+    Args:
+        queries: id -> text; the thoughts of other queries are left out.
 
     Raises:
         Thought1Error: no such file, a broken line, or an `_id` missing.
@@ -35,10 +42,13 @@ def read_thoughts(source: SourceConfig, data: Path) -> dict[str, str]:
     if not source.thoughts:
         return {}
     found: dict[str, str] = {}
-    for fields, text in filled(_existing(data / source.thoughts), source.thought, "; "):
+    for line, fields, text in filled(_existing(data / source.thoughts), source.thought, "; "):
         # Patterns leave a mark behind where a list is empty.
-        _add(found, fields, " ".join(text.split()).strip("; "), source.thoughts)
-    return found
+        _add(found, line, fields, " ".join(text.split()).strip("; "))
+    known = {q: found[q] for q in queries if q in found}
+    if not source.thought_terms:
+        return known
+    return {q: key_terms(text, queries[q], source.thought_terms) for q, text in known.items()}
 
 
 def read_evidence(path: Path) -> dict[str, tuple[str, ...]]:
@@ -53,7 +63,7 @@ def read_evidence(path: Path) -> dict[str, tuple[str, ...]]:
         documents = fields.get("documents")
         if not isinstance(documents, list) or not all(isinstance(d, str) for d in documents):
             raise Thought1Error(f"{line.location}: 'documents' must be a list of texts")
-        _add(found, fields, tuple(documents), path.name)
+        _add(found, line, fields, tuple(documents))
     return found
 
 
@@ -63,11 +73,11 @@ def _existing(path: Path) -> Path:
     return path
 
 
-def _add(found: dict[str, T], fields: dict[str, object], value: T, name: str) -> None:
-    query_id = str(fields.get("_id", ""))
-    if not query_id:
-        raise Thought1Error(f"{name}: a line lacks its `_id`")
-    found.setdefault(query_id, value)
+def _add(found: dict[str, T], line: Line, fields: dict[str, object], value: T) -> None:
+    try:
+        found.setdefault(parse_id(fields), value)
+    except BadRow as error:
+        raise error.at(line.location) from None
 
 
 def key_terms(thought: str, query: str, most: int) -> str:
