@@ -17,6 +17,8 @@ LAYERS = {
     "thought1.types": 1,
     "thought1.registry": 1,
     "thought1.config": 1,
+    "thought1.ranges": 1,
+    "thought1.reinforce_config": 1,
     "thought1.recipes": 1,
     "thought1.losses": 1,
     "thought1.next_token": 1,
@@ -54,6 +56,7 @@ ALLOWED = {
         "thought1.t1",
         "thought1.training",
     ),
+    "trl": ("thought1.training.grpo",),
     "ray": ("thought1.cluster",),
     "fastapi": ("thought1.server",),
 }

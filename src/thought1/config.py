@@ -4,32 +4,22 @@
 them.
 """
 
-import math
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
+from thought1.ranges import Count, Natural, Positive, Share, Weight
+from thought1.reinforce_config import ReinforceConfig
+
 Role = Literal["query", "document", "thought"]
 """What a text is to the model; a thought stands behind its question."""
-
-RANGES: dict[str, Callable[[float], bool]] = {
-    "0 or more": lambda x: 0 <= x < math.inf,
-    "1 or more": lambda x: 1 <= x < math.inf,
-    "above 0": lambda x: 0 < x < math.inf,
-    "from 0 to below 1": lambda x: 0 <= x < 1,
-    "from 0 to 1": lambda x: 0 <= x <= 1,
-}
-Natural = Annotated[int, "0 or more"]
-Count = Annotated[int, "1 or more"]
-Weight = Annotated[float, "0 or more"]
-Positive = Annotated[float, "above 0"]
-Share = Annotated[float, "from 0 to 1"]
 
 BEIR = {"kind": ("beir",)}
 COLUMNS = {"kind": ("columns", "rationales")}
 TEXTS = {"kind": ("texts",)}
 REPRESENT = {"stage": ("represent",)}
 REASON = {"stage": ("reason",)}
+REINFORCE = {"stage": ("reinforce",)}
+SUPERVISED = {"stage": ("represent", "reason")}
 """Marks of fields that only some kinds of sources, or only some stages, read."""
 
 
@@ -124,22 +114,25 @@ class StageConfig:
 
     name: str
     sources: tuple[SourceConfig, ...]
-    stage: Literal["represent", "reason"] = "represent"
-    teacher: str = ""
+    stage: Literal["represent", "reason", "reinforce"] = "represent"
+    reinforce: ReinforceConfig | None = field(default=None, metadata=REINFORCE)
+    teacher: str = field(default="", metadata=SUPERVISED)
     """Instead of the recipe's teacher, in this stage."""
     epochs: Positive = 1.0
     max_steps: int = -1
     """Optimizer steps; overrides `epochs` where positive."""
-    tokens_per_batch: Count = 4096
+    tokens_per_batch: Count = field(default=4096, metadata=SUPERVISED)
     """Single texts: tokens of one batch, padding included."""
     queries_per_batch: Count = 64
     """Pairs: queries of one batch."""
     positives_per_query: Count = 4
     negatives_per_query: Natural = 0
-    """Hard negatives for each query, drawn from the teacher's best `negative_depth`."""
+    """Hard negatives for each query, drawn from the teacher's best `negative_depth`; in stage
+    reinforce from those of the model itself, not thinking, as the stage begins."""
     negative_depth: Count = 50
     accumulation: Count = 1
-    """Batches of one optimizer step, in each process."""
+    """Batches of one optimizer step, in each process; in stage reinforce, the parts in which the
+    rollouts of one step are read."""
     learning_rate: Positive = 1e-4
     warmup_ratio: Annotated[float, "from 0 to below 1"] = 0.05
     """Share of the steps in which the learning rate rises; then it falls linearly to 0."""
@@ -150,13 +143,13 @@ class StageConfig:
     """Autocast to bfloat16; weights and optimizer stay float32."""
     weight_contrastive: Weight = 1.0
     temperature: Positive = 0.05
-    false_negative_margin: Weight = 0.0
+    false_negative_margin: Weight = field(default=0.0, metadata=SUPERVISED)
     """Ignore negatives whose teacher similarity exceeds the positive's minus this; needs a
     teacher. 0 only ignores same document and same text."""
-    weight_triplet: Weight = 0.0
+    weight_triplet: Weight = field(default=0.0, metadata=SUPERVISED)
     """Each query with its first positive and the hardest negative of its batch."""
-    triplet_margin: Weight = 0.1
-    weight_distill: Weight = 0.0
+    triplet_margin: Weight = field(default=0.1, metadata=SUPERVISED)
+    weight_distill: Weight = field(default=0.0, metadata=SUPERVISED)
     """1 - cosine between vector and teacher's vector; of queries with a thought behind them never,
     since the teacher has not thought."""
     weight_distill_similarity: Weight = field(default=0.0, metadata=REPRESENT)
@@ -197,7 +190,7 @@ class StageConfig:
     """Updates are scaled by lora_alpha / lora_rank."""
     gradient_checkpointing: bool = False
     """Compute activations again in the backward pass: less memory, a third more time."""
-    grad_cache_chunk: Natural = 0
+    grad_cache_chunk: Natural = field(default=0, metadata=SUPERVISED)
     """Rows encoded at a time, with gradients cached between; 0 encodes a batch at once."""
     save_minutes: Weight = 3.0
     """Time between two checkpoints; the last two are kept."""
@@ -213,12 +206,14 @@ class StageConfig:
     @property
     def weight_language(self) -> float:
         """The weight of the stage's next-token loss."""
+        if self.stage == "reinforce":
+            return 0.0
         return self.weight_lm if self.stage == "represent" else self.weight_sft
 
     @property
     def thinks(self) -> bool:
         """Whether thoughts stand behind the queries."""
-        return self.stage == "reason"
+        return self.stage != "represent"
 
     @property
     def distils(self) -> bool:
@@ -228,7 +223,8 @@ class StageConfig:
     @property
     def needs_teacher(self) -> bool:
         """Whether anything reads the teacher's vectors."""
-        return self.distils or self.false_negative_margin > 0 or self.negatives_per_query > 0
+        mines = self.stage != "reinforce" and self.negatives_per_query > 0
+        return self.distils or self.false_negative_margin > 0 or mines
 
 
 @dataclass(frozen=True, slots=True)

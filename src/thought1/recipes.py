@@ -17,7 +17,8 @@ from dataclasses import MISSING, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from thought1.config import RANGES, Recipe
+from thought1.config import Recipe
+from thought1.ranges import RANGES
 from thought1.types import Thought1Error
 
 

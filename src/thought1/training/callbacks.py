@@ -18,17 +18,22 @@ Scores = dict[str, float]
 
 
 class SaveByClock(TrainerCallback):
-    """Ask for a checkpoint every so many minutes, whatever a step takes."""
+    """Ask for a checkpoint every so many minutes, whatever a step takes.
 
-    def __init__(self, minutes: float) -> None:
+    Args:
+        every: only at steps that are a multiple of this, between which batches are used again.
+    """
+
+    def __init__(self, minutes: float, every: int = 1) -> None:
         self.seconds = minutes * 60
+        self.every = every
         self.last = time.monotonic()
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
         """Ask when the time has come; the main process's clock counts for all."""
-        due = time.monotonic() - self.last >= self.seconds
+        due = time.monotonic() - self.last >= self.seconds and state.global_step % self.every == 0
         if args.world_size > 1:
             due = bool(broadcast(torch.tensor(due, device=args.device)))
         if due:

@@ -67,7 +67,7 @@ class Embedder(nn.Module):
             return vectors_MD, hidden_BTD.new_zeros(())
         picked_BT = torch.zeros_like(segments_BT, dtype=torch.bool)
         picked_BT[:, :-1] = labels_BT[:, 1:] != IGNORE_INDEX
-        with _head_reads(self.backbone, picked_BT) as seen:
+        with head_reads(self.backbone, picked_BT) as seen:
             logits_1MV = self.network(**self._inputs(ids_BT, segments_BT)).logits
         loss = next_token(logits_1MV[0], labels_BT[:, 1:][picked_BT[:, :-1]])
         return seen[0][_ends(segments_BT)].float(), loss
@@ -129,7 +129,7 @@ def _ends(segments_BT: Tensor) -> Tensor:
 
 
 @contextmanager
-def _head_reads(backbone: nn.Module, picked_BT: Tensor) -> Iterator[list[Tensor]]:
+def head_reads(backbone: nn.Module, picked_BT: Tensor) -> Iterator[list[Tensor]]:
     """Inside, the language head gets only the picked places, as one row (1, M).
 
     The model's own head computes the logits (some transform, scale or cap them), but not those of

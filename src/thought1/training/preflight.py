@@ -11,8 +11,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
+from accelerate import PartialState
 
 from thought1.config import Recipe, StageConfig
+from thought1.rewards import find_reward
 from thought1.training.sources import TrainingData, read_sources
 from thought1.training.validation import Validation
 from thought1.types import Thought1Error
@@ -102,7 +104,7 @@ def read_stage(recipe: Recipe, stage: StageConfig) -> TrainingData:
             a part would have no effect.
     """
     data = read_sources(stage.sources, Path(recipe.data), Path(recipe.folder), recipe.seed)
-    if not stage.needs_pairs:
+    if not stage.needs_pairs and stage.stage != "reinforce":
         data.split_pairs()
     problem = _problem(recipe, stage, data)
     if problem:
@@ -112,6 +114,8 @@ def read_stage(recipe: Recipe, stage: StageConfig) -> TrainingData:
 
 def _problem(recipe: Recipe, stage: StageConfig, data: TrainingData) -> str:
     """Why this stage cannot train, or ""."""
+    if stage.stage == "reinforce":
+        return _reinforce_problem(stage, data)
     special = _thinking_problem(stage, data) if stage.thinks else _thoughtless_problem(stage)
     if special:
         return special
@@ -151,6 +155,30 @@ def _problem(recipe: Recipe, stage: StageConfig, data: TrainingData) -> str:
 def _thoughtless_problem(stage: StageConfig) -> str:
     if any(source.thoughts or source.evidence for source in stage.sources):
         return "thoughts and evidence have no effect in stage represent: remove them"
+    return ""
+
+
+def _reinforce_problem(stage: StageConfig, data: TrainingData) -> str:
+    """What fails late, or has no effect, in stage 3."""
+    config = stage.reinforce
+    if config is None or not config.rewards:
+        return "stage reinforce needs a table [stages.reinforce] with `rewards`"
+    if not data.pairs:
+        return "stage reinforce needs pairs, and its sources hold none"
+    if data.texts or data.rationales or data.streams:
+        return "stage reinforce reads pairs alone: remove sources of kind texts and rationales"
+    if len(data.pairs) < stage.queries_per_batch * PartialState().num_processes:
+        return f"queries_per_batch is above the {len(data.pairs)} questions there are"
+    if config.group_size < 2:
+        return "group_size is 1: a thought is compared with others, set it to 2 or more"
+    if stage.queries_per_batch * config.group_size % stage.accumulation:
+        return "queries_per_batch x group_size cannot be divided into `accumulation` equal parts"
+    if not config.weight_policy and not stage.weight_contrastive:
+        return "weight_policy and weight_contrastive are 0: set one of them above 0"
+    if (stage.negatives_per_query or config.pool == "index") and not data.pool:
+        return "negatives_per_query and an index need a source of kind beir, to draw them from"
+    for reward in config.rewards:
+        find_reward(reward.name)
     return ""
 
 

@@ -3,12 +3,13 @@
     t1 train recipes/nano-cpu.toml data=FOLDER output=runs/mine seed=1
     torchrun --nproc-per-node 2 -m thought1.cli train recipes/nano-cpu.toml
 
-It connects files, teacher, model and trainer; the losses are in `represent` and `reason`.
+It connects files, teacher, model and trainer; the losses are in `represent`, `reason` and
+`reinforce`.
 """
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 from itertools import chain
@@ -18,14 +19,15 @@ from typing import Any, cast
 import torch
 from accelerate import PartialState
 from torch import nn
-from transformers import TrainerCallback, TrainingArguments, set_seed
+from transformers import TrainerCallback, set_seed
 
 from thought1 import __version__
 from thought1.checkpoint import Checkpoint, hash_weights, load_checkpoint, save_checkpoint
 from thought1.config import Recipe, StageConfig
 from thought1.t1 import T1
 from thought1.training.adapters import add_adapters
-from thought1.training.callbacks import JsonLog, SaveByClock, Validate, last_checkpoint
+from thought1.training.arguments import supervised_arguments
+from thought1.training.callbacks import JsonLog, SaveByClock, Scores, Validate, last_checkpoint
 from thought1.training.embedder import Embedder
 from thought1.training.gauge import thought_scores
 from thought1.training.preflight import check_devices, check_validation, claim, read_stage
@@ -121,11 +123,40 @@ def _run_stage(
         model = T1(checkpoint)
         teacher = _teacher_vectors(recipe, stage, data)
         resume = last_checkpoint(folder)
+    given = _Given(recipe, stage, model, data, folder, validation, resume)
+    scores, steps, notes = _reinforced(given) if stage.reinforce else _supervised(given, teacher)
+    if process.is_main_process:
+        entry = _lineage(recipe, stage, data, steps, scores) | notes
+        settings = checkpoint.settings
+        settings = replace(settings, lineage=(*settings.lineage, entry))
+        # A rename, so that a stage is either finished or not, whenever it is interrupted.
+        save_checkpoint(replace(checkpoint, settings=settings), folder / "unfinished")
+        (folder / "unfinished").replace(folder / "model")
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """A stage about to train."""
+
+    recipe: Recipe
+    stage: StageConfig
+    model: T1
+    data: TrainingData
+    folder: Path
+    validation: Validation | None
+    resume: Path | None
+
+
+def _supervised(given: _Given, teacher: TeacherVectors) -> tuple[Scores, int, dict[str, Any]]:
+    """Train stage 1 or 2; returns the last scores, the steps, and notes for the lineage."""
+    recipe, stage, model, folder = given.recipe, given.stage, given.model, given.folder
+    checkpoint = model.checkpoint
     log = JsonLog(folder / "log.jsonl")
-    parts = prepare(recipe, stage, model, data, teacher, folder)
+    parts = prepare(recipe, stage, model, given.data, teacher, folder)
     callbacks: list[TrainerCallback] = [SaveByClock(stage.save_minutes), log, *parts.callbacks]
     check = None
-    if validation:
+    if given.validation:
+        validation = given.validation
         score = thought_scores(recipe, stage, validation) if stage.thinks else validation.score
         check = Validate(partial(score, model), stage.eval_steps, log)
         callbacks.append(check)
@@ -135,21 +166,40 @@ def _run_stage(
     trainer = parts.trainer(
         stage=stage,
         model=Embedder(checkpoint.model, language=stage.weight_language > 0),
-        args=_arguments(recipe, stage, folder),
+        args=supervised_arguments(recipe, stage, folder),
         train_dataset=parts.plan,
         data_collator=parts.collator,
         callbacks=callbacks,
     )
-    logger.info("stage %s: %d batches, from %s", stage.name, len(parts.plan), resume or "the start")
-    trainer.train(resume_from_checkpoint=str(resume) if resume else None)
+    start = given.resume or "the start"
+    logger.info("stage %s: %d batches, from %s", stage.name, len(parts.plan), start)
+    trainer.train(resume_from_checkpoint=str(given.resume) if given.resume else None)
     merge()
-    if process.is_main_process:
-        entry = _lineage(recipe, stage, data, trainer.state.global_step, check) | parts.notes
-        settings = checkpoint.settings
-        settings = replace(settings, lineage=(*settings.lineage, entry))
-        # A rename, so that a stage is either finished or not, whenever it is interrupted.
-        save_checkpoint(replace(checkpoint, settings=settings), folder / "unfinished")
-        (folder / "unfinished").replace(folder / "model")
+    return check.scores if check else {}, trainer.state.global_step, parts.notes
+
+
+def _reinforced(given: _Given) -> tuple[Scores, int, dict[str, Any]]:
+    """Train stage 3; the weights that stay are those of the best evaluation, if there was one."""
+    from thought1.training.prepare_reinforce import (  # trl takes seconds to import
+        prepare_reinforce,
+        reinforce_trainer,
+    )
+
+    recipe, stage, model = given.recipe, given.stage, given.model
+    parts = prepare_reinforce(recipe, stage, model, given.data, given.folder)
+    merge = add_adapters(model.checkpoint, stage)
+    if stage.gradient_checkpointing:
+        model.checkpoint.model.activation_checkpointing_enable({"use_reentrant": False})
+    trainer, best = reinforce_trainer(recipe, parts, given.validation, given.resume)
+    trainer.train(resume_from_checkpoint=str(given.resume) if given.resume else None)
+    PartialState().wait_for_everyone()
+    notes: dict[str, Any] = {}
+    scores: Scores = {}
+    if best is not None:
+        kept = best.restore()
+        scores, notes = kept["scores"], {"best_step": kept["step"]}
+    merge()
+    return scores, trainer.state.global_step, notes
 
 
 def _start(recipe: Recipe, stages: Sequence[TrainingData]) -> Checkpoint:
@@ -189,38 +239,8 @@ def _teacher_vectors(recipe: Recipe, stage: StageConfig, data: TrainingData) -> 
     return teach(Path(locate(stage.teacher or recipe.teacher)), _texts(data), Path(recipe.output))
 
 
-def _arguments(recipe: Recipe, stage: StageConfig, folder: Path) -> TrainingArguments:
-    return TrainingArguments(
-        output_dir=str(folder),
-        per_device_train_batch_size=1,
-        gradient_accumulation_steps=stage.accumulation,
-        num_train_epochs=1,
-        learning_rate=stage.learning_rate,
-        lr_scheduler_type="linear",
-        warmup_steps=stage.warmup_ratio,  # below 1: a share of all steps
-        weight_decay=stage.weight_decay,
-        max_grad_norm=stage.max_grad_norm,
-        bf16=stage.bf16,
-        use_cpu=not torch.cuda.is_available(),
-        seed=recipe.seed,
-        logging_steps=stage.log_steps,
-        save_strategy="no",  # SaveByClock asks
-        save_total_limit=2,
-        report_to=["tensorboard"],
-        remove_unused_columns=False,
-        dataloader_pin_memory=False,
-        # The plan is shuffled already, batch by batch.
-        train_sampling_strategy="sequential",
-        # Queries and documents go through the same weights: none is ever unused.
-        ddp_find_unused_parameters=False,
-        # Buffers never change. Sent at every forward pass, they would block processes of which one
-        # has pairs (two passes, or many chunks) and the other single texts (one).
-        ddp_broadcast_buffers=False,
-    )
-
-
 def _lineage(
-    recipe: Recipe, stage: StageConfig, data: TrainingData, steps: int, check: Validate | None
+    recipe: Recipe, stage: StageConfig, data: TrainingData, steps: int, scores: Scores
 ) -> dict[str, Any]:
     return {
         "recipe": recipe.name,
@@ -231,7 +251,7 @@ def _lineage(
         "thought1": __version__,
         **_teacher_lineage(recipe, stage),
         "files": data.files,
-        "validation": check.scores if check else {},
+        "validation": scores,
     }
 
 
