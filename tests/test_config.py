@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from thought1.config import RANGES, Recipe, ScratchConfig, SourceConfig, StageConfig
+from thought1.config import Recipe, ScratchConfig, SourceConfig, StageConfig
+from thought1.ranges import RANGES
 from thought1.recipes import load_recipe
 from thought1.types import Thought1Error
 
