@@ -33,37 +33,3 @@ RECIPE = HEAD + REINFORCE + FACTS + POLICY
 VALIDATED = HEAD + VALIDATION + REINFORCE.replace("log_steps", "eval_steps = 2\nlog_steps")
 VALIDATED += FACTS + POLICY
 EVERY_STEP = "stages.0.save_minutes=0"
-
-DRIVER = """
-import os, signal, sys
-from pathlib import Path
-
-import torch
-
-from thought1.recipes import load_recipe
-from thought1.training.grpo import ReinforceTrainer
-from thought1.training.run import train
-
-die_at = int(os.environ.get("DIE_AT", "0"))
-save, run = ReinforceTrainer._save_optimizer_and_scheduler, ReinforceTrainer.train
-
-
-def saving(self, output_dir):
-    if self.state.global_step == die_at:
-        os.kill(os.getpid(), signal.SIGKILL)
-    save(self, output_dir)
-
-
-def running(self, *positional, **named):
-    done = run(self, *positional, **named)
-    if "RANK" in os.environ:
-        name = f"rank{os.environ['RANK']}.pt"
-        torch.save(self.model.state_dict(), Path(self.args.output_dir) / name)
-    return done
-
-
-ReinforceTrainer._save_optimizer_and_scheduler = saving
-ReinforceTrainer.train = running
-train(load_recipe(Path(sys.argv[1]), sys.argv[2:]))
-"""
-"""Trains a recipe in a process of its own; kills itself while it saves step DIE_AT."""

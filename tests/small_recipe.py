@@ -138,6 +138,11 @@ def weights(folder: Path) -> dict[str, Tensor]:
     return found
 
 
+def equal(found: dict[str, Tensor], expected: dict[str, Tensor]) -> bool:
+    assert found.keys() == expected.keys()
+    return all(torch.equal(value, expected[name]) for name, value in found.items())
+
+
 def logged(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
 
@@ -151,13 +156,13 @@ import os, signal, sys
 from pathlib import Path
 
 import torch
+from transformers import Trainer
 
 from thought1.recipes import load_recipe
 from thought1.training.run import train
-from thought1.training.stage_trainer import StageTrainer
 
 die_at = int(os.environ.get("DIE_AT", "0"))
-save, run = StageTrainer._save_optimizer_and_scheduler, StageTrainer.train
+save, run = Trainer._save_optimizer_and_scheduler, Trainer.train
 
 
 def saving(self, output_dir):
@@ -174,8 +179,8 @@ def running(self, *positional, **named):
     return done
 
 
-StageTrainer._save_optimizer_and_scheduler = saving
-StageTrainer.train = running
+Trainer._save_optimizer_and_scheduler = saving
+Trainer.train = running
 train(load_recipe(Path(sys.argv[1]), sys.argv[2:]))
 """
 """Trains a recipe in a process of its own; kills itself while it saves step DIE_AT."""

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 from reason_recipe import OWN, RECIPE, THINK, THOUGHTS, VALIDATED, make_thinking_room, query_rows
-from small_recipe import HEAD, logged, losses, recipe, weights, without_gpu, write_recipe
+from small_recipe import HEAD, equal, logged, losses, recipe, weights, without_gpu, write_recipe
 from torch import Tensor
 
 from thought1.recipes import load_recipe
@@ -39,11 +39,6 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def usual(room: Path) -> Path:
     """Stage 2 alone, trained once; its folder."""
     return train(recipe(room, room / "usual", text=RECIPE)).parent
-
-
-def equal(found: dict[str, Tensor], expected: dict[str, Tensor]) -> bool:
-    assert found.keys() == expected.keys()
-    return all(torch.equal(value, expected[name]) for name, value in found.items())
 
 
 def own_files(stage: Path) -> dict[str, str]:

@@ -8,9 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from reinforce_recipe import DRIVER, EVERY_STEP, RECIPE, VALIDATED
-from small_recipe import driven, logged, make_room, recipe, weights, without_gpu, write_recipe
-from torch import Tensor
+from reinforce_recipe import EVERY_STEP, RECIPE, VALIDATED
+from small_recipe import (
+    DRIVER,
+    driven,
+    equal,
+    logged,
+    make_room,
+    recipe,
+    weights,
+    without_gpu,
+    write_recipe,
+)
 
 from thought1.checkpoint import load_checkpoint
 from thought1.data.rollouts import read_rollouts
@@ -28,11 +37,6 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def usual(room: Path) -> Path:
     """Trained once without a stop; its folder."""
     return train(recipe(room, room / "usual", text=RECIPE)).parent
-
-
-def equal(found: dict[str, Tensor], expected: dict[str, Tensor]) -> bool:
-    assert found.keys() == expected.keys()
-    return all(torch.equal(value, expected[name]) for name, value in found.items())
 
 
 def steps(folder: Path) -> list[dict[str, float]]:

@@ -12,7 +12,7 @@ from trl.trainer.grpo_trainer import GRPOTrainer
 import thought1.training.grpo as grpo
 from thought1.t1 import T1
 from thought1.training.logprobs import completion_logprobs
-from thought1.training.rollouts import Rolled, policy_tensors, sample_groups
+from thought1.training.rollouts import Rolled, policy_tensors, sample_groups, sequences
 from thought1.training.start import switch_dropout_off
 from thought1.types import Sampling, Thought1Error
 
@@ -52,9 +52,7 @@ def test_update_logprobs_are_those_of_the_rollout(
     logprobs_RC, entropies_RC, vectors_RD = completion_logprobs(
         network,
         network.base_model,
-        torch.cat([tensors["prompt_ids"], tensors["completion_ids"]], 1),
-        torch.cat([tensors["prompt_mask"], tensors["completion_mask"]], 1),
-        tensors["completion_ids"].shape[1],
+        *sequences(tensors),
         sampling,
     )
     for row, thought in enumerate(rolled.thoughts):

@@ -151,17 +151,18 @@ def plan_pairs(
     rng.shuffle(order)
     size = min(stage.queries_per_batch, len(order))
     return [
-        _pair_batch(order[end - size : end], stage, rng, negatives or {})
+        pair_batch(order[end - size : end], stage, rng, negatives or {})
         for end in range(size, len(order) + 1, size)
     ]
 
 
-def _pair_batch(
+def pair_batch(
     pairs: Sequence[Pair],
     stage: StageConfig,
     rng: random.Random,
     negatives: Mapping[str, Sequence[str]],
 ) -> Batch:
+    """One batch of these pairs, with positives and hard negatives drawn by `rng`."""
     documents: dict[str, int] = {}
     positives = []
     for pair in pairs:

@@ -4,45 +4,19 @@ It knows vectors, token ids and the model; no reward.
 """
 
 import random
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from accelerate import PartialState
 
-from thought1.config import StageConfig
 from thought1.reinforce_config import ReinforceConfig
 from thought1.t1 import T1
-from thought1.training.sources import Pair
+from thought1.training.rollouts import evaluating
 from thought1.types import Vectors
 
 PROBES = 64
 """Documents whose vectors tell how far an index has drifted."""
-
-
-@dataclass(frozen=True, slots=True)
-class Drawn:
-    """The documents of a step's InfoNCE term, and for each question which of them are positives."""
-
-    texts: tuple[str, ...]
-    positives: tuple[tuple[int, ...], ...]
-
-
-def draw(
-    pairs: Sequence[Pair], negatives: Mapping[str, Sequence[str]], stage: StageConfig, seed: str
-) -> Drawn:
-    """Up to `positives_per_query` positives and `negatives_per_query` mined negatives of each."""
-    rng = random.Random(seed)
-    texts: dict[str, int] = {}
-    positives = []
-    for pair in pairs:
-        chosen = rng.sample(pair.positives, min(stage.positives_per_query, len(pair.positives)))
-        positives.append(tuple(texts.setdefault(text, len(texts)) for text in chosen))
-        mined = negatives.get(pair.query_id, ())
-        for text in rng.sample(mined, min(stage.negatives_per_query, len(mined))):
-            texts.setdefault(text, len(texts))
-    return Drawn(tuple(texts), tuple(positives))
 
 
 class Index:
@@ -94,9 +68,5 @@ class Index:
 
 def encode(model: T1, texts: Sequence[str]) -> Vectors:
     """Vectors (N, d) of documents with the current weights, without gradient."""
-    network = model.checkpoint.model
-    training = network.training
-    network.eval()
-    vectors = np.asarray(model.encode_document(list(texts)))
-    network.train(training)
-    return vectors
+    with evaluating(model):
+        return np.asarray(model.encode_document(list(texts)))

@@ -30,6 +30,7 @@ from thought1 import losses
 from thought1.training.collate import PACKED_TOKENS, fit, packed
 from thought1.training.embedder import Embedder
 from thought1.training.logprobs import completion_logprobs
+from thought1.training.rollouts import sequences
 from thought1.types import Sampling, Thought1Error
 
 PINNED = "1.16.0"
@@ -145,13 +146,7 @@ class ReinforceTrainer(GRPOTrainer):
         if self.beta:
             assert self.policy.reference is not None
             frozen["ref_per_token_logps"] = self.policy.reference
-        ids_BT = torch.cat([batch["prompt_ids"], batch["completion_ids"]], 1)
-        mask_BT = torch.cat([batch["prompt_mask"], batch["completion_mask"]], 1)
-        length = batch["completion_ids"].shape[1]
-        return {
-            name: self._logprobs(model, ids_BT, mask_BT, length)[0]
-            for name, model in frozen.items()
-        }
+        return {name: self._logprobs(model, *sequences(batch))[0] for name, model in frozen.items()}
 
     def _get_per_token_logps_and_entropies(
         self,

@@ -16,7 +16,7 @@ import torch
 from thought1.t1 import T1
 from thought1.training.batches import Ids
 from thought1.training.logprobs import completion_logprobs
-from thought1.training.rollouts import Rolled, policy_tensors, sample_groups
+from thought1.training.rollouts import Rolled, policy_tensors, sample_groups, sequences
 from thought1.training.tokens import render
 from thought1.types import Generation, Sampling
 
@@ -63,12 +63,7 @@ class Probe:
             Rolled(prompts, then), [True] * len(then), model.checkpoint.emb_id, network.device
         )
         now_BC, _, _ = completion_logprobs(
-            network,
-            network.base_model,
-            torch.cat([tensors["prompt_ids"], tensors["completion_ids"]], 1),
-            torch.cat([tensors["prompt_mask"], tensors["completion_mask"]], 1),
-            tensors["completion_ids"].shape[1],
-            self.sampling,
+            network, network.base_model, *sequences(tensors), self.sampling
         )
         now = float((now_BC * tensors["tool_mask"]).sum())
         return (sum(sum(thought.logprobs) for thought in then) - now) / len(then)

@@ -15,8 +15,9 @@ It knows questions, documents and rewards; `grpo` knows trl.
 """
 
 import json
+import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -29,8 +30,8 @@ from thought1.data.rollouts import Told, append_rollouts
 from thought1.reinforce_config import ReinforceConfig
 from thought1.t1 import T1
 from thought1.training.alarms import Alarm, Alarms, StepFacts
-from thought1.training.batches import Ids, Rows
-from thought1.training.candidates import Index, draw, encode
+from thought1.training.batches import Ids, Rows, pair_batch
+from thought1.training.candidates import Index, encode
 from thought1.training.grpo import Scored
 from thought1.training.rollouts import Rolled, policy_tensors, sample_groups
 from thought1.training.sources import Pair
@@ -53,7 +54,7 @@ class Rewarder:
     folder: Path
     index: Index | None
     alarms: Alarms
-    questions: Mapping[str, Ids] = field(default_factory=dict)
+    questions: Mapping[str, Ids]
     """Query id -> ids of the question alone, for the share of it that a thought copies."""
 
     @property
@@ -65,9 +66,10 @@ class Rewarder:
     def __call__(self, places: Sequence[int], step: int) -> Scored:
         """Sample, rank, reward."""
         pairs = [self.pairs[place] for place in places]
-        drawn = draw(pairs, self.negatives, self.stage, f"{self.seed} {step} {list(places)}")
+        rng = random.Random(f"{self.seed} {step} {list(places)}")
+        drawn = pair_batch(pairs, self.stage, rng, self.negatives)
         rolled = self._sample(pairs, step)
-        texts, vectors_ND = self._candidates(drawn.texts, step)
+        texts, vectors_ND = self._candidates(drawn.documents, step)
         scored = self._rollouts(pairs, rolled, texts, rolled.vectors_RD @ vectors_ND.T)
         weights = {reward.name: reward.weight for reward in self.config.rewards}
         total_R, parts = rewards.total(scored, weights)
@@ -78,9 +80,7 @@ class Rewarder:
         if every and step % every == 0 and PartialState().is_main_process:
             self._save(step, pairs, rolled, scored)
         facts = self._facts(step, total_R, parts, kept_R, scored)
-        answers_GN = np.array(
-            [[text in self.rows.answers[pair.query] for text in drawn.texts] for pair in pairs]
-        )
+        answers_GN = self._answers(pairs, drawn.documents)
         positives_GN = np.zeros_like(answers_GN)
         for group, found in enumerate(drawn.positives):
             positives_GN[group, list(found)] = True
@@ -92,7 +92,7 @@ class Rewarder:
             torch.tensor(advantages_R, dtype=torch.float32, device=device),
             torch.tensor(positives_GN.repeat(size, 0), device=device),
             torch.tensor(answers_GN.repeat(size, 0), device=device),
-            [self.rows.ids["document", text] for text in drawn.texts],
+            [self.rows.ids["document", text] for text in drawn.documents],
             facts,
         )
 
@@ -115,12 +115,11 @@ class Rewarder:
         self, pairs: Sequence[Pair], rolled: Rolled, texts: Sequence[str], scores_RN: Vectors
     ) -> rewards.Rollouts:
         size = self.config.group_size
-        relevant_GN = [[text in self.rows.answers[pair.query] for text in texts] for pair in pairs]
         thoughts = [thought.token_ids for thought in rolled.thoughts]
         asked = [self.questions[pair.query_id] for pair in pairs for _ in range(size)]
         return rewards.Rollouts(
             scores_RN=scores_RN.astype(np.float32),
-            relevant_RN=np.array(relevant_GN).repeat(size, 0),
+            relevant_RN=self._answers(pairs, texts).repeat(size, 0),
             lengths_R=np.array([len(ids) for ids in thoughts]),
             ended_R=np.array([t.finish_reason == "emb_token" for t in rolled.thoughts]),
             repeated_R=np.array([rewards.repeated(ids) for ids in thoughts]),
@@ -131,6 +130,11 @@ class Rewarder:
             budget=self.stage.max_thought_tokens,
             length_target=self.config.length_target,
         )
+
+    def _answers(self, pairs: Sequence[Pair], texts: Sequence[str]) -> rewards.Bools:
+        """Which texts answer each question, (G, N)."""
+        known = [self.rows.answers[pair.query] for pair in pairs]
+        return np.array([[text in answers for text in texts] for answers in known])
 
     def _facts(
         self,

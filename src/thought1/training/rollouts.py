@@ -3,7 +3,8 @@
 It knows the engine, token ids and tensors; no reward and no trainer.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,12 +36,23 @@ def sample_groups(
 ) -> Rolled:
     """`group_size` thoughts after each prompt; a group reads its prompt once."""
     checkpoint = model.checkpoint
-    network = checkpoint.model
-    training = network.training
-    engine = HFEngine(network, checkpoint.emb_id, checkpoint.eos_ids)  # switches to evaluation
-    thoughts = engine.generate((), prompts, [budget] * len(prompts), sampling, copies=group_size)
-    network.train(training)
+    budgets = [budget] * len(prompts)
+    with evaluating(model):
+        engine = HFEngine(checkpoint.model, checkpoint.emb_id, checkpoint.eos_ids)
+        thoughts = engine.generate((), prompts, budgets, sampling, copies=group_size)
     return Rolled([prompt for prompt in prompts for _ in range(group_size)], thoughts)
+
+
+@contextmanager
+def evaluating(model: T1) -> Iterator[None]:
+    """Inside, the network is in evaluation mode; then in that which it was in."""
+    network = model.checkpoint.model
+    training = network.training
+    network.eval()
+    try:
+        yield
+    finally:
+        network.train(training)
 
 
 def policy_tensors(
@@ -69,3 +81,10 @@ def policy_tensors(
         "completion_mask": completion.mask_BT,
         "tool_mask": policy_RC.long(),
     }
+
+
+def sequences(tensors: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, int]:
+    """Of `policy_tensors`: ids and mask (R, P + C) of prompt and completion, and C."""
+    ids_RT = torch.cat([tensors["prompt_ids"], tensors["completion_ids"]], 1)
+    mask_RT = torch.cat([tensors["prompt_mask"], tensors["completion_mask"]], 1)
+    return ids_RT, mask_RT, tensors["completion_ids"].shape[1]

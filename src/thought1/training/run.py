@@ -160,9 +160,7 @@ def _supervised(given: _Given, teacher: TeacherVectors) -> tuple[Scores, int, di
         score = thought_scores(recipe, stage, validation) if stage.thinks else validation.score
         check = Validate(partial(score, model), stage.eval_steps, log)
         callbacks.append(check)
-    merge = add_adapters(checkpoint, stage)
-    if stage.gradient_checkpointing:
-        checkpoint.model.activation_checkpointing_enable({"use_reentrant": False})
+    merge = _adapt(checkpoint, stage)
     trainer = parts.trainer(
         stage=stage,
         model=Embedder(checkpoint.model, language=stage.weight_language > 0),
@@ -187,9 +185,7 @@ def _reinforced(given: _Given) -> tuple[Scores, int, dict[str, Any]]:
 
     recipe, stage, model = given.recipe, given.stage, given.model
     parts = prepare_reinforce(recipe, stage, model, given.data, given.folder)
-    merge = add_adapters(model.checkpoint, stage)
-    if stage.gradient_checkpointing:
-        model.checkpoint.model.activation_checkpointing_enable({"use_reentrant": False})
+    merge = _adapt(model.checkpoint, stage)
     trainer, best = reinforce_trainer(recipe, parts, given.validation, given.resume)
     trainer.train(resume_from_checkpoint=str(given.resume) if given.resume else None)
     PartialState().wait_for_everyone()
@@ -200,6 +196,14 @@ def _reinforced(given: _Given) -> tuple[Scores, int, dict[str, Any]]:
         scores, notes = kept["scores"], {"best_step": kept["step"]}
     merge()
     return scores, trainer.state.global_step, notes
+
+
+def _adapt(checkpoint: Checkpoint, stage: StageConfig) -> Callable[[], None]:
+    """Adapters and checkpointing as the stage wants them; returns what merges the former."""
+    merge = add_adapters(checkpoint, stage)
+    if stage.gradient_checkpointing:
+        checkpoint.model.activation_checkpointing_enable({"use_reentrant": False})
+    return merge
 
 
 def _start(recipe: Recipe, stages: Sequence[TrainingData]) -> Checkpoint:
