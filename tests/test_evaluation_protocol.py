@@ -52,6 +52,12 @@ def test_all_measures_break_ties_alike() -> None:
     assert found.metrics == {"ndcg@1": 0.0, "recall@1": 0.0, "mrr@1": 0.0}
 
 
+def test_a_measure_without_a_cut_sees_the_whole_run() -> None:
+    run = {"q": {f"d{number}": -float(number) for number in range(40)}}
+    found = evaluate(run, {"q": {"d29": 1}}, ["recall@1", "mrr", "mrr@29"])
+    assert found.metrics == {"recall@1": 0.0, "mrr": pytest.approx(1 / 30), "mrr@29": 0.0}
+
+
 def test_every_metric_can_be_reported() -> None:
     assert evaluate(RUN, QRELS, [f"{kind}@3" for kind in METRICS]).queries == 2
 

@@ -77,7 +77,14 @@ def test_order_refuses_nan() -> None:
         order({"d1": 1.0, "d2": math.nan, "d3": 2.0})
 
 
+def test_reciprocal_rank_without_a_cut() -> None:
+    assert reciprocal_rank(RANKING, {"d4": 1}, None) == 0.25
+    assert reciprocal_rank(RANKING, {"d5": 1}, None) == 0.0
+
+
 def test_parse_measure() -> None:
+    assert parse_measure("mrr") == ("mrr", None)
+    assert parse_measure("mrr@10") == ("mrr", 10)
     assert parse_measure("ndcg@10") == ("ndcg", 10)
     assert parse_measure("recall@1000") == ("recall", 1000)
 
@@ -96,10 +103,12 @@ def test_parse_measure() -> None:
         "ndcg@1.5",
         "NDCG@10",
         "mrr@x",
+        "mrr@",
+        "recall",
     ],
 )
 def test_unknown_measure_lists_the_forms(name: str) -> None:
-    with pytest.raises(Thought1Error, match="ndcg@K, recall@K, mrr@K"):
+    with pytest.raises(Thought1Error, match=r"ndcg@K, recall@K, mrr@K, .* or mrr"):
         parse_measure(name)
 
 

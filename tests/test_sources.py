@@ -115,6 +115,15 @@ def test_excluded_queries_are_left_out(tmp_path: Path) -> None:
     assert len(data.pool) == 3
 
 
+@pytest.mark.parametrize("name", ["thoughts", "evidence"])
+def test_a_file_that_belongs_to_other_questions_is_refused(tmp_path: Path, name: str) -> None:
+    write_beir(tmp_path)
+    line = {"_id": "other:1", "text": "a thought", "documents": ["a note"]}
+    write_lines(tmp_path / "lines.jsonl", [line])
+    source = replace(SourceConfig(".", "beir"), **{name: "lines.jsonl"})
+    assert "none of its ids is a query of" in refused(tmp_path, source)
+
+
 def test_read_ids(tmp_path: Path) -> None:
     path = tmp_path / "ids.txt"
     path.write_text("# chosen once\ntrain:1\n\ntrain:a#b\n  # indented\n")

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from thought1.data.trec import read_qrels, read_run, write_run
+from thought1.data.trec import read_exclusions, read_qrels, read_run, write_run
 from thought1.types import Run, Thought1Error
 
 
@@ -105,6 +105,9 @@ def test_a_run_that_cannot_be_placed(tmp_path: Path) -> None:
         ("q Q0 d 1 high t1", 'run:1: the score must be a number, not "high"'),
         ("q Q0 d 1 nan t1", "run:1: the score must be a number"),
         ("q Q0 d 1 1 t1\nq Q0 d 2 0.5 t1", "run:2: the document has occurred before"),
+        ("q\td\t1\n", "run:1: has 3 columns; a run has six"),  # the third may be a rank
+        ("query-id\tcorpus-id\tscore\nq Q0 d 1 1 t1", "run:2: has 6 columns; a run has six"),
+        ("q\tQ0\t\t1\t1\tt1", "run:1: has 6 columns; a run has six"),
     ],
 )
 def test_bad_run(tmp_path: Path, content: str, message: str) -> None:
@@ -116,3 +119,51 @@ def test_bad_run(tmp_path: Path, content: str, message: str) -> None:
 def test_a_run_of_others_is_read(tmp_path: Path) -> None:
     path = write(tmp_path / "run", "q\tQ0\td\t1\t2\tBM25\n\nq Q0  e 2 1e-3 BM25\r\n")
     assert read_run(path) == {"q": {"d": 2.0, "e": 0.001}}
+
+
+def test_a_run_as_tsv_is_read(tmp_path: Path) -> None:
+    content = "query-id\tcorpus-id\tscore\nq\ta note.md\t0.5\nq\te\t-1e-3\n"
+    expected = {"q": {"a note.md": 0.5, "e": -0.001}}
+    assert read_run(write(tmp_path / "run.tsv", content)) == expected
+    (tmp_path / "run.tsv.gz").write_bytes(gzip.compress(content.encode()))
+    assert read_run(tmp_path / "run.tsv.gz") == expected
+    six = write(tmp_path / "run", "q 1\tQ0\ta note.md\t1\t0.5\tt1\n")
+    assert read_run(six) == {"q 1": {"a note.md": 0.5}}
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("q\ta note.md\nq\td\n\nr e\n", {"q": {"a note.md", "d"}, "r": {"e"}}),
+        ("q N/A\n", {}),
+        (
+            '{"_id": "q", "excluded_ids": ["N/A", "d"], "text": "why"}\n'
+            '{"id": 7, "excluded_ids": ["d", "e"]}\n'
+            '{"id": "r", "excluded_ids": ["N/A"]}\n{"id": "s", "excluded_ids": []}\n',
+            {"q": {"d"}, "7": {"d", "e"}},
+        ),
+    ],
+)
+def test_read_exclusions(tmp_path: Path, content: str, expected: object) -> None:
+    assert read_exclusions(write(tmp_path / "x", content)) == expected
+    (tmp_path / "x.gz").write_bytes(gzip.compress(content.encode()))
+    assert read_exclusions(tmp_path / "x.gz") == expected
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "x is empty"),
+        ("q d\nq d e\n", "x:2: has 3 columns; needs query and document"),
+        ("q\n", "x:1: has 1 columns"),
+        ('{"_id": "q"}', 'x:1: field "excluded_ids" must be a list'),
+        ('{"_id": "q", "excluded_ids": "N/A"}', 'x:1: field "excluded_ids" must be a list'),
+        ('{"_id": "q", "excluded_ids": [1]}', 'x:1: field "excluded_ids" must be a list'),
+        ('{"excluded_ids": ["d"]}', 'x:1: field "_id" is missing'),
+        ('{"_id": "q"', "x:1: not valid JSON"),
+    ],
+)
+def test_bad_exclusions(tmp_path: Path, content: str, message: str) -> None:
+    with pytest.raises(Thought1Error) as caught:
+        read_exclusions(write(tmp_path / "x", content))
+    assert message in str(caught.value)

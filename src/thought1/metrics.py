@@ -20,6 +20,9 @@ from thought1.types import Qrels, Run, Thought1Error
 Grades = Mapping[str, int]
 """document id -> relevance grade, for one query."""
 
+Cut = int | None
+"""How many documents of a ranking count, from the first; None is all of them."""
+
 
 def order(scores: Mapping[str, float]) -> list[str]:
     """Document ids by falling score; equal scores by falling document id.
@@ -42,7 +45,7 @@ def order(scores: Mapping[str, float]) -> list[str]:
     return [doc for _, doc in pairs]
 
 
-def ndcg(ranking: Sequence[str], relevance: Grades, k: int) -> float:
+def ndcg(ranking: Sequence[str], relevance: Grades, k: Cut) -> float:
     """nDCG@k: gain = grade, discount = log2(rank + 1), ideal over all judged documents.
 
     0 for a query without a relevant document. Järvelin and Kekäläinen 2002, in trec_eval's form.
@@ -53,7 +56,7 @@ def ndcg(ranking: Sequence[str], relevance: Grades, k: int) -> float:
     return _dcg([relevance.get(doc, 0) for doc in ranking[:k]]) / ideal
 
 
-def recall(ranking: Sequence[str], relevance: Grades, k: int) -> float:
+def recall(ranking: Sequence[str], relevance: Grades, k: Cut) -> float:
     """Share of the relevant documents among the first k; 0 where none is relevant."""
     relevant = {doc for doc, grade in relevance.items() if grade > 0}
     if not relevant:
@@ -61,7 +64,7 @@ def recall(ranking: Sequence[str], relevance: Grades, k: int) -> float:
     return sum(doc in relevant for doc in ranking[:k]) / len(relevant)
 
 
-def reciprocal_rank(ranking: Sequence[str], relevance: Grades, k: int) -> float:
+def reciprocal_rank(ranking: Sequence[str], relevance: Grades, k: Cut) -> float:
     """1 / rank of the first relevant document among the first k; 0 where there is none."""
     for rank, doc in enumerate(ranking[:k], start=1):
         if relevance.get(doc, 0) > 0:
@@ -69,24 +72,31 @@ def reciprocal_rank(ranking: Sequence[str], relevance: Grades, k: int) -> float:
     return 0.0
 
 
-Metric = Callable[[Sequence[str], Grades, int], float]
+Metric = Callable[[Sequence[str], Grades, Cut], float]
 
 METRICS: Mapping[str, Metric] = MappingProxyType(
     {"ndcg": ndcg, "recall": recall, "mrr": reciprocal_rank}
 )
 """The part of a measure's name before "@"."""
 
+UNCUT = "mrr"
+"""The one measure that is also reported over the whole ranking: trec_eval's recip_rank."""
 
-def parse_measure(name: str) -> tuple[str, int]:
-    """Split "ndcg@10" into ("ndcg", 10).
+
+def parse_measure(name: str) -> tuple[str, Cut]:
+    """Split "ndcg@10" into ("ndcg", 10), and "mrr", which has no cut, into ("mrr", None).
 
     Raises:
         Thought1Error: The name has another form; the message lists the forms.
     """
+    if name == UNCUT:
+        return UNCUT, None
     match = re.fullmatch(r"(\w+)@([1-9][0-9]*)", name)
     if match is None or match[1] not in METRICS:
         forms = ", ".join(f"{kind}@K" for kind in METRICS)
-        raise Thought1Error(f"unknown measure {name!r}: use one of {forms}, with K from 1 on")
+        raise Thought1Error(
+            f"unknown measure {name!r}: use one of {forms}, with K from 1 on, or {UNCUT}"
+        )
     return match[1], int(match[2])
 
 

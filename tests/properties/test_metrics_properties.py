@@ -11,7 +11,7 @@ from thought1.types import Qrels, Run
 ir_measures = pytest.importorskip("ir_measures")
 pytrec_eval = pytest.importorskip("pytrec_eval")
 
-MEASURES = [f"{kind}@{k}" for kind in ("ndcg", "recall", "mrr") for k in (1, 2, 10, 100)]
+MEASURES = ["mrr", *(f"{kind}@{k}" for kind in ("ndcg", "recall", "mrr") for k in (1, 2, 10, 100))]
 
 # Few ids and few scores, so that judged documents are retrieved and ties are common; the scores
 # also differ by less than float32 can tell, and beyond what it can hold.
@@ -62,6 +62,8 @@ def test_ndcg_and_recall_equal_ir_measures(run: Run, qrels: Qrels) -> None:
 def test_reciprocal_rank_equals_pytrec_eval(run: Run, qrels: Qrels) -> None:
     """pytrec_eval has no cut-off: below rank k it must be equal, beyond it ours is 0."""
     found = pytrec_eval.RelevanceEvaluator(qrels, {"recip_rank"}).evaluate(run)
+    uncut = evaluate_run(run, qrels, ["mrr"])["mrr"]
+    assert all(close(uncut[query], values["recip_rank"]) for query, values in found.items())
     for k in (1, 2, 10, 100):
         ours = evaluate_run(run, qrels, [f"mrr@{k}"])[f"mrr@{k}"]
         for query, values in found.items():

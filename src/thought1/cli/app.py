@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from thought1 import __version__
+from thought1.cli.compare import compare
 from thought1.cli.console import note, warnings_on_stderr
 from thought1.cli.data import data
 from thought1.cli.embed import embed
@@ -22,6 +23,7 @@ from thought1.cli.evaluate import evaluate
 from thought1.cli.export import export
 from thought1.cli.index import index
 from thought1.cli.rewards import rewards
+from thought1.cli.score import score
 from thought1.cli.search import search
 from thought1.cli.think import think
 from thought1.cli.train import train
@@ -41,6 +43,8 @@ app.command()(think)
 app.command()(embed)
 app.command()(train)
 app.command()(evaluate)
+app.command()(score)
+app.command()(compare)
 app.command()(rewards)
 app.add_typer(export, name="export")
 app.add_typer(data, name="data")

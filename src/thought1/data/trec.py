@@ -1,4 +1,4 @@
-"""Judgements (qrels) and runs in the text formats of TREC and BEIR.
+"""Judgements (qrels), runs and excluded documents in the text formats of TREC, BEIR and BRIGHT.
 
 Knows nothing of queries, documents or metrics: only ids, grades and scores.
 """
@@ -9,10 +9,23 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from thought1.data.rows import BadRow, Line, quote, read_lines, show_path
+from thought1.data.rows import (
+    BadRow,
+    Line,
+    parse_id,
+    parse_object,
+    quote,
+    read_lines,
+    show_path,
+)
 from thought1.types import Qrels, Run, Thought1Error
 
 _MAX_LINE_BYTES = 2**20
+
+_QUERY_HEADERS = ("query-id", "query_id")
+
+NO_EXCLUSION = "N/A"
+"""BRIGHT's way to say that nothing is excluded for a query; never a document."""
 
 
 def read_qrels(path: Path) -> Qrels:
@@ -26,7 +39,7 @@ def read_qrels(path: Path) -> Qrels:
     width = 0
     for line in _read_filled_lines(path):
         columns = _split_qrels(line.text)
-        if not width and columns[0].lower() in ("query-id", "query_id"):
+        if not width and columns[0].lower() in _QUERY_HEADERS:
             width = 3
             continue
         width = width or len(columns)
@@ -49,22 +62,60 @@ def read_qrels(path: Path) -> Qrels:
 def read_run(path: Path) -> Run:
     """A TREC run: query, Q0, document, rank, score, tag; the rank is ignored; may be .gz.
 
+    Also BEIR's TSV with its header (query-id, corpus-id, score). The header is needed: three
+    columns without one may as well be MS MARCO's, whose third is a rank.
+
     Raises BadRow with file and line: wrong columns, a score that is no number, a document twice.
     """
     run: Run = {}
+    width = 0
     for line in _read_filled_lines(path):
-        columns = line.text.split()
-        if len(columns) != 6:
+        columns = _split_run(line.text)
+        if not width and columns[0].lower() in _QUERY_HEADERS and len(columns) == 3:
+            width = 3
+            continue
+        width = width or 6
+        if len(columns) != width or "" in columns:
             raise BadRow(
                 f"{line.location}: has {len(columns)} columns; a run has six: "
-                "query, Q0, document, rank, score, tag"
+                "query, Q0, document, rank, score, tag; or three, below the header "
+                "query-id, corpus-id, score; none of them empty"
             )
-        query, _, document, _, score, _ = columns
+        query = columns[0]
+        document, number = (columns[1], columns[2]) if width == 3 else (columns[2], columns[4])
         scores = run.setdefault(query, {})
         if document in scores:
-            raise BadRow(f"{line.location}: the document has occurred before for this query")
-        scores[document] = _parse_score(score, line)
+            raise BadRow(
+                f"{line.location}: the document has occurred before for this query: "
+                f"{quote(document)}"
+            )
+        scores[document] = _parse_score(number, line)
     return run
+
+
+def read_exclusions(path: Path) -> dict[str, set[str]]:
+    """Query id -> ids of documents that must not count for it; may be .gz.
+
+    Lines are "query<TAB>document" (or with other white space), or, as in BRIGHT's examples, JSON
+    objects with `_id` (or `id`) and the list `excluded_ids`, other fields ignored. The sentinel
+    "N/A" is no document; a query without any other has no entry.
+
+    Raises BadRow with file and line: another form; Thought1Error where the file is empty.
+    """
+    excluded: dict[str, set[str]] = {}
+    lines = 0
+    for line in _read_filled_lines(path):
+        lines += 1
+        try:
+            query, documents = _parse_exclusion(line.text)
+        except BadRow as bad:
+            raise bad.at(line.location) from None
+        found = {document for document in documents if document != NO_EXCLUSION}
+        if found:
+            excluded.setdefault(query, set()).update(found)
+    if not lines:
+        raise Thought1Error(f"{show_path(path)} is empty; it needs lines: query, document")
+    return excluded
 
 
 def write_run(path: Path, run: Run, tag: str) -> None:
@@ -117,6 +168,29 @@ def _split_qrels(text: str) -> list[str]:
     """Columns between tabs, where ids may hold blanks, else between any white space."""
     columns = text.rstrip("\r\n").split("\t")
     return columns if len(columns) > 2 else text.split()
+
+
+def _split_run(text: str) -> list[str]:
+    columns = text.rstrip("\r\n").split("\t")
+    return columns if len(columns) in (3, 6) else text.split()
+
+
+def _parse_exclusion(text: str) -> tuple[str, list[str]]:
+    if text.lstrip().startswith("{"):
+        fields = parse_object(text)
+        documents = fields.get("excluded_ids")
+        if not isinstance(documents, list) or not all(isinstance(d, str) for d in documents):
+            raise BadRow('field "excluded_ids" must be a list of document ids (strings)')
+        return parse_id(fields), documents
+    columns = text.rstrip("\r\n").split("\t")
+    if len(columns) != 2:
+        columns = text.split()
+    if len(columns) != 2 or "" in columns:
+        raise BadRow(
+            f"has {len(columns)} columns; needs query and document, or a JSON object with "
+            '"_id" and "excluded_ids"'
+        )
+    return columns[0], [columns[1]]
 
 
 def _parse_score(text: str, line: Line) -> float:

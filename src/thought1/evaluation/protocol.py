@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from thought1.metrics import order, parse_measure
+from thought1.metrics import Cut, order, parse_measure
 from thought1.types import Qrels, Run, Thought1Error
 
 DEFAULT_MEASURES = ("ndcg@10", "recall@1", "recall@10", "recall@100", "mrr@10")
@@ -78,7 +78,7 @@ def evaluate(run: Run, qrels: Qrels, measures: Sequence[str] = DEFAULT_MEASURES)
     Args:
         run: Scores; queries that do not count are left out.
         qrels: Judgements; relevant from grade 1 on.
-        measures: "ndcg@K", "recall@K" or "mrr@K", at least one.
+        measures: "ndcg@K", "recall@K", "mrr@K" or "mrr", at least one.
 
     Raises:
         Thought1Error: A measure is unknown, the qrels hold no relevant document, the run lacks a
@@ -87,19 +87,22 @@ def evaluate(run: Run, qrels: Qrels, measures: Sequence[str] = DEFAULT_MEASURES)
     if not measures:
         raise ValueError("evaluate needs at least one measure")
     library = _ir_measures()
+    parsed = {ours: parse_measure(ours) for ours in measures}
     names = {}
-    for ours in measures:
-        kind, k = parse_measure(ours)
-        names[library.parse_measure(f"{_THEIR_NAMES[kind]}@{k}")] = ours
+    for ours, (kind, k) in parsed.items():
+        cut = "" if k is None else f"@{k}"
+        names[library.parse_measure(f"{_THEIR_NAMES[kind]}{cut}")] = ours
     judged = {
         query: grades
         for query, grades in sorted(qrels.items())
         if any(grade > 0 for grade in grades.values())
     }
     _check_coverage(run, judged)
+    deepest = _deepest([k for _, k in parsed.values()])
     # Falling whole numbers leave no tie, so that every provider ranks alike.
     ranked = {
-        query: {doc: -float(rank) for rank, doc in enumerate(order(run[query]))} for query in judged
+        query: {doc: -float(rank) for rank, doc in enumerate(order(run[query])[:deepest])}
+        for query in judged
     }
     per_query = {ours: dict.fromkeys(judged, 0.0) for ours in names.values()}
     for metric in library.iter_calc(list(names), judged, ranked):
@@ -144,16 +147,36 @@ def paired_bootstrap(
     Raises:
         Thought1Error: The two do not have the same queries.
     """
-    if a.keys() != b.keys():
-        raise Thought1Error(
-            f"the two evaluations differ in {len(a.keys() ^ b.keys())} queries: "
-            f"{_some(a.keys() ^ b.keys())}; compare them over the same judgements"
-        )
-    differences = {query: a[query] - b[query] for query in sorted(a)}
+    differences = paired_differences(a, b)
     low, high = bootstrap_ci(
         list(differences.values()), level=level, resamples=resamples, seed=seed
     )
     return PairedDifference(_mean(differences), low, high)
+
+
+def paired_differences(a: Mapping[str, float], b: Mapping[str, float]) -> dict[str, float]:
+    """a - b for each query, query ids in rising order.
+
+    Raises:
+        Thought1Error: The two do not have the same queries.
+    """
+    if a.keys() != b.keys():
+        raise Thought1Error(
+            f"the two evaluations differ in {len(a.keys() ^ b.keys())} queries: "
+            f"{some_ids(a.keys() ^ b.keys())}; compare them over the same judgements"
+        )
+    return {query: a[query] - b[query] for query in sorted(a)}
+
+
+def some_ids(ids: Set[str], shown: int = 5) -> str:
+    """The first few ids for a message, so that a long list does not bury it."""
+    return ", ".join(sorted(ids)[:shown]) + (", ..." if len(ids) > shown else "")
+
+
+def _deepest(cuts: Sequence[Cut]) -> Cut:
+    """The largest cut; beyond it no measure sees a document."""
+    found: list[int] = [k for k in cuts if k is not None]
+    return max(found) if len(found) == len(cuts) else None
 
 
 def _check_coverage(run: Run, judged: Qrels) -> None:
@@ -165,8 +188,9 @@ def _check_coverage(run: Run, judged: Qrels) -> None:
     missing = judged.keys() - run.keys()
     if missing:
         raise Thought1Error(
-            f"the run lacks {len(missing)} of the {len(judged)} judged queries: {_some(missing)}; "
-            f"search for each of them, or evaluate against the qrels of the run's own split"
+            f"the run lacks {len(missing)} of the {len(judged)} judged queries: "
+            f"{some_ids(missing)}; search for each of them, "
+            "or evaluate against the qrels of the run's own split"
         )
 
 
@@ -180,8 +204,3 @@ def _ir_measures() -> Any:
 
 def _mean(values: Mapping[str, float]) -> float:
     return math.fsum(values.values()) / len(values)
-
-
-def _some(queries: Set[str], shown: int = 5) -> str:
-    """The first few ids, so that a long list does not bury the message."""
-    return ", ".join(sorted(queries)[:shown]) + (", ..." if len(queries) > shown else "")

@@ -130,6 +130,9 @@ def _read_beir(
     queries = {query.id: query.text for query in folder.queries()}
     thoughts = read_thoughts(source, data, queries)
     evidence = read_evidence(data / source.evidence) if source.evidence else {}
+    for name, known in ((source.thoughts, thoughts), (source.evidence, evidence)):
+        if name and not queries.keys() & known.keys():
+            raise Thought1Error(f"{data / name}: none of its ids is a query of {path}")
     texts = {d.id: d.full_text for d in folder.corpus()}
     excluded = read_ids(recipe_folder / source.exclude) if source.exclude else frozenset()
     pairs = []

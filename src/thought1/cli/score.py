@@ -1,0 +1,100 @@
+"""`t1 score`: the numbers of a run that any system wrote, as official tools compute them.
+
+Neither rules nor metrics are here (`thought1.evaluation.score`):
+
+    t1 score --run bm25.run.gz --qrels qrels/dev.tsv --json
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from thought1.cli.console import print_json, print_text
+from thought1.cli.options import Json
+
+if TYPE_CHECKING:
+    from thought1.evaluation.score import Score
+
+
+def score(
+    run_file: Annotated[
+        Path,
+        typer.Option(
+            "--run",
+            metavar="FILE",
+            help="The ranking: a TREC run, or a TSV with BEIR's header; may be .gz.",
+        ),
+    ],
+    qrels_file: Annotated[
+        Path,
+        typer.Option(
+            "--qrels", metavar="FILE", help="The judgements: TREC or BEIR's TSV; may be .gz."
+        ),
+    ],
+    *,
+    exclude: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Documents that leave the ranking of a query before the cut: lines of query and "
+            "document, or JSON lines with _id and excluded_ids.",
+        ),
+    ] = None,
+    metrics: Annotated[
+        str,
+        typer.Option(metavar="LIST", help="With commas between: ndcg@K, recall@K, mrr@K, mrr."),
+    ] = "ndcg@10,recall@1,recall@100,mrr",
+    missing: Annotated[
+        Literal["error", "zero", "skip"],
+        typer.Option(
+            help="A judged query that the run lacks: refuse, count as 0, or leave it out."
+        ),
+    ] = "error",
+    as_json: Json = False,
+    per_query: Annotated[
+        bool, typer.Option("--per-query", help="Also the values of each query.")
+    ] = False,
+) -> None:
+    """Score a run file against judgements, with pytrec_eval's semantics."""
+    from thought1.data.trec import read_exclusions, read_qrels, read_run
+    from thought1.evaluation.score import Rules, score_run
+
+    measures = list(dict.fromkeys(name.strip() for name in metrics.split(",")))
+    rules = Rules(missing, read_exclusions(exclude) if exclude else {})
+    found = score_run(read_run(run_file), read_qrels(qrels_file), measures, rules)
+    if as_json:
+        print_json(found.to_json(per_query=per_query))
+        return
+    _show(found, missing)
+    if per_query:
+        print_text("\t".join(["\nquery", *measures]))
+        for query, values in found.by_query().items():
+            print_text("\t".join([query, *(f"{value:.5f}" for value in values.values())]))
+
+
+def _show(found: "Score", missing: str) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    content = found.to_json()
+    table = Table(box=None, pad_edge=False)
+    for header in ("measure", "mean", "95% interval"):
+        table.add_column(header, justify="left" if header == "measure" else "right")
+    for name, value in content["metrics"].items():
+        low, high = content["ci"][name]
+        table.add_row(name, f"{value:.5f}", f"{low:.4f} to {high:.4f}")
+    Console(highlight=False, markup=False).print(table)
+    print_text(f"{found.evaluation.queries} queries")
+    if found.missing:
+        counted = "counted as 0" if missing == "zero" else "left out of the mean"
+        print_text(f"{found.missing} judged queries are not in the run: {counted}")
+    if found.unjudged:
+        print_text(f"{found.unjudged} queries of the run are not judged: left out")
+    if found.removed:
+        print_text(f"{found.removed} excluded documents were taken out of the run")
+    if found.short:
+        print_text(
+            f"{found.short} queries have fewer documents than the deepest cut: too low a value "
+            "where the system could have given more"
+        )

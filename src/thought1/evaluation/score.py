@@ -1,0 +1,153 @@
+"""A run of any system against its judgements, by the rules that official numbers follow.
+
+Decides what is scored: excluded documents leave the ranking before any cut, every judged query is
+answered or accounted for, every judged query can be answered. How it is scored is the business of
+`thought1.evaluation.protocol`. Knows neither models nor files.
+
+    found = score_run(read_run(path), read_qrels(judgements), ["ndcg@10", "mrr"])
+    found.evaluation.metrics["ndcg@10"]
+"""
+
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from thought1.evaluation.protocol import Evaluation, evaluate, some_ids
+from thought1.metrics import parse_measure
+from thought1.types import Qrels, Run, Thought1Error
+
+SCORE_MEASURES = ("ndcg@10", "recall@1", "recall@100", "mrr")
+
+Missing = Literal["error", "zero", "skip"]
+"""A judged query that the run lacks: is refused, counts 0 as in `trec_eval -c`, or is left out."""
+
+Exclusions = Mapping[str, Set[str]]
+"""query id -> documents that must not count for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What is done before anything is measured."""
+
+    missing: Missing = "error"
+    excluded: Exclusions = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """The numbers of one run, and what one has to know to believe them."""
+
+    evaluation: Evaluation
+    missing: int
+    """Judged queries that the run lacks; counted as zero or left out, as the rules say."""
+    unjudged: int
+    """Queries of the run without judgements, which are left out."""
+    removed: int
+    """Documents that the exclusions took out of the run."""
+    short: int
+    """Queries with fewer documents left than the deepest cut; right only where no more exist."""
+
+    def to_json(self, *, per_query: bool = False) -> dict[str, Any]:
+        """What `t1 score --json` prints; `per_query` adds query id -> measure -> value."""
+        content = self.evaluation.to_json() | {
+            "missing": self.missing,
+            "unjudged": self.unjudged,
+            "removed": self.removed,
+            "short": self.short,
+        }
+        return content | {"per_query": self.by_query()} if per_query else content
+
+    def by_query(self) -> dict[str, dict[str, float]]:
+        """query id -> measure -> value."""
+        table = self.evaluation.per_query
+        queries = next(iter(table.values()))
+        return {query: {name: table[name][query] for name in table} for query in queries}
+
+
+def score_run(
+    run: Run,
+    qrels: Qrels,
+    measures: Sequence[str] = SCORE_MEASURES,
+    rules: Rules | None = None,
+) -> Score:
+    """Score a run over every query of `qrels`.
+
+    Unlike `evaluate`, which leaves out a query without a relevant document, this refuses one:
+    official tools count it as 0, others drop it, and no reader of the number could tell.
+
+    Raises:
+        Thought1Error: the run is empty or answers no judged query; a judged query is missing and
+            the rules do not say how it counts; a query has no relevant document; an exclusion
+            names a query without judgements or a relevant document; what `evaluate` raises.
+    """
+    rules = rules or Rules()
+    cuts = [k for _, k in map(parse_measure, measures) if k is not None]
+    _check_judged(qrels)
+    _check_excluded(rules.excluded, qrels)
+    missing = _missing(run, qrels, rules.missing)
+    if rules.missing == "skip":
+        qrels = {query: grades for query, grades in qrels.items() if query in run}
+    kept: Run = {}
+    removed = 0
+    for query in qrels:
+        scores = run.get(query, {})
+        without = rules.excluded.get(query, frozenset())
+        kept[query] = {doc: score for doc, score in scores.items() if doc not in without}
+        removed += len(scores) - len(kept[query])
+    return Score(
+        evaluate(kept, qrels, measures),
+        missing=len(missing),
+        unjudged=len(run.keys() - qrels.keys()),
+        removed=removed,
+        short=sum(len(scores) < max(cuts, default=0) for scores in kept.values()),
+    )
+
+
+def _check_judged(qrels: Qrels) -> None:
+    barren = {query for query, grades in qrels.items() if max(grades.values(), default=0) < 1}
+    if len(barren) == len(qrels):
+        raise Thought1Error(
+            "the qrels hold no query with a relevant document (grade 1 or more): "
+            "check that they belong to this collection and split"
+        )
+    if barren:
+        raise Thought1Error(
+            f"{len(barren)} of the {len(qrels)} judged queries have no relevant document (grade 1 "
+            f"or more), so that no ranking can score on them: {some_ids(barren)}; take their lines "
+            "out of the qrels"
+        )
+
+
+def _check_excluded(excluded: Exclusions, qrels: Qrels) -> None:
+    unknown = excluded.keys() - qrels.keys()
+    if unknown:
+        raise Thought1Error(
+            f"documents are excluded for {len(unknown)} queries that the qrels lack: "
+            f"{some_ids(unknown)}; check that the exclusions belong to these qrels"
+        )
+    for query, documents in excluded.items():
+        relevant = {doc for doc in documents if qrels[query].get(doc, 0) > 0}
+        if relevant:
+            raise Thought1Error(
+                f"documents are excluded for query {query!r} that the qrels call relevant: "
+                f"{some_ids(relevant)}; a document cannot be both"
+            )
+
+
+def _missing(run: Run, qrels: Qrels, rule: Missing) -> Set[str]:
+    if not run:
+        raise Thought1Error("the run is empty: it needs documents for each judged query")
+    missing = qrels.keys() - run.keys()
+    if len(missing) == len(qrels):
+        raise Thought1Error(
+            f"the run answers none of the {len(qrels)} judged queries: it has queries such as "
+            f"{some_ids(run.keys(), 2)}, the qrels {some_ids(missing, 2)}; "
+            "check that they belong together"
+        )
+    if missing and rule == "error":
+        raise Thought1Error(
+            f"the run lacks {len(missing)} of the {len(qrels)} judged queries: {some_ids(missing)};"
+            " a mean over fewer queries is another number: search for each of them, or say how "
+            "they count (t1 score --missing zero or skip)"
+        )
+    return missing
