@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from collection import Collection, load_collection
 from datasets import Dataset
-from record import ROOT, origin, write_json
+from record import ROOT, exit_code, origin, write_json
 from sentence_transformers import (
     SentenceTransformer,
     SentenceTransformerTrainer,
@@ -27,13 +27,16 @@ from sentence_transformers import (
 )
 from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
 from sentence_transformers.sentence_transformer.training_args import BatchSamplers
-from systems import MINILM, TRAINED, load_sentence_transformer, run_sentence_transformer
+from systems import MINILM, TRAINED, run_ranker
 from transformers import TrainerCallback
 
 from thought1.config import Recipe
+from thought1.evaluation.baselines import DenseRanker
 from thought1.evaluation.protocol import evaluate
+from thought1.evaluation.sentence_model import SentenceModel
 from thought1.recipes import load_recipe
 from thought1.training.sources import read_sources
+from thought1.training.start import locate
 from thought1.types import Thought1Error
 
 MAX_TOKENS = 128
@@ -147,12 +150,12 @@ def make(options: argparse.Namespace, arguments: Sequence[str]) -> None:
     recipe = load_recipe(options.recipe)
     pairs = training_pairs(recipe, options.stage, options.data)
     held_out = validation_questions(recipe, options.data)
-    model = load_sentence_transformer(MINILM)
+    model = SentenceModel.load(locate(MINILM)).model
     own_length = model.max_seq_length
     scores: list[dict[str, float]] = []
 
     def check() -> None:
-        run = run_sentence_transformer(model, held_out)
+        run = run_ranker(DenseRanker(SentenceModel(model)), held_out)
         scores.append(evaluate(run, held_out.qrels, MEASURES).metrics)
         shown = ", ".join(f"{name} {value:.4f}" for name, value in scores[-1].items())
         print(f"validation on {len(held_out.queries)} questions: {shown}", flush=True)
@@ -191,12 +194,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--max-steps", type=int, default=-1, help="overrides --epochs if positive")
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--evaluate", choices=("every", "end"), default="every", help="epochs")
-    try:
-        make(parser.parse_args(arguments), arguments)
-    except Thought1Error as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    options = parser.parse_args(arguments)
+    return exit_code(lambda: make(options, arguments))
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ from collection import (
     restrict_qrels,
     restrict_run,
 )
-from record import origin, write_json
+from record import exit_code, origin, write_json
 from systems import Runner, parse_spec
 
 from thought1.data.formats import write_run
@@ -241,12 +241,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seen-except", type=Path, help="file of ids that --seen-split ignores")
     parser.add_argument("--json", type=Path, help="write the result here")
     parser.add_argument("--runs", type=Path, help="write every run (TREC format) to this folder")
-    try:
-        run_benchmark(parser.parse_args(arguments), arguments)
-    except Thought1Error as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    options = parser.parse_args(arguments)
+    return exit_code(lambda: run_benchmark(options, arguments))
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from statistics import fmean
 from typing import Any
 
 import numpy as np
-from record import ROOT, origin, write_json
+from record import ROOT, exit_code, origin, write_json
 
 from thought1.checkpoint import hash_weights
 from thought1.data.formats import BeirFolder
@@ -243,12 +243,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     sizes = {name: getattr(options, name) for name in ("entities", "questions", "tests")}
     options.world = {name: value for name, value in sizes.items() if value is not None}
-    try:
-        run_benchmark(options, arguments)
-    except Thought1Error as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return exit_code(lambda: run_benchmark(options, arguments))
 
 
 if __name__ == "__main__":

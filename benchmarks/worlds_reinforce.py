@@ -4,9 +4,12 @@
     python benchmarks/worlds_reinforce.py --base runs/worlds --output runs/worlds-reinforce
 
 For each seed and setting: a world in which all, a share or long ones of the composed training
-questions' trajectories are kept; stage 2 (`recipes/worlds.toml`, from stage 1 of `--base`) and
-stage 3 (`recipes/worlds-reinforce.toml`) on it. Asked are the test questions, greedily. What is
-finished in `--output` is not trained again.
+questions' trajectories are kept. Stages 1 and 2 (`recipes/worlds.toml`, from the language model of
+`--base`) see the questions with a trajectory alone: a vector that has learnt the answers of the
+others by heart would not need a thought, and their reward would say nothing about it. Stage 3
+(`recipes/worlds-reinforce.toml`) asks all composed ones; the questions of its validation are in no
+stage. Asked at the end are the test questions, greedily. What is finished in `--output` is not
+trained again.
 """
 
 import argparse
@@ -20,7 +23,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from record import ROOT, origin, write_json
+from record import ROOT, exit_code, origin, write_json
 from worlds import KINDS, Values, World
 
 from thought1.data.worlds import WorldSettings, make_world, write_world
@@ -28,7 +31,7 @@ from thought1.evaluation.protocol import bootstrap_ci, paired_bootstrap
 from thought1.recipes import load_recipe
 from thought1.t1 import T1
 from thought1.training.run import train
-from thought1.types import Thought1Error
+from thought1.training.sources import read_ids
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "all": {},
@@ -39,33 +42,38 @@ SETTINGS: dict[str, dict[str, Any]] = {
 STAGES = ("1", "1+2", "1+2+3")
 
 
+VALIDATION = ROOT / "recipes" / "worlds-validation.txt"
+
+
 def train_setting(options: argparse.Namespace, seed: int, name: str) -> dict[str, Any]:
-    """The folders of the model after each stage, and the minutes of stages 2 and 3."""
+    """The folders of the model after each stage, and the minutes of stages 1 and 2, and of 3."""
     where = options.output / f"{name.replace(' ', '-')}-{seed}"
     world = where / "world"
     if not world.is_dir():
         write_world(make_world(WorldSettings(seed=seed, **SETTINGS[name])), world)
     budget = 96 if name == "long" else 48
-    base = options.base / f"t1-{seed}"
-    for shared in ("1-language", "2-represent"):
-        if not (where / "supervised" / shared / "model").is_dir():
-            part = where / "supervised" / shared / "part"
-            shutil.rmtree(part, ignore_errors=True)
-            shutil.copytree(base / shared / "model", part)
-            part.replace(part.with_name("model"))
+    language = where / "supervised" / "1-language"
+    if not (language / "model").is_dir():
+        part = language / "part"
+        shutil.rmtree(part, ignore_errors=True)
+        shutil.copytree(options.base / f"t1-{seed}" / "1-language" / "model", part)
+        part.replace(language / "model")
+    supervised_on, reinforced_on = left_out(world, where)
     common = [f"data={world}", f"seed={seed}", f"model.thought_budget={budget}"]
     begun = time.monotonic()
     recipe = load_recipe(
         ROOT / "recipes" / "worlds.toml",
         [*common, f"output={where / 'supervised'}", f"stages.2.max_steps={options.reason_steps}",
-         f"stages.2.max_thought_tokens={budget}"],
+         f"stages.1.sources.0.exclude={supervised_on}",
+         f"stages.2.sources.0.exclude={supervised_on}", f"stages.2.max_thought_tokens={budget}"],
     )  # fmt: skip
     supervised = train(recipe)
     between = time.monotonic()
     recipe = load_recipe(
         ROOT / "recipes" / "worlds-reinforce.toml",
         [*common, f"output={where / 'reinforced'}", f"model.base={supervised}",
-         f"stages.0.max_thought_tokens={budget}", *options.settings],
+         f"stages.0.sources.0.exclude={reinforced_on}", f"stages.0.max_thought_tokens={budget}",
+         *options.settings],
     )  # fmt: skip
     reinforced = train(recipe)
     return {
@@ -74,6 +82,30 @@ def train_setting(options: argparse.Namespace, seed: int, name: str) -> dict[str
         "minutes": [round((between - begun) / 60, 1), round((time.monotonic() - between) / 60, 1)],
         "budget": budget,
     }  # fmt: skip
+
+
+def left_out(world: Path, folder: Path) -> tuple[Path, Path]:
+    """Files of the questions that stages 1 and 2, and that stage 3, do not see.
+
+    No stage sees those of the validation; stages 1 and 2 none without a trajectory; stage 3 none
+    of one hop, which stage 2 answers.
+    """
+    held = read_ids(VALIDATION)
+    thoughts = {row["_id"] for row in _rows(world / "thoughts.jsonl")}
+    asked = {row["_id"]: row["metadata"]["kind"] for row in _rows(world / "queries.jsonl")}
+    dropped = {
+        "supervised": held | (asked.keys() - thoughts),
+        "reinforced": held | {q for q, kind in asked.items() if kind == "hop1"},
+    }
+    files = []
+    for name, ids in dropped.items():
+        files.append((folder / f"{name}-without.txt").resolve())
+        files[-1].write_text("".join(f"{q}\n" for q in sorted(ids)), "utf-8")
+    return files[0], files[1]
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
 
 
 def measure(
@@ -158,19 +190,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--trajectories", nargs="+", choices=list(SETTINGS), default=list(SETTINGS), metavar="NAME"
     )
-    parser.add_argument("--reason-steps", type=int, default=2000, help="of stage 2")
+    parser.add_argument("--reason-steps", type=int, default=1000, help="of stage 2")
     parser.add_argument(
         "--set", dest="settings", action="append", default=[], metavar="KEY=VALUE",
         help="change a value of the recipe of stage 3; may be repeated",
     )  # fmt: skip
     parser.add_argument("--json", type=Path, help="write the result here")
     options = parser.parse_args(arguments)
-    try:
-        run_benchmark(options, arguments)
-    except Thought1Error as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return exit_code(lambda: run_benchmark(options, arguments))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,142 @@
+"""Where a number comes from: command, date, commit, machine, versions, hashes, memory.
+
+Knows neither results nor systems, and not torch: what a device adds, its user says.
+"""
+
+import hashlib
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import IO, Any
+
+from thought1.types import Thought1Error
+
+PACKAGES = (
+    "thought1",
+    "torch",
+    "transformers",
+    "sentence-transformers",
+    "bm25s",
+    "PyStemmer",
+    "lancedb",
+    "numpy",
+    "ir-measures",
+    "pytrec-eval-terrier",
+)
+
+
+def origin(command: Sequence[str], folder: Path | None = None) -> dict[str, Any]:
+    """What is known about a result that `command` makes now.
+
+    Args:
+        folder: of the checkout whose commit is told; by default the working directory. Outside of
+            a checkout, or without git, the commit is None.
+    """
+    where = Path.cwd() if folder is None else folder
+    commit = _git(where, "rev-parse", "HEAD")
+    changes = _git(where, "status", "--porcelain", "--untracked-files=no")
+    return {
+        "command": list(command),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "commit": commit,
+        "uncommitted": None if commit is None else bool(changes),
+        "machine": {
+            "cpu": _cpu(),
+            "cores": os.cpu_count(),
+            "threads": os.environ.get("OMP_NUM_THREADS"),
+            "system": platform.platform(),
+        },
+        "versions": {"python": platform.python_version(), **_versions()},
+    }
+
+
+def hash_file(path: Path) -> str:
+    """SHA-256 of a file's bytes; Thought1Error where it cannot be read."""
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise Thought1Error(f"{path} cannot be read: {error.strerror}") from error
+
+
+def hash_json(content: Any) -> str:
+    """SHA-256 of JSON data, whatever the order of its keys."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def peak_memory_mb() -> float | None:
+    """The most memory that this process has held so far, in MB of 10^6 bytes; None on Windows."""
+    if sys.platform == "win32":
+        return None
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # Bytes on macOS, KiB on Linux and the BSDs (getrusage(2) of each).
+    return float(peak * (1 if sys.platform == "darwin" else 1024) / 1e6)
+
+
+def version_of(package: str) -> str | None:
+    """The installed version of a package; None where it is not installed."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[IO[bytes]]:
+    """A binary stream whose content appears at `path` when the block ends well, and else not.
+
+    Missing folders are made.
+
+    Raises:
+        Thought1Error: the file cannot be written.
+    """
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with part.open("wb") as stream:
+                yield stream
+            os.replace(part, path)
+        finally:
+            part.unlink(missing_ok=True)
+    except OSError as error:
+        raise Thought1Error(f"{path} cannot be written: {error}") from error
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write the whole file or nothing; Thought1Error where it cannot be written."""
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    with whole_file(path) as stream:
+        stream.write(text.encode("utf-8"))
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()
+
+
+def _cpu() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        for line in info.read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor()
+
+
+def _versions() -> dict[str, str]:
+    return {name: found for name in PACKAGES if (found := version_of(name))}
