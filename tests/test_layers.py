@@ -51,6 +51,7 @@ ALLOWED = {
         "thought1.engines.decoding",
         "thought1.engines.devices",
         "thought1.engines.linear",
+        "thought1.engines.prefix",
         "thought1.checkpoint",
         "thought1.untrained",
         "thought1.t1",

@@ -124,6 +124,20 @@ class Sampling:
 
 
 @dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What a budget of `budget` tokens would have given, read on the way through a longer thought.
+
+    A thought that ended earlier has its final vector here.
+    """
+
+    budget: int
+    vector: Vectors
+    """Shape (d,), L2-normalised."""
+    seconds: float
+    """Wall time of the whole batch from its start to this vector, without the snapshots before."""
+
+
+@dataclass(frozen=True, slots=True)
 class Generation:
     """What an engine returns for one prompt; `token_ids` excludes `<emb_token>`."""
 
@@ -135,6 +149,8 @@ class Generation:
     """Log-probability, in nats, of each token that was sampled, under the distribution it was
     sampled from; a sampled `<emb_token>` is the last one, a forced one has none. Greedy thoughts
     have none at all."""
+    snapshots: tuple[Snapshot, ...] = ()
+    """By rising budget, where they were asked for."""
 
 
 class Engine(Protocol):

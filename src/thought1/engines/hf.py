@@ -8,18 +8,17 @@ Vectors are the backbone's `last_hidden_state` (after the final norm), never
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from threading import get_ident
-from typing import cast
 
 import torch
 from torch import Tensor
-from torch.optim.optimizer import register_optimizer_step_post_hook
 from transformers import DynamicCache, PreTrainedModel
 from transformers.cache_utils import DynamicLayer
 
 from thought1.engines.decoding import Sampler, ThoughtBatch
 from thought1.engines.linear import onednn_linears
+from thought1.engines.prefix import PrefixCache
+from thought1.engines.snapshots import SnapshotLog, fork
 from thought1.types import Generation, Sampling, Thought1Error, Vectors
 
 Ids = Sequence[int]
@@ -66,21 +65,6 @@ def normalized(hidden_BD: Tensor) -> Vectors:
     return vectors
 
 
-@cache
-def optimizer_steps() -> list[int]:
-    """One number, counted up by every optimizer step in this process from the first call on.
-
-    Fused optimizers change weights without touching the version counters of the tensors.
-    """
-    steps = [0]
-
-    def count(_optimizer: object, _args: object, _kwargs: object) -> None:
-        steps[0] += 1
-
-    register_optimizer_step_post_hook(count)
-    return steps
-
-
 def has_windows(model: PreTrainedModel) -> bool:
     """Whether some layer's attention sees the last tokens only."""
     layers = DynamicCache(config=model.config).layers
@@ -118,8 +102,7 @@ class HFEngine:
         self.eos_ids = eos_ids - {emb_id}
         # A sliding window counts columns, not positions: padding in the middle would shift it.
         self.padding_side = "left" if has_windows(model) else padding_side
-        self._prefix: tuple[object, list[tuple[Tensor, Tensor]]] | None = None
-        self._optimizer_steps = optimizer_steps()
+        self._prefix = PrefixCache(model)
 
     @property
     def dim(self) -> int:
@@ -156,6 +139,7 @@ class HFEngine:
         sampling: Sampling,
         *,
         copies: int = 1,
+        snapshots: Sequence[int] = (),
     ) -> list[Generation]:
         """A thought of at most `budgets[i]` tokens after each `prefix + rows[i]`, and its vector.
 
@@ -165,6 +149,8 @@ class HFEngine:
         Args:
             copies: how many thoughts each row gets, which read its prompt together and follow
                 each other in the answer; the first is the one it gets alone.
+            snapshots: numbers of tokens after which each thought's vector is read as well. They
+                change no thought, and hold a second cache in memory while they are read.
         """
         if not rows:
             return []
@@ -172,6 +158,7 @@ class HFEngine:
         self._check_length(len(prefix) + longest + 1)
         prompts = [tuple(prefix) + tuple(row) for row in rows]
         sampler = Sampler(prompts, budgets, sampling, self.emb_id, self.eos_ids, copies)
+        log = SnapshotLog(snapshots, self.emb_id)
         with onednn_linears(self.model), self._hidden_of_last_forward() as hidden:
             batch = self._prefill(prefix, rows)
             batch.repeat(copies)
@@ -184,7 +171,8 @@ class HFEngine:
                     logits_BV = batch.drop(embedded, logits_BV)
                 if batch.size:
                     batch.feed(sampler.next_tokens(batch.row_ids, logits_BV))
-        return sampler.generations()
+                    log.read(batch, self._vectors_aside)
+        return log.added_to(sampler.generations())
 
     def _prefill(self, prefix: Ids, rows: Sequence[Ids]) -> ThoughtBatch:
         """Everything but each prompt's last token, which the first decode step reads."""
@@ -210,7 +198,7 @@ class HFEngine:
             return cache, batch, batch.mask_BT
         batch = pad(rows, left=False, device=device)
         ones = torch.ones(len(rows), len(prefix), dtype=torch.long, device=device)
-        return self._prefix_cache(prefix, len(rows)), batch, torch.cat([ones, batch.mask_BT], 1)
+        return self._prefix.expanded(prefix, len(rows)), batch, torch.cat([ones, batch.mask_BT], 1)
 
     def _backbone(self, batch: Padded, mask_BK: Tensor, cache: DynamicCache) -> Tensor:
         """Last hidden states (B, T, D) of the new tokens; positions come from the mask."""
@@ -240,25 +228,18 @@ class HFEngine:
         logits_BV: Tensor = outputs.logits[:, -1]
         return logits_BV
 
-    def _prefix_cache(self, prefix: Ids, size: int) -> DynamicCache:
-        """A fresh cache for `size` rows that starts with the prefix, computed once per weights."""
-        cache = DynamicCache(config=self.model.config)
-        if not prefix:
-            return cache
-        # load_state_dict and most optimizers bump the version counters of what they change.
-        weights = tuple((p.data_ptr(), p._version) for p in self.model.parameters())
-        key = tuple(prefix), self._optimizer_steps[0], weights
-        held = self._prefix
-        if held is None or held[0] != key:
-            whole = DynamicCache(config=self.model.config)
-            batch = pad([prefix], left=False, device=self.model.device)
-            self._backbone(batch, batch.mask_BT, whole)
-            filled = [cast(DynamicLayer, layer) for layer in whole.layers]
-            pairs = [(layer.keys, layer.values) for layer in filled]
-            held = self._prefix = key, cast(list[tuple[Tensor, Tensor]], pairs)
-        for index, (keys, values) in enumerate(held[1]):
-            cache.update(keys.expand(size, -1, -1, -1), values.expand(size, -1, -1, -1), index)
-        return cache
+    def _vectors_aside(self, batch: ThoughtBatch) -> Vectors:
+        """Vectors (B, d) if each row read `<emb_token>` next; the batch stays as it is."""
+        emb_B1 = torch.full((batch.size, 1), self.emb_id, device=self.model.device)
+        mask_BK = batch.mask_BK
+        outputs = self.model.base_model(
+            input_ids=emb_B1,
+            attention_mask=torch.cat([mask_BK, mask_BK.new_ones(batch.size, 1)], 1),
+            position_ids=batch.positions_B[:, None].to(self.model.device),
+            past_key_values=fork(batch.cache),
+            use_cache=True,
+        )
+        return normalized(outputs.last_hidden_state[:, -1])
 
     @contextmanager
     def _hidden_of_last_forward(self) -> Iterator[list[Tensor]]:
