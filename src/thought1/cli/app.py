@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from thought1 import __version__
+from thought1.cli.bright import bright
 from thought1.cli.compare import compare
 from thought1.cli.console import note, warnings_on_stderr
 from thought1.cli.data import data
@@ -22,6 +23,8 @@ from thought1.cli.env import env
 from thought1.cli.evaluate import evaluate
 from thought1.cli.export import export
 from thought1.cli.index import index
+from thought1.cli.leaderboard import leaderboard
+from thought1.cli.report import report
 from thought1.cli.rewards import rewards
 from thought1.cli.score import score
 from thought1.cli.search import search
@@ -45,6 +48,9 @@ app.command()(train)
 app.command()(evaluate)
 app.command()(score)
 app.command()(compare)
+app.command()(bright)
+app.command()(leaderboard)
+app.command()(report)
 app.command()(rewards)
 app.add_typer(export, name="export")
 app.add_typer(data, name="data")

@@ -1,0 +1,230 @@
+"""What one task shows beyond means: differences of systems, curves, the faithfulness gauge.
+
+Knows nothing of single queries' texts. Differences come from `evaluation.protocol`'s paired
+bootstrap; intervals are not corrected for the number of comparisons, and the page says so.
+"""
+
+import string
+from collections.abc import Callable, Mapping, Sequence
+from itertools import combinations
+
+from thought1.evaluation.protocol import paired_bootstrap
+from thought1.evaluation.report.axes import Words
+from thought1.evaluation.report.blocks import (
+    Cell,
+    Table,
+    absent,
+    beside,
+    figure,
+    figures,
+    folded,
+    number,
+    paragraph,
+    section,
+    table,
+)
+from thought1.evaluation.report.content import Curve, Gauge, Point
+from thought1.evaluation.report.grouping import Entry, Task
+from thought1.evaluation.report.markup import Markup, element, join
+from thought1.evaluation.report.plots import Bar, Cost, Mark, axis_end, bars, curve
+from thought1.evaluation.report.wording import (
+    NOTHING,
+    amount,
+    counted,
+    interval,
+    listed,
+    metric_name,
+    plain,
+    share,
+    signed,
+)
+
+
+def differences(task: Task) -> Markup | None:
+    """Every pair of systems, the better mean first; None where there is but one."""
+    title, key = "Differences between systems", f"{task.key}-differences"
+    if len(task.entries) < 2:
+        return None
+    pairs = list(combinations(task.entries, 2))
+    rows = [_difference(task, a, b) for a, b in pairs if comparable(task, a, b)]
+    parts: list[Markup] = []
+    if rows:
+        note = (
+            f"Mean of the first system's {metric_name(task.measure)} minus the second's over the "
+            "same queries, with the 95% interval of the paired bootstrap. The intervals are not "
+            "corrected for the number of comparisons."
+        )
+        headings = ["First", "Second", "Difference", "95% interval", "Beyond chance"]
+        headings += ["Better on", "Worse on"]
+        parts = [paragraph(note, "note"), table(Table(f"{title} on {task.name}", headings, rows))]
+    if len(rows) < len(pairs):
+        left_out = counted(len(pairs) - len(rows), "pair")
+        parts.append(absent(f"{left_out} left out: the two were asked different queries."))
+    return section(key, 3, title, *parts)
+
+
+def comparable(task: Task, a: Entry, b: Entry) -> bool:
+    """Whether two systems were asked the same queries."""
+    return a.result.per_query[task.measure].keys() == b.result.per_query[task.measure].keys()
+
+
+def _difference(task: Task, a: Entry, b: Entry) -> list[Cell]:
+    first, second = (entry.result.per_query[task.measure] for entry in (a, b))
+    found = paired_bootstrap(first, second)
+    wins = sum(first[query] > second[query] for query in first)
+    losses = sum(first[query] < second[query] for query in first)
+    shown = found.low > 0 or found.high < 0
+    return [
+        Cell(a.label),
+        Cell(b.label),
+        number(signed(found.mean), found.mean),
+        number(f"{signed(found.low)} to {signed(found.high)}", found.low),
+        Cell("yes" if shown else "not shown"),
+        number(str(wins), wins),
+        number(str(losses), losses),
+    ]
+
+
+def curves(task: Task) -> Markup | None:
+    """nDCG@10 over tokens and over milliseconds, for each system with a curve; None without."""
+    title, key = "Thinking curves", f"{task.key}-curves"
+    parts = [
+        _curve(entry, entry.result.curve, f"{key}-{place}")
+        for place, entry in enumerate(task.entries)
+        if entry.result.curve is not None
+    ]
+    if not parts:
+        return None
+    note = (
+        "nDCG@10 over what thinking costs. Numbers at the points: the budget; vertical lines: 95% "
+        "intervals. Filled points and the band: the Pareto front over milliseconds, where nothing "
+        "else is both cheaper and better. Diamonds: baselines."
+    )
+    return section(key, 3, title, paragraph(note, "note"), *parts)
+
+
+def _curve(entry: Entry, content: Curve, key: str) -> Markup:
+    letters = list(string.ascii_uppercase)
+    names = [letters[n] if n < len(letters) else "" for n in range(len(content.baselines))]
+    plots = [_curve_plot(entry, content, names, axis, f"{key}-{axis}") for axis in ("tokens", "ms")]
+    legend = [
+        join([element("strong", {}, letter), f" {point.name}"])
+        for letter, point in zip(names, content.baselines, strict=True)
+    ]
+    rows = [_point_row(f"budget {point.name}", point) for point in content.points]
+    rows += [_point_row(point.name, point) for point in content.baselines]
+    headings = ["Point", "Tokens", "Milliseconds", "nDCG@10", "95% interval", "On the front"]
+    return join(
+        [
+            element("h4", {}, entry.label),
+            figures([plot for plot in plots if plot]),
+            element("ul", {"class": "legend"}, *(element("li", {}, item) for item in legend))
+            if legend
+            else None,
+            folded("Data of the curve", table(Table(f"Curve of {entry.label}", headings, rows))),
+        ]
+    )
+
+
+def _curve_plot(
+    entry: Entry, content: Curve, names: Sequence[str], axis: str, key: str
+) -> Markup | None:
+    """One of the two plots; None where no point has that cost."""
+    cost = _COSTS[axis]
+    label = "thought tokens per query" if axis == "tokens" else "milliseconds per query"
+    points = [mark for point in content.points if (mark := _mark(point, point.name, cost(point)))]
+    baselines = zip(content.baselines, names, strict=True)
+    others = [mark for point, name in baselines if (mark := _mark(point, name, cost(point)))]
+    if not points:
+        return None
+    told = "; ".join(
+        f"budget {mark.label}: {share(mark.value)} at {amount(mark.cost)}" for mark in points
+    )
+    words = Words(key, f"nDCG@10 of {entry.label} over {label}", told)
+    title = "Over tokens" if axis == "tokens" else "Over time"
+    return figure(title, "", curve(words, points, others, Cost(label, has_front=axis == "ms")))
+
+
+_COSTS: Mapping[str, Callable[[Point], float | None]] = {
+    "tokens": lambda point: point.tokens,
+    "ms": lambda point: point.milliseconds,
+}
+
+
+def _mark(point: Point, label: str, cost: float | None) -> Mark | None:
+    if cost is None:
+        return None
+    return Mark(label, cost, point.value, point.interval, point.on_front)
+
+
+def _point_row(name: str, point: Point) -> list[Cell]:
+    return [
+        Cell(name),
+        number(amount(point.tokens), point.tokens),
+        number(amount(point.milliseconds), point.milliseconds),
+        number(share(point.value), point.value),
+        number(interval(*point.interval), point.interval[0])
+        if point.interval
+        else number(NOTHING, None),
+        Cell("yes" if point.on_front else "no"),
+    ]
+
+
+def faithfulness(task: Task) -> Markup | None:
+    """What other thoughts than the own lead to, for each system with the gauge; None without."""
+    title, key = "Faithfulness", f"{task.key}-faithfulness"
+    parts = [
+        _gauge(entry, entry.result.gauge, f"{key}-{place}")
+        for place, entry in enumerate(task.entries)
+        if entry.result.gauge is not None
+    ]
+    if not parts:
+        return None
+    note = (
+        "The same prompts behind other thoughts: does the vector depend on the thought, and does "
+        "the thought help? Cosine: to the vector behind the own thought."
+    )
+    return section(key, 3, title, paragraph(note, "note"), *parts)
+
+
+def _gauge(entry: Entry, gauge: Gauge, key: str) -> Markup:
+    rows = [Bar(row.name, row.value, None, row.name == "own") for row in gauge.rows]
+    told = "; ".join(f"{row.label} {share(row.value)}" for row in rows)
+    words = Words(key, f"nDCG@10 of {entry.label} behind each kind of thought", told)
+    cells = [
+        [
+            Cell(row.name),
+            number(share(row.cosine), row.cosine),
+            number(share(row.value), row.value),
+            *_advantage(row.advantage),
+        ]
+        for row in gauge.rows
+    ]
+    end = axis_end([row.value for row in rows])
+    headings = ["Thought", "Cosine", "nDCG@10", "Own minus this", "95% interval"]
+    told_apart = [f"{name} {plain(value)}" for name, value in gauge.dispersion.items()]
+    facts = (
+        f"{counted(gauge.questions, 'question')}, {gauge.distinct} different own thoughts of "
+        f"{amount(gauge.mean_length)} tokens in the mean, budget {gauge.budget}."
+    )
+    spread = f"Dispersion of rollouts: {listed(told_apart)}." if told_apart else None
+    return join(
+        [
+            element("h4", {}, entry.label),
+            element("p", {"class": "warning"}, f"Warning: {gauge.warning}.")
+            if gauge.warning
+            else None,
+            beside(
+                figure("nDCG@10 by kind of thought", "", bars(words, rows, end)),
+                table(Table(f"Faithfulness of {entry.label}", headings, cells)),
+            ),
+            paragraph(" ".join([facts, *([spread] if spread else [])]), "note"),
+        ]
+    )
+
+
+def _advantage(found: tuple[float, float, float] | None) -> list[Cell]:
+    if found is None:
+        return [number(NOTHING, None), number(NOTHING, None)]
+    mean, low, high = found
+    return [number(signed(mean), mean), number(f"{signed(low)} to {signed(high)}", low)]
