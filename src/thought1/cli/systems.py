@@ -1,0 +1,94 @@
+"""From a request to the system that it names: the models and indexes behind the options.
+
+Knows neither judgements nor printing.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from thought1.cli.console import progress
+from thought1.cli.models import (
+    holds_something,
+    load_model,
+    open_index,
+    open_without_model,
+    quiet_libraries,
+    think_greedily,
+)
+from thought1.types import Thought1Error
+
+if TYPE_CHECKING:
+    from thought1.evaluation.indexed import IndexSystem
+    from thought1.evaluation.measure import Measured, Request, Task
+    from thought1.evaluation.systems import System
+
+T1 = "t1"
+"""The system that searches an index, with the model or by its BM25."""
+
+
+def measure_request(
+    request: "Request", before: "Callable[[Task, System], None] | None" = None
+) -> "Measured":
+    """Do what is asked for; `before` sees task and system before anything is encoded.
+
+    Raises:
+        Thought1Error: the request contradicts itself, or something it names cannot be used.
+    """
+    from thought1.evaluation.measure import measure, read_task
+
+    _check(request)
+    task = read_task(request)
+    with _open(request) as system:
+        if before is not None:
+            before(task, system)
+        return measure(task, system, progress)
+
+
+def _check(request: "Request") -> None:
+    if request.system == T1:
+        return
+    options = {
+        "--mode": request.mode != "dense",
+        "--think or --no-think": request.think is not None,
+        "--model": request.model is not None,
+        "--index": request.index is not None,
+    }
+    for name, given in options.items():
+        if given:
+            raise Thought1Error(f"{name} is for the system t1, not for {request.system}")
+
+
+@contextmanager
+def _open(request: "Request") -> "Iterator[System]":
+    if request.system == T1:
+        with _index_system(request) as system:
+            yield system
+        return
+    from thought1.evaluation.baselines import open_baseline
+
+    quiet_libraries()
+    yield open_baseline(request.system)
+
+
+def _index_system(request: "Request") -> "IndexSystem":
+    from thought1.evaluation.collection import DEPTH
+    from thought1.evaluation.indexed import IndexSystem
+    from thought1.search.pipeline import SearchOptions
+
+    options = SearchOptions(DEPTH, request.mode, request.think)
+    folder = None if request.index is None else Path(request.index)
+    words_only = request.mode == "bm25"
+    if folder is not None and holds_something(folder):
+        if words_only:
+            return IndexSystem(options, None, index=open_without_model(folder))
+        index, t1 = open_index(folder, request.model)
+        think_greedily(t1)
+        return IndexSystem(options, t1, index=index)
+    if words_only and folder is None:
+        return IndexSystem(options, None)
+    # An index that is to stay needs vectors, whatever is asked of it now.
+    t1 = load_model(request.model)
+    think_greedily(t1)
+    return IndexSystem(options, t1, folder=folder)

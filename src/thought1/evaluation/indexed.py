@@ -1,0 +1,105 @@
+"""T1 and its index as a system that is evaluated; also the index's own BM25, without a model.
+
+Knows neither where models come from nor judgements.
+"""
+
+from dataclasses import asdict
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from thought1.data.corpus import Corpus
+from thought1.evaluation import collection
+from thought1.evaluation.provenance import hash_json, version_of
+from thought1.evaluation.systems import Progress, SystemFacts, revision_of, short_name
+from thought1.index import Index
+from thought1.search.pipeline import SearchOptions
+from thought1.search.words_only import WordsOnly
+from thought1.t1 import T1
+from thought1.types import Receipt, SearchResult, Thought1Error
+
+
+class IndexSystem:
+    """An index that exists, or one that `prepare` makes. Use it as a context manager."""
+
+    def __init__(
+        self,
+        options: SearchOptions,
+        model: T1 | None,
+        *,
+        index: Index | None = None,
+        folder: Path | None = None,
+    ) -> None:
+        """A system that searches with `options`.
+
+        Args:
+            model: None only where nothing but BM25 is asked, and no folder is to be kept.
+            index: of the whole collection, opened with the model.
+            folder: where the index is made and stays; by default it is a temporary one.
+        """
+        self.model = model
+        self.options = options
+        self.facts = _facts(options, None if options.mode == "bm25" else model)
+        self._index = index
+        self._folder = folder
+        self._scratch: TemporaryDirectory[str] | None = None
+
+    def __enter__(self) -> "IndexSystem":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._scratch is not None:
+            self._scratch.cleanup()
+
+    def prepare(self, corpus: Corpus, on_progress: Progress) -> int:
+        """Make the index, or check that the one given holds as many documents.
+
+        Raises:
+            Thought1Error: it holds others, or the folder cannot be used.
+        """
+        documents = corpus.validate().documents
+        if self._index is None:
+            self._index = self._make(corpus, on_progress)
+        elif len(self._index) != documents:
+            raise Thought1Error(
+                f"the index at {self._index.path} holds {len(self._index)} documents and the "
+                f"collection {documents}: complete it with `t1 index {corpus.path.parent} -o "
+                f"{self._index.path}`, or name another folder"
+            )
+        return documents
+
+    def search(
+        self, queries: list[str], on_progress: Progress
+    ) -> tuple[list[SearchResult], Receipt]:
+        """The best documents of each query, and what it cost."""
+        if self._index is None:
+            raise ValueError("search before prepare")
+        return collection.search_in_batches(
+            self._index, queries, self.options, on_progress=on_progress
+        )
+
+    def _make(self, corpus: Corpus, on_progress: Progress) -> Index:
+        if self._folder is None:
+            self._scratch = TemporaryDirectory(prefix="t1-evaluate-")
+            self._folder = Path(self._scratch.name) / "index"
+        index = Index.create(self._folder, self.model or WordsOnly())
+        index.add(corpus, on_progress=on_progress)
+        index.optimize()
+        return index
+
+
+def _facts(options: SearchOptions, model: T1 | None) -> SystemFacts:
+    if model is None:
+        return SystemFacts("index-bm25", "bm25", f"lancedb-{version_of('lancedb')}", "bm25")
+    thought = model.settings.thought
+    budget = thought.max_new_tokens if options.think is None else options.think
+    mode = "" if options.mode == "dense" else f"-{options.mode}"
+    return SystemFacts(
+        f"{short_name(model.name)}@{budget}{mode}",
+        "t1",
+        revision_of(model.weights_hash),
+        options.mode,
+        budget,
+        model.weights_hash,
+        hash_json([model.templates_hash, asdict(thought)]),
+        model.name,
+    )

@@ -1,0 +1,165 @@
+"""One evaluation from its request to numbers: read the task, ask the system, compute the metrics.
+
+Knows neither how a system works nor how a result is kept (`results`). `t1 evaluate` and
+`t1 replay` both come through here.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from thought1.data.formats import BeirFolder, read_queries
+from thought1.evaluation.collection import judged_queries
+from thought1.evaluation.protocol import Evaluation, evaluate
+from thought1.evaluation.provenance import hash_file
+from thought1.evaluation.systems import System, SystemFacts
+from thought1.search.pipeline import Mode
+from thought1.types import Qrels, Query, Receipt, Run, SearchResult, Thought1Error
+
+SEED = 0
+"""Of the bootstrap and of sampled thoughts, which are greedy."""
+
+Bars = Callable[[str, int | None, str], Any]
+"""A progress bar (description, total, unit): a context manager with `update(n)`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is asked for: enough to ask for it again. Paths are as they were given."""
+
+    folder: str
+    split: str
+    name: str = ""
+    """Of the task; by default the folder's name and the split."""
+    system: str = "t1"
+    mode: Mode = "dense"
+    think: int | None = None
+    model: str | None = None
+    index: str | None = None
+    rewritten: str | None = None
+
+    @property
+    def task_name(self) -> str:
+        """The name under which the result is kept."""
+        return self.name or f"{Path(self.folder).resolve().name}-{self.split}"
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON data, the fields by their names."""
+        return asdict(self)
+
+    def command(self) -> list[str]:
+        """The command line that measures this."""
+        options = {
+            "--name": self.name,
+            "--system": self.system if self.system != "t1" else None,
+            "--mode": self.mode if self.system == "t1" else None,
+            "--think": self.think,
+            "--model": self.model,
+            "--index": self.index,
+            "--rewritten": self.rewritten,
+        }
+        command = ["t1", "evaluate", self.folder, "--split", self.split]
+        for name, value in options.items():
+            if value not in (None, ""):
+                command += [name, str(value)]
+        return command
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """Judged questions over a collection."""
+
+    name: str
+    folder: BeirFolder
+    split: str
+    queries: list[Query]
+    qrels: Qrels
+    hashes: Mapping[str, str]
+    """file -> SHA-256."""
+    kind: str = "beir"
+    rewritten: Mapping[str, str] = field(default_factory=dict)
+    """query id -> the text that is asked instead; empty where the questions are asked as they
+    are."""
+    rewriter: str = ""
+    """What tells one set of rewritten queries from another."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """All that was found."""
+
+    task: Task
+    documents: int
+    system: SystemFacts
+    run: Run
+    evaluation: Evaluation
+    results: list[SearchResult]
+    """One for each query of the task."""
+    receipt: Receipt
+
+    @property
+    def system_name(self) -> str:
+        """The system's, and what rewrote its queries."""
+        return "+".join(filter(None, (self.system.name, self.task.rewriter)))
+
+
+def read_task(request: Request) -> Task:
+    """The judged questions of a request, and the hashes of what they come from.
+
+    Raises:
+        Thought1Error: a file or split is missing or broken, or a judged query has no rewritten
+            form in the file that should have it.
+    """
+    folder = BeirFolder(Path(request.folder))
+    queries, qrels = judged_queries(folder, request.split)
+    names = ("corpus.jsonl", "queries.jsonl", f"qrels/{request.split}.tsv")
+    hashes = {name: hash_file(folder.path / name) for name in names}
+    rewritten: dict[str, str] = {}
+    rewriter = ""
+    if request.rewritten is not None:
+        file = Path(request.rewritten)
+        rewritten = _rewritten(file, queries)
+        rewriter = file.name.partition(".")[0]
+        hashes["rewritten"] = hash_file(file)
+    return Task(
+        request.task_name,
+        folder,
+        request.split,
+        queries,
+        qrels,
+        hashes,
+        "beir",
+        rewritten,
+        rewriter,
+    )
+
+
+def measure(task: Task, system: System, bars: Bars) -> Measured:
+    """Prepare the system, ask it the questions, evaluate the answers.
+
+    Raises:
+        Thought1Error: the documents cannot be read, the system fails, or ir-measures is missing.
+    """
+    with bars("index", None, "documents") as bar:
+        documents = system.prepare(task.folder.corpus(), bar.update)
+    asked = [task.rewritten.get(query.id, query.text) for query in task.queries]
+    with bars("ask", len(asked), "queries") as bar:
+        results, receipt = system.search(asked, bar.update)
+    run = {
+        query.id: {hit.id: hit.score for hit in result.hits}
+        for query, result in zip(task.queries, results, strict=True)
+    }
+    evaluation = evaluate(run, task.qrels)
+    return Measured(task, documents, system.facts, run, evaluation, results, receipt)
+
+
+def _rewritten(file: Path, queries: list[Query]) -> dict[str, str]:
+    found = {query.id: query.text for query in read_queries(file)}
+    missing = [query.id for query in queries if query.id not in found]
+    if missing:
+        raise Thought1Error(
+            f"{file} lacks {len(missing)} of the {len(queries)} judged queries, such as "
+            f"{missing[0]!r}: each needs a line with its _id and a text"
+        )
+    return {query.id: found[query.id] for query in queries}

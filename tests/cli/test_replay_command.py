@@ -1,0 +1,108 @@
+"""`t1 replay`: the same again is 0, other numbers are 1, and what changed is named."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from t1_command import T1Command, small_checkpoint, write_lines
+
+Change = Callable[[dict[str, Any]], None]
+
+
+@pytest.fixture
+def copy(collection: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The collection, to be changed, below the working directory."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(collection, tmp_path / "notes")
+    return Path("notes")
+
+
+def kept(t1: T1Command, *arguments: object) -> Path:
+    return Path(t1("evaluate", *arguments, "--split", "dev", "--json").json()["result"])
+
+
+def edit(file: Path, change: Change) -> None:
+    content = json.loads(file.read_text())
+    change(content)
+    file.write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize("arguments", [["--system", "bm25-query"], ["--mode", "bm25"]])
+def test_the_same_again(t1: T1Command, copy: Path, arguments: list[str]) -> None:
+    file = kept(t1, copy, *arguments)
+    before = {path: path.read_bytes() for path in Path("results").rglob("*.*") if path.is_file()}
+    found = t1("replay", file, "--json").json()
+    assert (found["equal"], found["changed"], found["run"]) == (True, [], 0.0)
+    assert found["metrics"]["ndcg@10"]["old"] == found["metrics"]["ndcg@10"]["new"]
+    shown = t1("replay", file)
+    assert shown.code == 0
+    assert "ndcg@10" in shown.out
+    assert shown.out.endswith("the same, at a tolerance of 1e-06\n")
+    after = {path: path.read_bytes() for path in Path("results").rglob("*.*") if path.is_file()}
+    assert after == before
+
+
+def test_thoughts_are_replayed(t1: T1Command, copy: Path, model: str) -> None:
+    file = kept(t1, copy, "--model", model, "--index", "notes.index", "--think", "4")
+    assert t1("replay", file, "--json").json()["changed"] == []
+    shutil.rmtree("notes.index")  # made anew, but not there
+    assert t1("replay", file).code == 0
+    assert not Path("notes.index").exists()
+
+
+def test_changed_weights_are_named(t1: T1Command, copy: Path, model: str, tmp_path: Path) -> None:
+    shutil.copytree(model, tmp_path / "mine")
+    file = kept(t1, copy, "--model", "mine")
+    shutil.rmtree(tmp_path / "mine")
+    shutil.move(small_checkpoint(tmp_path / "other", seed=1), tmp_path / "mine")
+    ran = t1("replay", file)
+    assert ran.code == 1
+    assert "changed since: weights" in ran.err.splitlines()
+    assert "not the same" in ran.out
+
+
+def test_changed_data_are_named(t1: T1Command, copy: Path) -> None:
+    file = kept(t1, copy, "--system", "bm25")
+    with (copy / "corpus.jsonl").open("a") as stream:
+        stream.write(json.dumps({"_id": "new", "text": "Ice cubes crack, ice cubes crack."}) + "\n")
+    ran = t1("replay", file)
+    assert ran.code == 1
+    assert "changed since: corpus.jsonl" in ran.err.splitlines()
+    rewritten = write_lines(Path("other.jsonl"), [{"_id": q, "text": "salt"} for q in ("q1", "q2")])
+    file = kept(t1, copy, "--system", "bm25", "--rewritten", rewritten)
+    write_lines(rewritten, [{"_id": q, "text": "ice"} for q in ("q1", "q2")])
+    assert "changed since: rewritten" in t1("replay", file).err.splitlines()
+
+
+def test_other_numbers_are_found(t1: T1Command, copy: Path) -> None:
+    file = kept(t1, copy, "--system", "bm25")
+
+    def lower(content: dict[str, Any]) -> None:
+        content["per_query"]["ndcg@10"]["q1"] -= 0.01
+
+    edit(file, lower)
+    assert t1("replay", file).code == 1
+    assert t1("replay", file, "--tolerance", "0.02").code == 0
+    edit(file, lambda content: content["per_query"]["ndcg@10"].update(q1=1.0))
+    assert t1("replay", file).code == 0
+    run = file.with_name(f"{file.stem}.run.gz")
+    run.unlink()
+    ran = t1("replay", file)
+    assert ran.code == 0
+    assert "the old run has not been kept" in ran.out
+    run.write_text("q1 Q0 ice 1 9.0 x\nq2 Q0 salt 1 9.0 x\n")
+    shutil.move(run, plain := run.with_suffix(""))
+    edit(file, lambda content: content["files"].update(run=plain.name))
+    assert t1("replay", file).code == 1
+
+
+def test_wrong_input(t1: T1Command, copy: Path, tmp_path: Path) -> None:
+    assert "cannot be read" in t1("replay", tmp_path / "none.json").error()
+    file = kept(t1, copy, "--system", "bm25")
+    shutil.move(copy, "gone")
+    assert "no split 'dev'" in t1("replay", file).error()
+    edit(file, lambda content: content.update(request={}))
+    assert 'the field "request"' in t1("replay", file).error()
