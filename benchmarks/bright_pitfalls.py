@@ -18,14 +18,8 @@ import numpy as np
 from bright_generated import WORDS, generate
 
 from thought1.data.bright import BrightSource, BrightSubset
-from thought1.evaluation.bright import (
-    DEPTH,
-    BrightSystem,
-    SubsetScores,
-    evaluate_bright,
-    ranking_of_system,
-    score_subset,
-)
+from thought1.evaluation.bright import DEPTH, SubsetScores, evaluate_bright, score_subset
+from thought1.evaluation.bright_ranking import BrightSystem, QueryVectors, ranking_of_system
 from thought1.evaluation.vector_cache import VectorCache
 from thought1.metrics import ndcg, order
 from thought1.types import Run, Vectors
@@ -49,9 +43,9 @@ class WordCounts:
     max_query_words: int = 1000
     max_document_words: int = 1000
 
-    def encode_queries(self, texts: Sequence[str], instruction: str) -> Vectors:
+    def encode_queries(self, texts: Sequence[str], instruction: str) -> QueryVectors:
         """Vectors (n, WORDS); the instruction is not read."""
-        return _count(texts, self.max_query_words)
+        return QueryVectors(_count(texts, self.max_query_words))
 
     def encode_documents(self, texts: Sequence[str]) -> Vectors:
         """Vectors (n, WORDS)."""
@@ -65,7 +59,7 @@ class Careless:
     system: WordCounts
     cache: VectorCache
 
-    def encode_queries(self, texts: Sequence[str], instruction: str) -> Vectors:
+    def encode_queries(self, texts: Sequence[str], instruction: str) -> QueryVectors:
         """Vectors (n, WORDS)."""
         return self.system.encode_queries(texts, instruction)
 
@@ -86,7 +80,7 @@ def _evaluate(subset: BrightSubset, system: BrightSystem) -> tuple[SubsetScores,
     """The scores, and the ranking without exclusions and without a cut."""
     ranking = ranking_of_system(system, lambda one: "")
     result = evaluate_bright([subset], ranking)
-    return result.subsets[subset.name], ranking(subset, len(subset.pool))
+    return result.subsets[subset.name], ranking(subset, len(subset.pool)).run
 
 
 def _mean(scores: SubsetScores, protocol: str = "official", measure: str = "ndcg@10") -> float:

@@ -11,17 +11,23 @@ import pytrec_eval
 from bright_files import Example, write_documents, write_examples
 
 from thought1.data.bright import SHORT, BrightSource, BrightSubset
+from thought1.evaluation.baselines import WORDS as KINDS
 from thought1.evaluation.bright import (
     DEPTH,
     BrightResult,
     evaluate_bright,
-    ranking_of_ranker,
-    ranking_of_system,
     score_subset,
 )
 from thought1.evaluation.bright_protocols import PROTOCOLS
+from thought1.evaluation.bright_ranking import (
+    Answers,
+    QueryVectors,
+    ranking_of_ranker,
+    ranking_of_system,
+)
 from thought1.evaluation.bright_search import blockwise_run
-from thought1.types import Run, Thought1Error, Vectors
+from thought1.evaluation.bright_systems import open_peer
+from thought1.types import Receipt, Run, Thought, Thought1Error, Vectors
 
 MEASURES = {"ndcg@10": "ndcg_cut_10", "recall@1": "recall_1"}
 WORDS = 16
@@ -34,9 +40,9 @@ class Words:
         self.instructions: list[str] = []
         self.sizes: list[int] = []
 
-    def encode_queries(self, texts: Sequence[str], instruction: str) -> Vectors:
+    def encode_queries(self, texts: Sequence[str], instruction: str) -> QueryVectors:
         self.instructions.append(instruction)
-        return self.count(texts)
+        return QueryVectors(self.count(texts))
 
     def encode_documents(self, texts: Sequence[str]) -> Vectors:
         self.sizes.append(len(texts))
@@ -126,6 +132,10 @@ def adjusted_gold(subset: BrightSubset) -> dict[str, dict[str, int]]:
     return {q.id: {copy: 1 for g in q.gold for copy in groups[g]} for q in subset.queries}
 
 
+def answers(run: Run) -> Answers:
+    return Answers(run, Receipt(len(run), 0, 0, 0, {}))
+
+
 def evaluated(subset: BrightSubset) -> BrightResult:
     return evaluate_bright([subset], ranking_of_system(Words(), lambda one: one.name))
 
@@ -162,7 +172,7 @@ def test_depth_is_not_lost(tmp_path: Path) -> None:
     evaluate_bright(
         [subset],
         ranking_of_system(Words(), lambda one: ""),
-        on_run=lambda one, run: kept.update({one.name: run}),
+        on_scores=lambda one, _, answers: kept.update({one.name: answers.run}),
     )
     assert kept["leetcode"] == official_run(subset)
     assert all(len(run) == DEPTH for run in kept["leetcode"].values())
@@ -206,16 +216,67 @@ def test_a_ranker(tmp_path: Path) -> None:
     subset = collection(tmp_path)
     asked = []
 
-    def rank(documents: Mapping[str, str], queries: Mapping[str, str], depth: int) -> Run:
+    def rank(documents: Mapping[str, str], queries: Mapping[str, str], depth: int) -> Answers:
         asked.append((len(documents), len(queries), depth))
         scores = all_scores(subset)
-        return {q: {d: s for d, s in scores[q].items() if s > 9} for q in queries}
+        return answers({q: {d: s for d, s in scores[q].items() if s > 9} for q in queries})
 
     result = evaluate_bright([subset], ranking_of_ranker(rank))
     assert asked == [(3000, 12, DEPTH + 1300)]
     assert result.subsets["leetcode"].num_short > 0
-    full = evaluate_bright([subset], ranking_of_ranker(lambda d, q, k: all_scores(subset)))
+    full = evaluate_bright([subset], ranking_of_ranker(lambda d, q, k: answers(all_scores(subset))))
     assert full.subsets["leetcode"].to_json() == evaluated(subset).subsets["leetcode"].to_json()
+
+
+@pytest.mark.parametrize("kind", ["bm25", "bm25-query"])
+def test_words_are_ranked_deeper_than_what_is_excluded(tmp_path: Path, kind: str) -> None:
+    texts = {f"d/{i}": "kiln " * (1 + i % 3) + "clay" * (i % 2) for i in range(DEPTH + 60)}
+    texts["gold"], texts["other"] = "a kiln", "bees"
+    out = [name for name in texts if name.startswith("d/")][: DEPTH + 40]
+    write_documents(tmp_path, "pony", texts)
+    write_examples(tmp_path, "pony", [Example("0", "kiln", ["gold"], out)])
+    kept: list[Answers] = []
+    contestant = open_peer(kind)
+    result = evaluate_bright(
+        [BrightSource(str(tmp_path)).load("pony")],
+        contestant.ranking(lambda one: "", lambda number: None),
+        on_scores=lambda one, scores, answers: kept.append(answers),
+    )
+    (answered,) = kept
+    assert answered.run["0"].keys() == texts.keys() - {*out, "other"}  # shares no word
+    assert result.subsets["pony"].num_short == 1
+    assert (answered.thoughts, answered.receipt.milliseconds.keys()) == ({}, {"bm25"})
+    words = KINDS[kind]()
+    words.index(list(texts.values()))
+    scores = dict(zip(texts, words.scores("kiln").tolist(), strict=True))
+    assert answered.run["0"] == {name: scores[name] for name in answered.run["0"]}
+    facts = contestant.facts("a sentence")
+    assert (facts.name, facts.mode, contestant.instructed) == (kind, "bm25", False)
+
+
+def test_what_a_ranking_costs(tmp_path: Path) -> None:
+    """Thoughts and tokens of the pass stay with their queries."""
+
+    class Thinking(Words):
+        def encode_queries(self, texts: Sequence[str], instruction: str) -> QueryVectors:
+            thoughts = [
+                Thought(text[:1], tuple(range(i)), "eos" if i % 2 else "emb_token")
+                for i, text in enumerate(texts)
+            ]
+            return QueryVectors(self.count(texts), thoughts, 100)
+
+    subset = collection(tmp_path, size=1500)
+    found = ranking_of_system(Thinking(), lambda one: "")(subset, 5)
+    assert list(found.thoughts) == [query.id for query in subset.queries]
+    assert all(found.thoughts[query.id].text == query.text[:1] for query in subset.queries)
+    receipt = found.receipt
+    assert (receipt.queries, receipt.prompt_tokens) == (12, 100)
+    assert (receipt.thought_tokens, receipt.forced) == (66, 6)
+    assert receipt.milliseconds.keys() == {"think", "dense"}
+    assert min(receipt.milliseconds.values()) > 0
+    plain = ranking_of_system(Words(), lambda one: "")(subset, 5)
+    assert plain.run == found.run
+    assert plain.receipt.milliseconds.keys() == {"embed", "dense"}
 
 
 def test_coverage_is_asserted(tmp_path: Path) -> None:

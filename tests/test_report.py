@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import json
 import re
 from collections.abc import Callable
 from html.parser import HTMLParser
@@ -12,6 +13,7 @@ import pytest
 from result_files import ResultFile, bright, kitchen
 
 from thought1.evaluation.report.axes import Box, cost_scale, cost_ticks, even_ticks
+from thought1.evaluation.report.grouping import by_task
 from thought1.evaluation.report.markup import Markup, element
 from thought1.evaluation.report.page import render_page
 from thought1.evaluation.report.plots import axis_end
@@ -70,7 +72,10 @@ def test_everything_is_shown(tmp_path: Path) -> None:
         "A BM25",
         "nDCG@10 by kind of thought",
         "Warning: it is not shown",
-        "Dispersion of rollouts: mean cosine 0.87 and samples 4.",
+        "4 thoughts on each question, sampled at temperature 1: mean cosine distance of their "
+        "vectors 0.178, its rank correlation with nDCG@10 behind the own thought \u22120.250.",
+        "Data of sampled thoughts",
+        "Vector nDCG@10 This minus bare",
         "Query by query",
         "Thought: 12 tokens, ended by emb_token",
         "relevant",
@@ -79,6 +84,19 @@ def test_everything_is_shown(tmp_path: Path) -> None:
     ):
         assert words in shown.text
     assert "Not in these results" not in shown.text
+
+
+def test_dispersion_may_be_absent_or_have_no_rank(tmp_path: Path) -> None:
+    path = ResultFile(faithfulness=True).write(tmp_path)
+    content = json.loads(path.read_text())
+    content["faithfulness"]["dispersion"]["correlation"] = None
+    path.write_text(json.dumps(content))
+    assert "behind the own thought undefined." in Page(page(tmp_path)).text
+    del content["faithfulness"]["dispersion"]
+    path.write_text(json.dumps(content))
+    shown = Page(page(tmp_path)).text
+    assert "nDCG@10 by kind of thought" in shown
+    assert "sampled" not in shown
 
 
 def test_values_of_the_overview(tmp_path: Path) -> None:
@@ -322,3 +340,17 @@ def test_contrast_in_light_and_dark() -> None:
         for ink, paper in pairs:
             high, low = sorted((luminance(scheme[ink]), luminance(scheme[paper])), reverse=True)
             assert (high + 0.05) / (low + 0.05) >= 4.5, (ink, paper)
+
+
+def test_rewritten_queries_of_bright_are_a_track_of_their_own(tmp_path: Path) -> None:
+    for task in ("bright-pony", "bright-pony-gpt4_reason", "bright-aops-claude-3-opus_reason",
+                 "bright-pony-long", "bright-pony-long-gpt4_reason"):  # fmt: skip
+        ResultFile(task=task, task_kind="bright").write(tmp_path)
+    found = {task.name: (task.bright, task.short) for task in by_task(read_results(tmp_path))}
+    assert found == {
+        "bright-pony": ("BRIGHT", "pony"),
+        "bright-pony-gpt4_reason": ("BRIGHT, gpt4_reason", "pony"),
+        "bright-aops-claude-3-opus_reason": ("BRIGHT, claude-3-opus_reason", "aops"),
+        "bright-pony-long": ("BRIGHT, long documents", "pony"),
+        "bright-pony-long-gpt4_reason": ("BRIGHT, long documents, gpt4_reason", "pony"),
+    }

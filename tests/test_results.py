@@ -266,5 +266,5 @@ def test_runs_may_differ_at_the_cut() -> None:
 def test_request_and_changes(content: dict[str, Any]) -> None:
     assert request_of(content) == REQUEST
     with pytest.raises(Thought1Error, match='the field "request" of the result is broken'):
-        request_of({"request": {"fold": "x"}})
+        request_of(content | {"request": {"fold": "x"}})
     assert changes({"a": "1", "b": None}, {"a": "2", "b": None, "c": "3"}) == ["a", "c"]

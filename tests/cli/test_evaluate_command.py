@@ -135,6 +135,7 @@ def test_results_are_kept(
     assert content["request"] == {
         "folder": str(collection), "split": "dev", "name": "", "system": "t1", "mode": "dense",
         "think": 3, "model": None, "index": built, "rewritten": None,
+        "curve": None, "faithfulness": False,
     }  # fmt: skip
     assert content["task"]["hashes"].keys() == {"corpus.jsonl", "queries.jsonl", "qrels/dev.tsv"}
     assert (content["task"]["documents"], content["task"]["queries"]) == (4, 2)
@@ -192,9 +193,62 @@ def test_rewritten_queries(t1: T1Command, tmp_path: Path, collection: Path) -> N
         (["--system", "bm25", "--no-think"], "--think or --no-think is for the system t1"),
         (["--system", "bm25", "--model", "x"], "--model is for the system t1"),
         (["--system", "bm25", "--index", "x"], "--index is for the system t1"),
+        (["--system", "bm25", "--curve", "0,8"], "--curve is for the system t1, not for bm25"),
+        (["--system", "bm25", "--faithfulness"], "--faithfulness is for the system t1"),
+        (["--mode", "hybrid", "--curve", "0,8"], "--curve studies the model's vectors: leave"),
+        (["--mode", "bm25", "--faithfulness"], "--faithfulness studies the model's vectors"),
     ],
 )
 def test_options_that_would_do_nothing_are_refused(
     t1: T1Command, collection: Path, arguments: list[str], message: str
 ) -> None:
     assert message in t1("evaluate", collection, "--split", "dev", *arguments).error()
+
+
+def test_studies(t1: T1Command, collection: Path, built: str) -> None:
+    arguments = ["evaluate", collection, "--split", "dev"]
+    for system in ("bm25", "bm25-query"):
+        t1(*arguments, "--system", system, "--json").json()
+    arguments += ["--index", built, "--think", "4"]
+    report = t1(*arguments, "--curve", "0, 2,4", "--faithfulness", "--json").json()
+    content = read_result(Path(report["result"]))
+    curve, faithfulness = content["curve"], content["faithfulness"]
+    assert (report["curve"], report["faithfulness"]) == (curve, faithfulness)
+    assert content["origin"]["command"][-3:] == ["--curve", "0, 2,4", "--faithfulness"]
+    assert curve["budgets"] == [0, 2, 4]
+    assert {other["name"] for other in curve["baselines"]} == {"bm25", "bm25-query"}
+    assert faithfulness["budget"] == faithfulness["dispersion"]["budget"] == 4
+    # The evaluation's own search, by the index, finds what the studies find with their vectors.
+    found = content["per_query"]["ndcg@10"]
+    assert curve["points"][2]["per_query"] == pytest.approx(found)
+    assert faithfulness["rows"]["own"]["per_query"] == pytest.approx(found)
+    assert t1("report", "results").code == 0  # which reads all of it
+
+    shown = t1(*arguments, "--curve", "4").out
+    assert "thinking curve" in shown
+    assert "bm25-query" in shown  # t1-nano's own earlier result is no baseline
+    assert "model@4" not in shown
+    assert "dispersion" not in shown
+    assert "faithfulness" not in read_result(Path(report["result"]))
+
+
+@pytest.mark.parametrize(
+    "budgets", ["", "8,4", "4,4", "-1,2", "0,x", "0,8,", "1.5", "\N{SUPERSCRIPT TWO}"]
+)
+def test_budgets_that_are_none(t1: T1Command, collection: Path, budgets: str) -> None:
+    arguments = ["evaluate", collection, "--split", "dev", f"--curve={budgets}"]
+    assert f"--curve {budgets!r}: give thinking budgets, whole numbers" in t1(*arguments).error()
+
+
+def test_studies_that_cannot_work_fail_before_the_evaluation(
+    t1: T1Command, tmp_path: Path, collection: Path, built: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*options: object) -> str:
+        return t1("evaluate", collection, "--split", "dev", "--index", built, *options).error()
+
+    monkeypatch.setattr("thought1.evaluation.collection.search_in_batches", pytest.fail)
+    assert "at budget 0 there are none: give --think N" in refused("--no-think", "--faithfulness")
+    assert "positions: use a smaller thought budget" in refused("--curve", "0,100000")
+    (tmp_path / "other.json").write_text("{}")
+    broken = refused("--curve", "0,4", "--results", tmp_path)
+    assert "other.json is no result of an evaluation" in broken

@@ -46,10 +46,14 @@ def test_the_same_again(t1: T1Command, copy: Path, arguments: list[str]) -> None
 
 
 def test_thoughts_are_replayed(t1: T1Command, copy: Path, model: str) -> None:
-    file = kept(t1, copy, "--model", model, "--index", "notes.index", "--think", "4")
-    assert t1("replay", file, "--json").json()["changed"] == []
+    arguments = ("--model", model, "--index", "notes.index", "--think", "4")
+    file = kept(t1, copy, *arguments, "--curve", "0,4", "--faithfulness")
+    found = t1("replay", file, "--json").json()
+    assert (found["changed"], found["not_replayed"]) == ([], ["curve", "faithfulness"])
     shutil.rmtree("notes.index")  # made anew, but not there
-    assert t1("replay", file).code == 0
+    ran = t1("replay", file)
+    assert ran.code == 0
+    assert ran.out.splitlines()[-1] == "not replayed: curve, faithfulness"
     assert not Path("notes.index").exists()
 
 

@@ -3,24 +3,30 @@
 Neither rankings nor metrics are computed here (`thought1.evaluation.bright`):
 
     t1 bright xlangai/BRIGHT --subset biology --cache vectors --json
+    t1 bright xlangai/BRIGHT --system bm25-query
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from thought1.cli.console import note, print_json, print_text, progress
-from thought1.cli.models import load_model, think_greedily
+from thought1.cli.evaluate import NoResults, Price, Results, SystemSpec
+from thought1.cli.models import load_model, quiet_libraries, think_greedily
 from thought1.cli.options import Budget, BundledModel, Json, NoThink, thought_budget
+from thought1.cli.systems import T1
 from thought1.types import Thought1Error
 
 if TYPE_CHECKING:
     from thought1.data.bright import BrightSource, BrightSubset
-    from thought1.evaluation.bright import BrightResult, BrightSystem, SubsetScores
-    from thought1.t1 import T1
-    from thought1.types import Run
+    from thought1.evaluation.bright import BrightResult, SubsetScores
+    from thought1.evaluation.bright_ranking import Answers
+    from thought1.evaluation.bright_results import BrightRequest
+    from thought1.evaluation.bright_systems import Contestant
+    from thought1.evaluation.measure import Measured
 
 
 Source = Annotated[
@@ -46,11 +52,15 @@ QuerySet = Annotated[
 ]
 Instruction = Annotated[
     str,
-    typer.Option(metavar="official|generic|mteb|TEXT", help="The sentence given with the queries."),
+    typer.Option(
+        metavar="official|generic|mteb|TEXT", help="The sentence given with the queries (t1 only)."
+    ),
 ]
 Cache = Annotated[
     Path | None,
-    typer.Option(metavar="DIR", help="Keep vectors here, and take those that still hold."),
+    typer.Option(
+        metavar="DIR", help="Keep document vectors here, and take those that still hold (t1 only)."
+    ),
 ]
 RunFolder = Annotated[
     Path | None,
@@ -64,18 +74,32 @@ def bright(
     subset: Subsets = None,
     long: Long = False,
     queries: QuerySet = "examples",
+    system: SystemSpec = "t1",
     model: BundledModel = None,
     think: Budget = None,
     no_think: NoThink = False,
     instruction: Instruction = "official",
     cache: Cache = None,
     run_dir: RunFolder = None,
+    results: Results = Path("results"),
+    no_results: NoResults = False,
+    price: Price = None,
     as_json: Json = False,
 ) -> None:
     """Measure BRIGHT: exact search, 1000 documents for each query, thinking greedily."""
     from thought1.data.bright import LONG, SHORT, BrightSource, check_names, instruction_for
+    from thought1.evaluation.bright_results import BrightRequest
 
-    budget = thought_budget(think, no_think)
+    request = BrightRequest(
+        source,
+        queries,
+        system=system,
+        think=thought_budget(think, no_think),
+        model=model,
+        long=long,
+        instruction=instruction,
+    )
+    _check(request, cache)
     if run_dir is not None and not run_dir.is_dir():
         raise Thought1Error(f"{run_dir} is no folder: make it first")
     names = tuple(dict.fromkeys(subset)) if subset else LONG if long else SHORT
@@ -84,47 +108,123 @@ def bright(
     place = BrightSource(source)
     # Read before the model is loaded: what is wrong with the first subset shows at once.
     first = place.load(names[0], long=long, queries=queries)
-    t1 = load_model(model)
-    think_greedily(t1)
     sentences = {name: instruction_for(instruction, name, long=long) for name in names}
-    subsets = _subsets(place, names, first)
-    result, hashes = _measure(subsets, _system(t1, budget, cache), sentences, run_dir)
+    kept = _Kept(request, _open(request, cache), sentences)
+    kept.runs, kept.results, kept.price = run_dir, None if no_results else results, price
+    result = _measure(_subsets(place, names, first), kept)
     if as_json:
-        think_budget = t1.settings.thought.max_new_tokens if budget is None else budget
-        facts = {"source": source, "model": t1.name, "think": think_budget}
-        print_json({**facts, "instructions": sentences, "hashes": hashes, **result.to_json()})
-    else:
-        _show(result)
+        print_json({**kept.to_json(), **result.to_json()})
+        return
+    _show(result)
+    for path in kept.paths.values():
+        note(f"result: {path}")
 
 
-def _measure(
-    subsets: "Iterator[BrightSubset]",
-    system: "BrightSystem",
-    sentences: Mapping[str, str],
-    run_dir: Path | None,
-) -> tuple["BrightResult", dict[str, dict[str, str]]]:
-    """The figures, and the hashes of each subset's files; a ranking is written once it is there."""
-    from thought1.data.formats import write_run
-    from thought1.evaluation.bright import evaluate_bright, ranking_of_system
+@dataclass(slots=True)
+class _Kept:
+    """What is kept of each subset once it is scored."""
 
-    hashes = {}
+    request: "BrightRequest"
+    contestant: "Contestant"
+    sentences: Mapping[str, str]
+    runs: Path | None = None
+    results: Path | None = None
+    price: float | None = None
+    hashes: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    paths: dict[str, str] = field(default_factory=dict)
 
-    def keep(done: "BrightSubset", run: "Run") -> None:
-        hashes[done.name] = done.hashes()
-        if run_dir is not None:
-            write_run(run_dir / f"{done.name}.run", run, "thought1")
+    def keep(self, done: "BrightSubset", scores: "SubsetScores", answers: "Answers") -> None:
+        """Write the files of a subset."""
+        from thought1.data.formats import write_run
+        from thought1.evaluation.bright_results import build_bright_result, measured_of
+        from thought1.evaluation.results import TAG, write_result
 
-    with progress("documents", None, "documents") as bar:
-        ranking = ranking_of_system(system, lambda one: sentences[one.name], bar.update)
-        return evaluate_bright(subsets, ranking, on_run=keep), hashes
+        sentence = self.sentences[done.name]
+        request = replace(self.request, subset=done.name)
+        facts = self.contestant.facts(sentence)
+        measured = measured_of(request, done, scores, answers, facts)
+        self.hashes[done.name] = measured.task.hashes
+        if self.runs is not None:
+            write_run(self.runs / f"{done.name}.run", answers.run, TAG)
+        if self.results is not None:
+            asked = sentence if self.contestant.instructed else None
+            content = build_bright_result(
+                measured, request, scores, sentence=asked, price=self.price
+            )
+            self.paths[done.name] = str(write_result(self.results, content, measured))
+
+    def to_json(self) -> dict[str, Any]:
+        """What was asked of which system, and where it lies."""
+        facts = self.contestant.facts(next(iter(self.sentences.values())))
+        return {
+            "source": self.request.folder,
+            "system": facts.name,
+            "model": facts.model,
+            "think": facts.think,
+            "instructions": self.sentences if self.contestant.instructed else {},
+            "hashes": self.hashes,
+            "results": self.paths,
+        }
 
 
-def _system(t1: "T1", budget: int | None, cache: Path | None) -> "BrightSystem":
-    from thought1.evaluation.bright_systems import CachedSystem, T1System
+def _check(request: "BrightRequest", cache: Path | None) -> None:
+    options = {
+        "--think or --no-think": request.think is not None,
+        "--model": request.model is not None,
+        "--instruction": request.instruction != "official",
+        "--cache": cache is not None,
+    }
+    for name, given in options.items():
+        if given and request.system != T1:
+            raise Thought1Error(f"{name} is for the system t1, not for {request.system}")
+
+
+def _open(request: "BrightRequest", cache: Path | None) -> "Contestant":
+    from thought1.evaluation.bright_systems import T1System, contestant_of, open_peer
     from thought1.evaluation.vector_cache import VectorCache
 
-    system = T1System(t1, budget)
-    return system if cache is None else CachedSystem(system, VectorCache(cache))
+    if request.system != T1:
+        quiet_libraries()
+        return open_peer(request.system)
+    t1 = load_model(request.model)
+    think_greedily(t1)
+    kept = None if cache is None else VectorCache(cache)
+    return contestant_of(T1System(t1, request.think, kept), request.instruction)
+
+
+def _measure(subsets: "Iterator[BrightSubset]", kept: _Kept) -> "BrightResult":
+    from thought1.evaluation.bright import evaluate_bright
+
+    with progress("documents", None, "documents") as bar:
+        ranking = kept.contestant.ranking(lambda one: kept.sentences[one.name], bar.update)
+        return evaluate_bright(subsets, ranking, on_scores=kept.keep)
+
+
+def measure_bright(request: "BrightRequest") -> "Measured":
+    """One subset again, by the official protocol.
+
+    Raises:
+        Thought1Error: something that the request names cannot be used.
+    """
+    from thought1.data.bright import BrightSource, instruction_for
+    from thought1.evaluation.bright import evaluate_bright
+    from thought1.evaluation.bright_results import measured_of
+
+    place, name = BrightSource(request.folder), request.subset
+    subset = place.load(name, long=request.long, queries=request.split)
+    sentence = instruction_for(request.instruction, name, long=request.long)
+    contestant = _open(request, None)
+    facts = contestant.facts(sentence)
+    found: list[Measured] = []
+    with progress("documents", None, "documents") as bar:
+        evaluate_bright(
+            [subset],
+            contestant.ranking(lambda one: sentence, bar.update),
+            on_scores=lambda done, scores, answers: found.append(
+                measured_of(request, done, scores, answers, facts)
+            ),
+        )
+    return found[0]
 
 
 def _subsets(

@@ -4,6 +4,7 @@ Neither runs nor metrics are computed here (`thought1.evaluation`):
 
     t1 evaluate entailmentbank --split dev --mode hybrid --json
     t1 evaluate entailmentbank --split dev --system bm25-query
+    t1 evaluate entailmentbank --split dev --think 32 --curve 0,8,16,32 --faithfulness
 """
 
 from pathlib import Path
@@ -11,7 +12,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from thought1.cli.console import note, print_json, print_text, receipt_data, receipt_line
+from thought1.cli.console import (
+    note,
+    print_json,
+    print_text,
+    progress,
+    receipt_data,
+    receipt_line,
+)
 from thought1.cli.options import (
     Budget,
     IndexOrBundledModel,
@@ -20,7 +28,7 @@ from thought1.cli.options import (
     SearchMode,
     thought_budget,
 )
-from thought1.cli.systems import measure_request
+from thought1.cli.systems import open_request
 from thought1.types import Thought1Error
 
 if TYPE_CHECKING:
@@ -83,6 +91,23 @@ Price = Annotated[
         "--price", min=0, metavar="X", help="Price of a million tokens, to tell what queries cost."
     ),
 ]
+CurveBudgets = Annotated[
+    str | None,
+    typer.Option(
+        "--curve",
+        metavar="BUDGETS",
+        help="Also measure nDCG@10 at these thinking budgets, such as 0,8,16,32,64, against "
+        "the other systems on the task below --results.",
+    ),
+]
+WithFaithfulness = Annotated[
+    bool,
+    typer.Option(
+        "--faithfulness",
+        help="Also measure whether the vectors depend on the thoughts, and how far sampled "
+        "thoughts scatter.",
+    ),
+]
 RunFile = Annotated[
     Path | None, typer.Option("--run", metavar="FILE", help="Write the ranking in TREC format.")
 ]
@@ -104,12 +129,15 @@ def evaluate(
     name: TaskName = "",
     price: Price = None,
     run_file: RunFile = None,
+    curve: CurveBudgets = None,
+    faithfulness: WithFaithfulness = False,
     as_json: Json = False,
 ) -> None:
     """Measure retrieval: 100 documents for each judged question, thinking greedily."""
     from thought1.data.formats import write_run
-    from thought1.evaluation.measure import Request
+    from thought1.evaluation.measure import Request, measure
     from thought1.evaluation.results import TAG, build_result, write_result
+    from thought1.evaluation.studies import Studied, plan_studies
 
     request = Request(
         str(folder),
@@ -121,16 +149,23 @@ def evaluate(
         model,
         None if index_folder is None else str(index_folder),
         None if rewritten is None else str(rewritten),
+        curve,
+        faithfulness,
     )
     if run_file is not None and (run_file.is_dir() or not run_file.parent.is_dir()):
         raise Thought1Error(f"{run_file} cannot be written: no such folder, or a folder itself")
-    measured = measure_request(request)
-    content = build_result(measured, request, price=price)
+    with open_request(request) as (task, system_under_test):
+        plan = plan_studies(request, task, system_under_test, results)
+        measured = measure(task, system_under_test, progress)
+        studied = plan.measure(measured, progress) if plan else Studied()
+    content = build_result(measured, request, price=price, studies=studied.to_studies())
     kept = None if no_results else write_result(results, content, measured)
     if as_json:
         print_json(_report(measured, content, kept))
     else:
         _show(measured, content)
+        for line in studied.tables():
+            print_text(line)
         if kept is not None:
             note(f"result: {kept}")
     if run_file is not None:
@@ -139,6 +174,8 @@ def evaluate(
 
 def _report(measured: "Measured", content: dict[str, Any], kept: Path | None) -> dict[str, Any]:
     """What was measured; without a model there is neither its name nor a thinking budget."""
+    from thought1.evaluation.results import STUDIES
+
     return {
         **{key: content[key] for key in ("metrics", "ci", "queries")},
         "system": content["system"]["name"],
@@ -148,6 +185,7 @@ def _report(measured: "Measured", content: dict[str, Any], kept: Path | None) ->
         "receipt": receipt_data(measured.receipt),
         "cost": content["cost"],
         "result": None if kept is None else str(kept),
+        **{study: content[study] for study in STUDIES if study in content},
     }
 
 

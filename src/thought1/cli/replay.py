@@ -1,6 +1,6 @@
 """`t1 replay`: does an evaluation give the same numbers again?
 
-Compares only; the evaluation is the one of `t1 evaluate`:
+Compares only; the evaluation is the one of `t1 evaluate`, or of `t1 bright`:
 
     t1 replay results/bm25/bm25s-0.3.16/entailmentbank-dev.json
 """
@@ -8,24 +8,25 @@ Compares only; the evaluation is the one of `t1 evaluate`:
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from thought1.cli.console import note, print_json, print_text
+from thought1.cli.bright import measure_bright
+from thought1.cli.console import note, print_json, print_text, progress
 from thought1.cli.models import holds_something
 from thought1.cli.options import Json
-from thought1.cli.systems import measure_request
+from thought1.cli.systems import open_request
 
 if TYPE_CHECKING:
-    from thought1.evaluation.measure import Task
+    from thought1.evaluation.measure import Measured, Request, Task
     from thought1.evaluation.replay import Comparison
-    from thought1.evaluation.systems import System
+    from thought1.evaluation.systems import SystemFacts
 
 
 def replay(
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="A result that t1 evaluate has written.")
+        Path, typer.Argument(metavar="FILE", help="A result of t1 evaluate or t1 bright.")
     ],
     *,
     tolerance: Annotated[
@@ -34,8 +35,9 @@ def replay(
     as_json: Json = False,
 ) -> None:
     """Run an evaluation again, from the same folder, and compare; ends with 1 where it differs."""
-    from thought1.evaluation.replay import changes, compare, request_of
+    from thought1.evaluation.replay import compare, request_of
     from thought1.evaluation.results import (
+        STUDIES,
         build_result,
         read_result,
         read_result_run,
@@ -43,31 +45,51 @@ def replay(
     )
 
     old = read_result(file)
-    request = request_of(old)
+    request = replace(request_of(old), curve=None, faithfulness=False)
+    skipped = [name for name in STUDIES if name in old]
     if request.index is not None and not holds_something(Path(request.index)):
         request = replace(request, index=None)  # else it would be made anew, and stay
-    changed: list[str] = []
-
-    def check(task: "Task", system: "System") -> None:
-        kinds = ("weights", "settings")
-        facts = system.facts.to_json()
-        changed.extend(changes(old["task"]["hashes"], task.hashes))
-        changed.extend(changes({k: old["system"][k] for k in kinds}, {k: facts[k] for k in kinds}))
-        for name in changed:
-            note(f"changed since: {name}")
-
-    measured = measure_request(request, check)
+    measured, changed = _again(old, request)
     content = build_result(measured, request, price=old["cost"]["price_per_million_tokens"])
     with TemporaryDirectory(prefix="t1-replay-") as scratch:
         path = write_result(Path(scratch), content, measured)
         new, run = read_result(path), read_result_run(path, content)
     found = compare(old, new, (read_result_run(file, old), run or {}), tolerance)
     if as_json:
-        print_json({**found.to_json(), "changed": changed})
+        print_json({**found.to_json(), "changed": changed, "not_replayed": skipped})
     else:
         _show(found)
+        if skipped:
+            print_text(f"not replayed: {', '.join(skipped)}")
     if not found.equal:
         raise typer.Exit(1)
+
+
+def _again(old: dict[str, Any], request: "Request") -> "tuple[Measured, list[str]]":
+    """What is found now, and what has changed since; that is noted as soon as it is known."""
+    from thought1.evaluation.bright_results import BrightRequest
+    from thought1.evaluation.measure import measure
+
+    if isinstance(request, BrightRequest):
+        measured = measure_bright(request)
+        return measured, _changed(old, measured.task, measured.system)
+    with open_request(request) as (task, system):
+        changed = _changed(old, task, system.facts)
+        return measure(task, system, progress), changed
+
+
+def _changed(old: dict[str, Any], task: "Task", facts: "SystemFacts") -> list[str]:
+    from thought1.evaluation.replay import changes
+
+    kinds = ("weights", "settings")
+    now = facts.to_json()
+    found = [
+        *changes(old["task"]["hashes"], task.hashes),
+        *changes({k: old["system"][k] for k in kinds}, {k: now[k] for k in kinds}),
+    ]
+    for name in found:
+        note(f"changed since: {name}")
+    return found
 
 
 def _show(found: "Comparison") -> None:

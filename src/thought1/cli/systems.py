@@ -3,12 +3,11 @@
 Knows neither judgements nor printing.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from thought1.cli.console import progress
 from thought1.cli.models import (
     holds_something,
     load_model,
@@ -21,43 +20,43 @@ from thought1.types import Thought1Error
 
 if TYPE_CHECKING:
     from thought1.evaluation.indexed import IndexSystem
-    from thought1.evaluation.measure import Measured, Request, Task
+    from thought1.evaluation.measure import Request, Task
     from thought1.evaluation.systems import System
 
 T1 = "t1"
 """The system that searches an index, with the model or by its BM25."""
 
 
-def measure_request(
-    request: "Request", before: "Callable[[Task, System], None] | None" = None
-) -> "Measured":
-    """Do what is asked for; `before` sees task and system before anything is encoded.
+@contextmanager
+def open_request(request: "Request") -> "Iterator[tuple[Task, System]]":
+    """The task and the system of a request, for `measure`; nothing is encoded yet.
 
     Raises:
         Thought1Error: the request contradicts itself, or something it names cannot be used.
     """
-    from thought1.evaluation.measure import measure, read_task
+    from thought1.evaluation.measure import read_task
 
     _check(request)
     task = read_task(request)
     with _open(request) as system:
-        if before is not None:
-            before(task, system)
-        return measure(task, system, progress)
+        yield task, system
 
 
 def _check(request: "Request") -> None:
-    if request.system == T1:
-        return
+    studies = {"--curve": bool(request.budgets), "--faithfulness": request.faithfulness}
     options = {
         "--mode": request.mode != "dense",
         "--think or --no-think": request.think is not None,
         "--model": request.model is not None,
         "--index": request.index is not None,
+        **studies,
     }
     for name, given in options.items():
-        if given:
+        if given and request.system != T1:
             raise Thought1Error(f"{name} is for the system t1, not for {request.system}")
+    for name, given in studies.items():
+        if given and request.mode != "dense":
+            raise Thought1Error(f"{name} studies the model's vectors: leave --mode at dense")
 
 
 @contextmanager

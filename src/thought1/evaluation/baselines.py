@@ -172,10 +172,24 @@ def open_baseline(spec: str) -> Baseline:
         Thought1Error: it has none of these forms, its model cannot be loaded, or a package that
             it needs is not installed.
     """
-    kind, _, rest = spec.partition(":")
     if spec in WORDS:
-        facts = SystemFacts(spec, spec, f"bm25s-{version_of('bm25s')}", mode="bm25")
-        return Baseline(facts, WordRanker(spec))
+        return Baseline(words_facts(spec), WordRanker(spec))
+    facts, embedder = open_embedder(spec)
+    return Baseline(facts, DenseRanker(embedder))
+
+
+def words_facts(kind: str) -> SystemFacts:
+    """What answers where a kind of `WORDS` does."""
+    return SystemFacts(kind, kind, f"bm25s-{version_of('bm25s')}", mode="bm25")
+
+
+def open_embedder(spec: str) -> tuple[SystemFacts, Embedder]:
+    """The model behind `st:...` or `openai:...`, and what is known about it.
+
+    Raises:
+        Thought1Error: as `open_baseline`.
+    """
+    kind, _, rest = spec.partition(":")
     if kind == "st" and rest:
         model = SentenceModel.load(rest)
         weights = weights_of(rest)
@@ -187,12 +201,11 @@ def open_baseline(spec: str) -> Baseline:
             settings=model.settings,
             model=rest,
         )
-        return Baseline(facts, DenseRanker(model))
+        return facts, model
     url, _, name = rest.partition("#")
     if kind == "openai" and url and name:
         # What runs behind the address, and whether it stays, cannot be known.
-        facts = SystemFacts(name, kind, revision_of(None), model=name)
-        return Baseline(facts, DenseRanker(_Served(url, name)))
+        return SystemFacts(name, kind, revision_of(None), model=name), _Served(url, name)
     raise Thought1Error(
         f"there is no system {spec!r}: use t1, bm25, bm25-query, st:FOLDER_OR_ID or "
         "openai:URL#MODEL"

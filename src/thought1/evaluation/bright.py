@@ -6,39 +6,19 @@ second pass with another instruction. Knows neither files (`thought1.data.bright
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 from thought1.data.bright import EXAMPLES, LONG, SHORT, BrightQuery, BrightSubset
-from thought1.encoder import Progress, windows
 from thought1.evaluation.bright_protocols import PROTOCOLS
-from thought1.evaluation.bright_search import Block, blockwise_run
+from thought1.evaluation.bright_ranking import Answers, Ranking
 from thought1.evaluation.protocol import Evaluation, evaluate
-from thought1.types import Qrels, Run, Thought1Error, Vectors
+from thought1.types import Qrels, Run, Thought1Error
 
 DEPTH = 1000
 """Documents of a ranking after exclusion, as in the official code."""
 MEASURES = ("ndcg@10", "recall@1")
-BLOCK = 2048
-"""Documents whose texts and vectors are in memory at a time."""
-
-
-Ranker = Callable[[Mapping[str, str], Mapping[str, str], int], Run]
-"""Texts of documents by id, texts of queries by id, depth -> the best documents of each query."""
-
-Ranking = Callable[[BrightSubset, int], Run]
-"""A subset, a depth -> for each query at least so many documents, nothing excluded."""
-
-
-class BrightSystem(Protocol):
-    """What can be evaluated by its vectors."""
-
-    def encode_queries(self, texts: Sequence[str], instruction: str) -> Vectors:
-        """Vectors (n, d) of queries."""
-
-    def encode_documents(self, texts: Sequence[str]) -> Vectors:
-        """Vectors (n, d) of documents."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,44 +97,19 @@ class BrightResult:
         }
 
 
-def ranking_of_system(
-    system: BrightSystem,
-    instruction: Callable[[BrightSubset], str],
-    on_progress: Progress = lambda number: None,
-) -> Ranking:
-    """Exact search by the system's vectors; `instruction` gives the sentence for a subset."""
-
-    def rank(subset: BrightSubset, depth: int) -> Run:
-        texts = [query.text for query in subset.queries]
-        queries_QD = system.encode_queries(texts, instruction(subset))
-        ids = [query.id for query in subset.queries]
-        return blockwise_run(ids, queries_QD, _blocks(subset, system, on_progress), depth)
-
-    return rank
-
-
-def ranking_of_ranker(ranker: Ranker) -> Ranking:
-    """A function from texts to a run (BM25, ...); the texts of a whole subset are in memory."""
-
-    def rank(subset: BrightSubset, depth: int) -> Run:
-        documents = {document.id: document.text for document in subset.documents()}
-        return ranker(documents, {query.id: query.text for query in subset.queries}, depth)
-
-    return rank
-
-
 def evaluate_bright(
     subsets: Iterable[BrightSubset],
     ranking: Ranking,
     *,
-    on_run: Callable[[BrightSubset, Run], object] | None = None,
+    on_scores: Callable[[BrightSubset, SubsetScores, Answers], object] | None = None,
 ) -> BrightResult:
     """Rank and score each subset.
 
     Args:
         subsets: at least one, all of one kind and query set.
         ranking: asked once for each subset.
-        on_run: gets each subset with its ranking after exclusion, as the official code writes it.
+        on_scores: gets each subset when it is scored, and its answers; their run is the one after
+            exclusion, as the official code writes it.
 
     Raises:
         Thought1Error: a ranking lacks a query, or holds a document that the subset lacks.
@@ -165,10 +120,11 @@ def evaluate_bright(
         kinds.add((subset.long, subset.query_set))
         # So many more that the cut is never felt after exclusion.
         most = max(len(query.excluded & subset.pool) for query in subset.queries)
-        run = ranking(subset, DEPTH + most)
-        found[subset.name] = score_subset(subset, run)
-        if on_run:
-            on_run(subset, _ranked(subset, run, excludes=True))
+        answers = ranking(subset, DEPTH + most)
+        found[subset.name] = scores = score_subset(subset, answers.run)
+        if on_scores:
+            kept = _ranked(subset, answers.run, excludes=True)
+            on_scores(subset, scores, replace(answers, run=kept))
     if len(kinds) != 1:
         raise ValueError(f"needs subsets of one kind and query set, not {sorted(kinds)}")
     ((long, query_set),) = kinds
@@ -201,13 +157,6 @@ def score_subset(subset: BrightSubset, run: Run) -> SubsetScores:
         num_copies=_size(adjusted) - _size(official),
         num_short=sum(len(kept[q.id]) < _full_length(subset, q) for q in subset.queries),
     )
-
-
-def _blocks(subset: BrightSubset, system: BrightSystem, on_progress: Progress) -> Iterator[Block]:
-    for window in windows(subset.documents(), BLOCK):
-        texts = [document.text for document in window]
-        yield [document.id for document in window], system.encode_documents(texts)
-        on_progress(len(window))
 
 
 def _check_run(subset: BrightSubset, run: Run) -> None:

@@ -15,6 +15,39 @@ Block = tuple[Sequence[str], Vectors]
 """Ids of some documents, and their vectors (b, d)."""
 
 
+class BlockwiseSearch:
+    """Takes the documents block by block; `run` is the best of all so far."""
+
+    def __init__(self, query_ids: Sequence[str], queries_QD: Vectors, depth: int) -> None:
+        self._query_ids = query_ids
+        self._queries_QD = queries_QD
+        self._best = [_Best(depth) for _ in query_ids]
+        self._ids: list[str] = []
+
+    def add(self, ids: Sequence[str], vectors_BD: Vectors) -> None:
+        """Score one block.
+
+        Raises:
+            Thought1Error: a vector holds something that is not a number.
+        """
+        scores_QB = self._queries_QD @ vectors_BD.T
+        if not np.isfinite(scores_QB).all():
+            raise Thought1Error(
+                "a query or document vector holds a value that is not a finite number: "
+                "nothing can be ranked by it"
+            )
+        for row, scores_B in zip(self._best, scores_QB, strict=True):
+            row.add(scores_B, len(self._ids))
+        self._ids += ids
+
+    def run(self) -> Run:
+        """The documents of highest inner product for each query, best first."""
+        return {
+            query: {self._ids[place]: float(score) for place, score in row.ranked()}
+            for query, row in zip(self._query_ids, self._best, strict=True)
+        }
+
+
 def blockwise_run(
     query_ids: Sequence[str], queries_QD: Vectors, blocks: Iterable[Block], depth: int
 ) -> Run:
@@ -26,22 +59,10 @@ def blockwise_run(
     Raises:
         Thought1Error: a vector holds something that is not a number.
     """
-    best = [_Best(depth) for _ in query_ids]
-    ids: list[str] = []
-    for some, vectors_BD in blocks:
-        scores_QB = queries_QD @ vectors_BD.T
-        if not np.isfinite(scores_QB).all():
-            raise Thought1Error(
-                "a query or document vector holds a value that is not a finite number: "
-                "nothing can be ranked by it"
-            )
-        for row, scores_B in zip(best, scores_QB, strict=True):
-            row.add(scores_B, len(ids))
-        ids += some
-    return {
-        query: {ids[place]: float(score) for place, score in row.ranked()}
-        for query, row in zip(query_ids, best, strict=True)
-    }
+    search = BlockwiseSearch(query_ids, queries_QD, depth)
+    for ids, vectors_BD in blocks:
+        search.add(ids, vectors_BD)
+    return search.run()
 
 
 class _Best:

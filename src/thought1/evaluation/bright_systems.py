@@ -1,27 +1,38 @@
-"""What BRIGHT can be asked of by vectors: a T1, and any system behind a cache of vectors.
+"""What BRIGHT can be asked of: a T1, its document vectors from a cache if wanted, and the peers.
 
-It knows how a T1 is asked, not what is done with the vectors (`bright`).
+The peers are those of `baselines`. Here stands how each is asked, not what is done with the answer
+(`bright`).
 """
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Literal, Protocol
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from thought1.evaluation.bright import BrightSystem
+from thought1.data.bright import BrightSubset
+from thought1.encoder import Progress
+from thought1.evaluation.baselines import WORDS, Cost, Embedder, open_embedder, words_facts
+from thought1.evaluation.bm25 import best
+from thought1.evaluation.bright_ranking import (
+    Answers,
+    QueryVectors,
+    Ranker,
+    Ranking,
+    ranking_of_ranker,
+    ranking_of_system,
+)
+from thought1.evaluation.indexed import facts_of
+from thought1.evaluation.provenance import hash_json
+from thought1.evaluation.systems import SystemFacts
 from thought1.evaluation.vector_cache import Ingredients, VectorCache
+from thought1.search.pipeline import SearchOptions
 from thought1.t1 import T1
-from thought1.types import Vectors
+from thought1.types import Receipt, Vectors
 
-Side = Literal["query", "document"]
-
-
-class CacheableSystem(BrightSystem, Protocol):
-    """A system that can say what decides its vectors."""
-
-    def ingredients(self, side: Side) -> Ingredients:
-        """Everything but texts and instruction that decides the vectors of that side."""
+OFFICIAL = "official"
+"""The instructions that no name has to mention."""
+_NAMED = (OFFICIAL, "generic", "mteb")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,53 +41,125 @@ class T1System:
 
     model: T1
     budget: int | None = None
+    cache: VectorCache | None = None
+    """Of document vectors. Queries are always thought about: a result holds their thoughts."""
 
-    def encode_queries(self, texts: Sequence[str], instruction: str) -> Vectors:
+    def encode_queries(self, texts: Sequence[str], instruction: str) -> QueryVectors:
         """Vectors (n, d) of queries behind their thoughts."""
-        found = self.model.encode_query(list(texts), budget=self.budget, instruction=instruction)
-        return np.asarray(found, np.float32)
+        asked, own = list(texts), self.model.settings
+        thoughts = self.model.think(asked, budget=self.budget, instruction=instruction)
+        vectors = np.array([thought.vector for thought in thoughts], np.float32)
+        prompts = self.model.renderer.render(
+            own.query, asked, own.max_query_tokens, instruction=instruction
+        )
+        tokens = sum(len(prompts.prefix) + len(row) for row in prompts.rows)
+        return QueryVectors(vectors.reshape(-1, self.model.dim), thoughts, tokens)
 
     def encode_documents(self, texts: Sequence[str]) -> Vectors:
         """Vectors (n, d) of documents, with the checkpoint's own instruction."""
+        if self.cache is None:
+            return self._read(texts)
+        return self.cache.vectors(self._ingredients(), texts, self._read)
+
+    def facts(self, choice: str, sentence: str) -> SystemFacts:
+        """What answers where queries come with `sentence`, which `choice` stands for."""
+        facts = facts_of(SearchOptions(think=self.budget, mode="dense"), self.model)
+        return replace(
+            facts,
+            name=facts.name + _suffix(choice),
+            settings=hash_json([facts.settings, sentence]),
+        )
+
+    def _read(self, texts: Sequence[str]) -> Vectors:
         return np.asarray(self.model.encode_document(list(texts)), np.float32)
 
-    def ingredients(self, side: Side) -> Ingredients:
-        """Weights, templates and lengths; for queries also how they are thought about."""
-        settings = self.model.settings
-        shared: dict[str, str | int | float | bool | None] = {
+    def _ingredients(self) -> Ingredients:
+        """Everything but the texts that decides a document's vector."""
+        return {
+            "side": "document",
             "weights": self.model.weights_hash,
             "templates": self.model.templates_hash,
             "dtype": str(self.model.checkpoint.model.dtype),
+            "max_tokens": self.model.settings.max_document_tokens,
         }
-        if side == "document":
-            return {**shared, "max_tokens": settings.max_document_tokens}
-        thought = asdict(settings.thought)
-        if self.budget is not None:
-            thought["max_new_tokens"] = self.budget
-        if thought["max_new_tokens"] == 0:
-            thought = {"max_new_tokens": 0}  # nothing is sampled
-        return {**shared, "max_tokens": settings.max_query_tokens, **thought}
 
 
 @dataclass(frozen=True, slots=True)
-class CachedSystem:
-    """The same vectors as `system`, computed once."""
+class PeerSystem:
+    """A peer with vectors; it has its own prompts, and no instruction reaches it."""
 
-    system: CacheableSystem
-    cache: VectorCache
+    embedder: Embedder
 
-    def encode_queries(self, texts: Sequence[str], instruction: str) -> Vectors:
+    def encode_queries(self, texts: Sequence[str], instruction: str) -> QueryVectors:
         """Vectors (n, d) of queries."""
-        ingredients = {
-            **self.system.ingredients("query"),
-            "side": "query",
-            "instruction": instruction,
-        }
-        return self.cache.vectors(
-            ingredients, texts, lambda some: self.system.encode_queries(some, instruction)
-        )
+        before = self.embedder.tokens
+        vectors = self.embedder.embed_queries(texts)
+        return QueryVectors(vectors, prompt_tokens=self.embedder.tokens - before)
 
     def encode_documents(self, texts: Sequence[str]) -> Vectors:
         """Vectors (n, d) of documents."""
-        ingredients = {**self.system.ingredients("document"), "side": "document"}
-        return self.cache.vectors(ingredients, texts, self.system.encode_documents)
+        return self.embedder.embed_documents(texts)
+
+
+@dataclass(frozen=True, slots=True)
+class Contestant:
+    """A system that BRIGHT is asked of."""
+
+    facts: Callable[[str], SystemFacts]
+    """What answers, for the sentence that comes with the queries of a subset."""
+    ranking: Callable[[Callable[[BrightSubset], str], Progress], Ranking]
+    """From that sentence for each subset, and a progress of documents."""
+    instructed: bool
+    """Whether it reads that sentence."""
+
+
+def contestant_of(system: T1System, choice: str) -> Contestant:
+    """A T1; `choice` is what stands for its sentences: official, generic, mteb or a text."""
+    return Contestant(
+        lambda sentence: system.facts(choice, sentence),
+        lambda instruction, on_progress: ranking_of_system(system, instruction, on_progress),
+        instructed=True,
+    )
+
+
+def open_peer(spec: str) -> Contestant:
+    """The peer that `spec` names, in the forms of `baselines`.
+
+    Raises:
+        Thought1Error: as `baselines.open_baseline`.
+    """
+    if spec in WORDS:
+        ranking = ranking_of_ranker(bm25_ranker(spec))
+        return Contestant(lambda _: words_facts(spec), lambda *_: ranking, instructed=False)
+    facts, embedder = open_embedder(spec)
+    peer = PeerSystem(embedder)
+    return Contestant(
+        lambda _: facts,
+        lambda instruction, on_progress: ranking_of_system(peer, instruction, on_progress),
+        instructed=False,
+    )
+
+
+def bm25_ranker(kind: str) -> Ranker:
+    """BM25 of a kind of `WORDS`; documents without a word of the query are not ranked."""
+
+    def rank(documents: Mapping[str, str], queries: Mapping[str, str], depth: int) -> Answers:
+        words, ids, cost = WORDS[kind](), list(documents), Cost()
+        words.index(list(documents.values()))
+        with cost.clock("bm25"):
+            run = {
+                query: {ids[row]: score for row, score in best(words.scores(text), depth)}
+                for query, text in queries.items()
+            }
+        return Answers(run, Receipt(len(queries), 0, 0, 0, cost.milliseconds))
+
+    return rank
+
+
+def _suffix(choice: str) -> str:
+    """Keeps the results of one model with several instructions apart."""
+    if choice == OFFICIAL:
+        return ""
+    if choice in _NAMED:
+        return f"-{choice}"
+    return f"-{hashlib.sha256(choice.encode()).hexdigest()[:8]}"

@@ -38,7 +38,7 @@ class IndexSystem:
         """
         self.model = model
         self.options = options
-        self.facts = _facts(options, None if options.mode == "bm25" else model)
+        self.facts = facts_of(options, None if options.mode == "bm25" else model)
         self._index = index
         self._folder = folder
         self._scratch: TemporaryDirectory[str] | None = None
@@ -87,7 +87,8 @@ class IndexSystem:
         return index
 
 
-def _facts(options: SearchOptions, model: T1 | None) -> SystemFacts:
+def facts_of(options: SearchOptions, model: T1 | None) -> SystemFacts:
+    """What answers: the model, or without one the index's BM25."""
     if model is None:
         return SystemFacts("index-bm25", "bm25", f"lancedb-{version_of('lancedb')}", "bm25")
     thought = model.settings.thought

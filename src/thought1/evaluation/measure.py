@@ -38,11 +38,32 @@ class Request:
     model: str | None = None
     index: str | None = None
     rewritten: str | None = None
+    curve: str | None = None
+    """Thinking budgets of the curve, with commas between them; see `budgets`."""
+    faithfulness: bool = False
 
     @property
     def task_name(self) -> str:
         """The name under which the result is kept."""
         return self.name or f"{Path(self.folder).resolve().name}-{self.split}"
+
+    @property
+    def budgets(self) -> tuple[int, ...]:
+        """Thinking budgets of the curve, rising; none where no curve is wanted.
+
+        Raises:
+            Thought1Error: `curve` is something else.
+        """
+        if self.curve is None:
+            return ()
+        parts = [part.strip() for part in self.curve.split(",")]
+        budgets = [int(part) for part in parts if part.isascii() and part.isdecimal()]
+        if len(budgets) < len(parts) or budgets != sorted(set(budgets)):
+            raise Thought1Error(
+                f"--curve {self.curve!r}: give thinking budgets, whole numbers from 0, each larger "
+                "than the one before, such as 0,8,16,32,64"
+            )
+        return tuple(budgets)
 
     def to_json(self) -> dict[str, Any]:
         """JSON data, the fields by their names."""
@@ -58,12 +79,13 @@ class Request:
             "--model": self.model,
             "--index": self.index,
             "--rewritten": self.rewritten,
+            "--curve": self.curve,
         }
         command = ["t1", "evaluate", self.folder, "--split", self.split]
         for name, value in options.items():
             if value not in (None, ""):
                 command += [name, str(value)]
-        return command
+        return [*command, *(["--faithfulness"] if self.faithfulness else [])]
 
 
 @dataclass(frozen=True, slots=True)

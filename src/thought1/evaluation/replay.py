@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from thought1.evaluation.bright_results import KIND, BrightRequest
 from thought1.evaluation.measure import Request
 from thought1.types import Run, Thought1Error
 
@@ -65,6 +66,8 @@ def request_of(content: Mapping[str, Any]) -> Request:
         Thought1Error: the result does not hold a whole one.
     """
     try:
+        if content["task"]["kind"] == KIND:
+            return BrightRequest.from_json(content["request"])
         return Request(**content["request"])
     except TypeError as error:
         raise Thought1Error(f'the field "request" of the result is broken: {error}') from error

@@ -33,6 +33,9 @@ SHOWN_HITS = 10
 TAG = "thought1"
 """Last column of a run."""
 
+STUDIES = ("curve", "faithfulness")
+"""Fields that are there only where they were asked for."""
+
 _FIELDS: Mapping[str, type | tuple[type, ...]] = {
     "task": dict,
     "system": dict,
@@ -89,7 +92,7 @@ def build_result(
         "request": request.to_json(),
         "files": {"run": f"{_safe(name)}.run.gz", "details": f"{_safe(name)}.details.jsonl.gz"},
     }
-    extra = {"curve": studies.curve, "faithfulness": studies.faithfulness}
+    extra = dict(zip(STUDIES, (studies.curve, studies.faithfulness), strict=True))
     return {**content, **{key: dict(value) for key, value in extra.items() if value is not None}}
 
 

@@ -23,7 +23,7 @@ from thought1.evaluation.report.blocks import (
     section,
     table,
 )
-from thought1.evaluation.report.content import Curve, Gauge, Point
+from thought1.evaluation.report.content import Curve, Dispersion, Gauge, Point
 from thought1.evaluation.report.grouping import Entry, Task
 from thought1.evaluation.report.markup import Markup, element, join
 from thought1.evaluation.report.plots import Bar, Cost, Mark, axis_end, bars, curve
@@ -32,7 +32,6 @@ from thought1.evaluation.report.wording import (
     amount,
     counted,
     interval,
-    listed,
     metric_name,
     plain,
     share,
@@ -196,18 +195,16 @@ def _gauge(entry: Entry, gauge: Gauge, key: str) -> Markup:
             Cell(row.name),
             number(share(row.cosine), row.cosine),
             number(share(row.value), row.value),
-            *_advantage(row.advantage),
+            *_difference_cells(row.advantage),
         ]
         for row in gauge.rows
     ]
     end = axis_end([row.value for row in rows])
     headings = ["Thought", "Cosine", "nDCG@10", "Own minus this", "95% interval"]
-    told_apart = [f"{name} {plain(value)}" for name, value in gauge.dispersion.items()]
     facts = (
         f"{counted(gauge.questions, 'question')}, {gauge.distinct} different own thoughts of "
         f"{amount(gauge.mean_length)} tokens in the mean, budget {gauge.budget}."
     )
-    spread = f"Dispersion of rollouts: {listed(told_apart)}." if told_apart else None
     return join(
         [
             element("h4", {}, entry.label),
@@ -218,12 +215,30 @@ def _gauge(entry: Entry, gauge: Gauge, key: str) -> Markup:
                 figure("nDCG@10 by kind of thought", "", bars(words, rows, end)),
                 table(Table(f"Faithfulness of {entry.label}", headings, cells)),
             ),
-            paragraph(" ".join([facts, *([spread] if spread else [])]), "note"),
+            paragraph(facts, "note"),
+            _dispersion(entry, gauge.dispersion) if gauge.dispersion else None,
         ]
     )
 
 
-def _advantage(found: tuple[float, float, float] | None) -> list[Cell]:
+def _dispersion(entry: Entry, found: Dispersion) -> Markup:
+    rank = "undefined" if found.correlation is None else signed(found.correlation)
+    facts = (
+        f"{counted(found.copies, 'thought')} on each question, sampled at temperature "
+        f"{plain(found.temperature)}: mean cosine distance of their vectors "
+        f"{share(found.distance)}, its rank correlation with nDCG@10 behind the own thought "
+        f"{rank}. Bare: without a thought; fused: the mean of the sampled vectors."
+    )
+    rows = [
+        [Cell(row.name), number(share(row.value), row.value), *_difference_cells(row.gain)]
+        for row in found.rows
+    ]
+    headings = ["Vector", "nDCG@10", "This minus bare", "95% interval"]
+    content = Table(f"Dispersion of sampled thoughts of {entry.label}", headings, rows)
+    return join([paragraph(facts, "note"), folded("Data of sampled thoughts", table(content))])
+
+
+def _difference_cells(found: tuple[float, float, float] | None) -> list[Cell]:
     if found is None:
         return [number(NOTHING, None), number(NOTHING, None)]
     mean, low, high = found

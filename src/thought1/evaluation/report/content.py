@@ -62,6 +62,27 @@ class ThoughtRow:
 
 
 @dataclass(frozen=True, slots=True)
+class VectorRow:
+    """One way to make a vector of several thoughts."""
+
+    name: str
+    value: float
+    gain: tuple[float, float, float] | None
+    """this - bare: mean, low, high; None for bare itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dispersion:
+    """How far sampled thoughts scatter, and what averaging them brings."""
+
+    rows: Sequence[VectorRow]
+    copies: int
+    temperature: float
+    distance: float
+    correlation: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Gauge:
     """One reading of the faithfulness gauge."""
 
@@ -71,7 +92,7 @@ class Gauge:
     budget: int
     mean_length: float
     warning: str
-    dispersion: Mapping[str, float]
+    dispersion: Dispersion | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,8 +39,7 @@ class Task:
     @property
     def short(self) -> str:
         """The name within BRIGHT."""
-        parts = [part for part in self.name.split("-") if part not in ("bright", "long")]
-        return "-".join(parts) if self.bright else self.name
+        return _subset(self.name)[0] if self.bright else self.name
 
 
 def by_task(results: Sequence[Result]) -> list[Task]:
@@ -62,13 +61,23 @@ def by_task(results: Sequence[Result]) -> list[Task]:
 def _track(result: Result) -> str | None:
     if result.task_kind != "bright":
         return None
-    return "BRIGHT, long documents" if "long" in result.task.split("-") else "BRIGHT"
+    _, rest = _subset(result.task)
+    long, query_set = rest == "long" or rest.startswith("long-"), rest.removeprefix("long")
+    track = "BRIGHT, long documents" if long else "BRIGHT"
+    # Rewritten queries are another task: never in one average with the original ones.
+    return f"{track}, {query_set.removeprefix('-')}" if query_set else track
+
+
+def _subset(task: str) -> tuple[str, str]:
+    """Of bright-SUBSET, bright-SUBSET-long, bright-SUBSET-QUERIES and so on: SUBSET, the rest."""
+    subset, _, rest = task.removeprefix("bright-").partition("-")
+    return subset, rest
 
 
 def _measure(results: Sequence[Result], track: str) -> str:
     """nDCG@10, and Recall@1 on long documents, as BRIGHT does; else what all results have."""
     shared = [name for name in results[0].metrics if all(name in r.metrics for r in results)]
-    wanted = [_LONG, _MAIN] if "long" in track else [_MAIN]
+    wanted = [_LONG, _MAIN] if "long documents" in track else [_MAIN]
     if not shared:
         raise Thought1Error(
             f"the results on {results[0].task} have no measure in common; "

@@ -140,9 +140,15 @@ def _dot(mark: Mark, across: Scale, up: Scale) -> Markup:
     return join(
         [
             element("circle", {"class": kind, "cx": x, "cy": y, "r": 4}),
-            text(x + 7, y - 6, mark.label, "mark start" if x < WIDTH - 40 else "mark end"),
+            _label(x + 7, y - 6, mark.label) or text(x - 7, y - 6, mark.label, "mark end"),
         ]
     )
+
+
+def _label(x: float, y: float, label: str) -> Markup | None:
+    """To the right of its mark; None where there is no room for it."""
+    width = 7 * len(label)
+    return text(x, y, label, "mark start") if x + width < WIDTH else None
 
 
 def _diamond(mark: Mark, across: Scale, up: Scale) -> Markup:
@@ -152,9 +158,7 @@ def _diamond(mark: Mark, across: Scale, up: Scale) -> Markup:
     return join(
         [
             element("polygon", {"class": kind, "points": corners}),
-            text(x + 8, y + 4, mark.label, "mark start")
-            if x < WIDTH - 40
-            else text(x - 8, y + 4, mark.label, "mark end"),
+            _label(x + 8, y + 4, mark.label) or text(x - 8, y + 4, mark.label, "mark end"),
         ]
     )
 

@@ -13,12 +13,14 @@ from typing import Any, NoReturn
 from thought1.evaluation.report.content import (
     Curve,
     Detail,
+    Dispersion,
     Gauge,
     Hit,
     Point,
     Result,
     System,
     ThoughtRow,
+    VectorRow,
 )
 from thought1.evaluation.report.fields import Fields, wrong
 from thought1.types import Thought1Error
@@ -151,26 +153,35 @@ def _gauge(fields: Fields) -> Gauge:
         budget=fields.count("budget"),
         mean_length=fields.number("mean_length"),
         warning=fields.optional_text("warning") or "",
-        dispersion=_numbers(fields.content.get("dispersion")),
+        dispersion=_dispersion(fields.under("dispersion")) if "dispersion" in fields else None,
     )
 
 
 def _thought_row(name: str, row: Fields, advantages: Fields) -> ThoughtRow:
-    found = None
-    if name in advantages:
-        ends = advantages.under(name)
-        found = (ends.number("mean"), ends.number("low"), ends.number("high"))
-    return ThoughtRow(name, row.number("cosine"), row.share(CURVE_MEASURE), found)
+    return ThoughtRow(
+        name, row.number("cosine"), row.share(CURVE_MEASURE), _difference(name, advantages)
+    )
 
 
-def _numbers(content: object) -> dict[str, float]:
-    """The numbers of an object, or the one number, by their names."""
-    named = content if isinstance(content, dict) else {"dispersion": content}
-    return {
-        str(name): float(value)
-        for name, value in named.items()
-        if isinstance(value, int | float) and not isinstance(value, bool)
-    }
+def _dispersion(fields: Fields) -> Dispersion:
+    rows, gains = fields.under("rows"), fields.under("gains")
+    return Dispersion(
+        rows=[
+            VectorRow(name, rows.under(name).share(CURVE_MEASURE), _difference(name, gains))
+            for name in rows.content
+        ],
+        copies=fields.count("copies"),
+        temperature=fields.number("temperature"),
+        distance=fields.number("distance"),
+        correlation=fields.optional_number("correlation"),
+    )
+
+
+def _difference(name: str, differences: Fields) -> tuple[float, float, float] | None:
+    if name not in differences:
+        return None
+    ends = differences.under(name)
+    return ends.number("mean"), ends.number("low"), ends.number("high")
 
 
 def _details(path: Path, name: str | None) -> dict[str, Detail] | None:

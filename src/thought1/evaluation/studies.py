@@ -1,0 +1,187 @@
+"""What `t1 evaluate` measures beside the metrics: the thinking curve and the faithfulness report.
+
+Knows earlier results, which are the curve's baselines, and the model behind a system; neither how
+the curve and the report are measured (`curve`, `faithfulness`, `dispersion`) nor printing.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from thought1.evaluation.curve import Baseline, Curve, measure_curve
+from thought1.evaluation.dispersion import Dispersion, measure_dispersion
+from thought1.evaluation.faithfulness import (
+    MEASURE,
+    Faithfulness,
+    JudgedQuestions,
+    measure_faithfulness,
+)
+from thought1.evaluation.indexed import IndexSystem
+from thought1.evaluation.measure import Bars, Measured, Request, Task
+from thought1.evaluation.results import Studies, read_result
+from thought1.evaluation.systems import System, SystemFacts
+from thought1.t1 import T1
+from thought1.types import Thought1Error, Vectors
+
+
+@dataclass(frozen=True, slots=True)
+class Studied:
+    """What was found; None where it was not asked for."""
+
+    curve: Curve | None = None
+    faithfulness: Faithfulness | None = None
+    dispersion: Dispersion | None = None
+
+    def to_studies(self) -> Studies:
+        """The same as JSON data; the dispersion is a part of the faithfulness report."""
+        report = None
+        if self.faithfulness is not None and self.dispersion is not None:
+            report = self.faithfulness.to_json() | {"dispersion": self.dispersion.to_json()}
+        return Studies(None if self.curve is None else self.curve.to_json(), report)
+
+    def tables(self) -> list[str]:
+        """Lines of plain text, each table below its name and an empty line."""
+        found = {
+            "thinking curve": self.curve,
+            "faithfulness": self.faithfulness,
+            "dispersion of sampled thoughts": self.dispersion,
+        }
+        return [
+            line
+            for name, study in found.items()
+            if study is not None
+            for line in ("", name, *study.table())
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The studies of a request, checked as far as can be before anything is measured."""
+
+    request: Request
+    task: Task
+    model: T1
+    budget: int
+    """Most tokens of a thought, for the faithfulness report."""
+    baselines: tuple[Baseline, ...]
+
+    def measure(self, measured: Measured, bars: Bars) -> Studied:
+        """Encode the documents once more, for all studies together, and measure.
+
+        Args:
+            measured: the evaluation; what its searches took beside thinking is added to the
+                times of the curve, as it is part of the baselines' times.
+
+        Raises:
+            Thought1Error: a budget does not fit into the model's positions.
+        """
+        ids, vectors_ND = self._documents(bars, measured.documents)
+        judged = _judged(self.task, ids, vectors_ND)
+        curve, faithfulness, dispersion = None, None, None
+        with bars("study", None, "studies") as bar:
+            if self.request.budgets:
+                curve = measure_curve(
+                    self.model,
+                    judged,
+                    self.request.budgets,
+                    baselines=self.baselines,
+                    search_milliseconds=_search_milliseconds(measured),
+                )
+                bar.update(1)
+            if self.request.faithfulness:
+                faithfulness = measure_faithfulness(self.model, judged, self.budget)
+                bar.update(1)
+                dispersion = measure_dispersion(self.model, judged, self.budget)
+                bar.update(1)
+        return Studied(curve, faithfulness, dispersion)
+
+    def _documents(self, bars: Bars, documents: int) -> tuple[list[str], Vectors]:
+        # A store gives no vectors back, so that they are made again.
+        ids: list[str] = []
+        vectors: list[Vectors] = []
+        with bars("encode for the studies", documents, "documents") as bar:
+            for some, vectors_ND in self.model.encode_document_stream(self.task.folder.corpus()):
+                ids += [document.id for document in some]
+                vectors.append(vectors_ND)
+                bar.update(len(some))
+        return ids, np.concatenate(vectors)
+
+
+def plan_studies(request: Request, task: Task, system: System, results: Path) -> Plan | None:
+    """Check what a request wants beside the metrics; None where that is nothing.
+
+    Args:
+        system: T1 over an index, in mode dense.
+        results: folder below which the results of other systems on the task are looked for.
+
+    Raises:
+        Thought1Error: thoughts are to be compared where none is thought, fewer than two questions
+            count, a budget does not fit, or a result in the folder is broken.
+    """
+    if not request.budgets and not request.faithfulness:
+        return None
+    if not isinstance(system, IndexSystem) or system.model is None:
+        raise ValueError(f"{system.facts.name} has no vectors of thoughts to study")
+    budget = system.facts.think or 0
+    if request.faithfulness and budget == 0:
+        raise Thought1Error(
+            "--faithfulness compares thoughts, and at budget 0 there are none: give --think N"
+        )
+    questions = _judged(task, [], np.zeros((0, system.model.dim), np.float32)).counted().questions
+    # One thought now, so that a budget that does not fit is no surprise after the evaluation.
+    system.model.think(max(questions.values(), key=len), budget=max([*request.budgets, budget]))
+    baselines = other_systems(results, task, system.facts) if request.budgets else ()
+    return Plan(request, task, system.model, budget, tuple(baselines))
+
+
+def other_systems(results: Path, task: Task, facts: SystemFacts) -> list[Baseline]:
+    """What other systems reached on the same task and data, from the results below a folder.
+
+    The model itself, at whatever budget, is no other system; it is one in another mode.
+
+    Raises:
+        Thought1Error: a .json file there is no result.
+    """
+    found = list(_results_on(results, task, facts))
+    names = Counter(content["system"]["name"] for content in found)
+    return [_baseline(content, names) for content in found]
+
+
+def _results_on(results: Path, task: Task, facts: SystemFacts) -> Iterator[Mapping[str, Any]]:
+    itself = facts.to_json()
+    for path in sorted(results.rglob("*.json")):
+        content = read_result(path)
+        # Rewritten queries are other data: their hash is among the others.
+        same_task = content["task"]["name"] == task.name
+        if not same_task or content["task"]["hashes"] != task.hashes:
+            continue
+        parts = ("kind", "weights", "settings", "mode")
+        other = any(content["system"][part] != itself[part] for part in parts)
+        if other and MEASURE in content["metrics"]:
+            yield content
+
+
+def _baseline(content: Mapping[str, Any], names: Mapping[str, int]) -> Baseline:
+    system, cost = content["system"], content["cost"]
+    alone = names[system["name"]] == 1
+    return Baseline(
+        system["name"] if alone else f"{system['name']} ({system['revision']})",
+        milliseconds=sum(cost["milliseconds"].values()),
+        ndcg=content["metrics"][MEASURE],
+        tokens=cost["thought_tokens"]["mean"],
+    )
+
+
+def _judged(task: Task, document_ids: list[str], vectors_ND: Vectors) -> JudgedQuestions:
+    questions = {query.id: task.rewritten.get(query.id, query.text) for query in task.queries}
+    return JudgedQuestions(questions, task.qrels, document_ids, vectors_ND)
+
+
+def _search_milliseconds(measured: Measured) -> float:
+    """What a search took in the mean once the vector was there."""
+    steps = measured.receipt.milliseconds
+    return sum(time for step, time in steps.items() if step != "think") / measured.receipt.queries
