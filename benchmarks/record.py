@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 def origin(script: str, arguments: Sequence[str]) -> dict[str, Any]:
     """The origin of a result that `script`, a file of this folder, makes now."""
     command = ["python", f"benchmarks/{script}", *arguments]
-    found = provenance.origin(command, ROOT)
+    found = provenance.origin(command, Path(__file__))
     return {
         **found,
         "command": shlex.join(command),

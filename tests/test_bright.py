@@ -12,6 +12,7 @@ from bright_files import Example, write_documents, write_examples
 
 from thought1.data.bright import SHORT, BrightSource, BrightSubset
 from thought1.evaluation.baselines import WORDS as KINDS
+from thought1.evaluation.blockwise import blockwise_run
 from thought1.evaluation.bright import (
     DEPTH,
     BrightResult,
@@ -25,7 +26,6 @@ from thought1.evaluation.bright_ranking import (
     ranking_of_ranker,
     ranking_of_system,
 )
-from thought1.evaluation.bright_search import blockwise_run
 from thought1.evaluation.bright_systems import open_peer
 from thought1.types import Receipt, Run, Thought, Thought1Error, Vectors
 

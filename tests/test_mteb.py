@@ -14,7 +14,7 @@ from t1_command import small_checkpoint, write_lines
 from tiny import TEXTS
 
 from thought1.data.formats import BeirFolder
-from thought1.evaluation.best import Allowed, Best
+from thought1.evaluation.blockwise import Allowed, BlockwiseSearch
 from thought1.evaluation.collection import evaluate_collection
 from thought1.evaluation.mteb import T1Encoder, T1Search
 from thought1.evaluation.protocol import evaluate
@@ -195,17 +195,19 @@ def test_top_ranked_is_the_only_choice(model: T1, caplog: pytest.LogCaptureFixtu
         search(T1Search(model, 0), top_ranked={"q0": ["d99"]})
 
 
-def test_best_and_allowed_equal_a_full_sort() -> None:
-    scores_QN = np.random.default_rng(0).normal(size=(4, 53)).astype(np.float32)
+def test_allowed_documents_equal_a_full_sort() -> None:
+    rng, chance = np.random.default_rng(0), random.Random(1)
+    queries_QD = rng.normal(size=(4, 3)).astype(np.float32)
+    documents_ND = rng.normal(size=(53, 3)).astype(np.float32)
     ids = [f"d{i}" for i in range(53)]
-    chance = random.Random(1)
     top_ranked = {f"q{q}": chance.sample(ids, size) for q, size in enumerate((53, 20, 3, 0))}
-    allowed, best = Allowed(list(top_ranked), ids, top_ranked), Best(4, 5)
+    found = BlockwiseSearch(
+        list(top_ranked), queries_QD, 5, Allowed([*top_ranked], ids, top_ranked)
+    )
     for start in range(0, 53, 11):
-        window = scores_QN[:, start : start + 11].copy()
-        window[~allowed.window(start, window.shape[1])] = -np.inf
-        best.add(window, start)
-    for row, (query, scores) in enumerate(best.run(list(top_ranked), ids).items()):
+        found.add(ids[start : start + 11], documents_ND[start : start + 11])
+    scores_QN = queries_QD @ documents_ND.T
+    for row, (query, scores) in enumerate(found.run().items()):
         order = sorted(top_ranked[query], key=lambda d: -scores_QN[row, ids.index(d)])
         assert list(scores) == order[:5]
 

@@ -210,14 +210,16 @@ def repository(folder: Path) -> Iterator[Path]:
 def test_origin_knows_the_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # A folder above may be a checkout, of which nothing must be told.
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    outside = origin(["x"], tmp_path)
+    file = tmp_path / "file"
+    outside = origin(["x"], file)
     assert (outside["commit"], outside["uncommitted"]) == (None, None)
     with repository(tmp_path):
-        clean = origin(["x"], tmp_path)
+        clean = origin(["x"], file)
         assert (len(clean["commit"]), clean["uncommitted"]) == (40, False)
-        (tmp_path / "file").write_text("b")
-        monkeypatch.chdir(tmp_path)
-        assert origin(["x"])["uncommitted"] is True
+        file.write_text("b")
+        assert origin(["x"], file)["uncommitted"] is True
+        # As where a package is installed inside of someone's checkout.
+        assert origin(["x"], tmp_path / "untracked")["commit"] is None
     assert clean["versions"]["numpy"] and clean["machine"]["cores"]
 
 

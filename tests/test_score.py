@@ -124,7 +124,8 @@ def test_what_is_left_out_is_counted() -> None:
     assert (found.unjudged, found.removed, found.short) == (1, 0, 1)  # q2 has two documents
     content = found.to_json()
     assert content.keys() == {
-        *("metrics", "ci", "queries", "missing", "unjudged", "removed", "short")
+        *("metrics", "ci", "queries", "missing", "unjudged", "removed", "short"),
+        *("relevant_excluded", "unjudged_excluded"),
     }
     assert content["queries"] == 2
     table = found.to_json(per_query=True)["per_query"]
@@ -152,12 +153,18 @@ def test_refused(run: Run, qrels: Qrels, message: str, missing) -> None:
         score_run(run, qrels, rules=Rules(missing))
 
 
-def test_exclusions_that_do_not_belong_are_refused() -> None:
-    with pytest.raises(Thought1Error, match="for 1 queries that the qrels lack: q9;"):
+def test_exclusions_of_other_queries_are_refused() -> None:
+    with pytest.raises(Thought1Error, match="for 1 queries that the qrels lack, and for no other"):
         score_run(RUN, QRELS, rules=Rules(excluded={"q9": {"a"}}))
-    with pytest.raises(Thought1Error, match="query 'q2' that the qrels call relevant: y;"):
-        score_run(RUN, QRELS, rules=Rules(excluded={"q2": {"x", "y"}}))
-    assert score_run(RUN, QRELS, rules=Rules(excluded={"q2": {"x"}})).removed == 1  # grade 0
+    found = score_run(RUN, QRELS, rules=Rules(excluded={"q9": {"a"}, "q2": {"x"}}))
+    assert (found.removed, found.unjudged_excluded, found.relevant_excluded) == (1, 1, 0)
+
+
+def test_an_excluded_relevant_document_stays_in_the_ideal() -> None:
+    found = score_run(RUN, QRELS, ["ndcg@10"], Rules(excluded={"q2": {"y", "none"}}))
+    assert (found.removed, found.relevant_excluded) == (1, 1)
+    without = {**RUN, "q2": {"x": 2.0}}
+    assert found.by_query()["q2"]["ndcg@10"] == official(without, QRELS)["q2"]["ndcg@10"] == 0
 
 
 def test_unknown_measures_are_refused() -> None:

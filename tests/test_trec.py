@@ -23,6 +23,7 @@ def write(path: Path, content: str) -> Path:
         ("q\ta note.md#0\t2\n", {"q": {"a note.md#0": 2}}),
         ("q 0 d 1\nr 0 d -1\n", {"q": {"d": 1}, "r": {"d": -1}}),
         ("q\t0\td\t1", {"q": {"d": 1}}),
+        ("q \t 0 \td\t 1 \n", {"q": {"d": 1}}),
         ("q\td\t1\nq\td\t1\n", {"q": {"d": 1}}),
     ],
 )
@@ -117,8 +118,9 @@ def test_bad_run(tmp_path: Path, content: str, message: str) -> None:
 
 
 def test_a_run_of_others_is_read(tmp_path: Path) -> None:
-    path = write(tmp_path / "run", "q\tQ0\td\t1\t2\tBM25\n\nq Q0  e 2 1e-3 BM25\r\n")
-    assert read_run(path) == {"q": {"d": 2.0, "e": 0.001}}
+    lines = "q\tQ0\td\t1\t2\tBM25\n\nq Q0  e 2 1e-3 BM25\r\nq \t Q0\tf \t3\t 0 \tBM25 \n"
+    path = write(tmp_path / "run", lines)
+    assert read_run(path) == {"q": {"d": 2.0, "e": 0.001, "f": 0.0}}
 
 
 def test_a_run_as_tsv_is_read(tmp_path: Path) -> None:
@@ -134,7 +136,7 @@ def test_a_run_as_tsv_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        ("q\ta note.md\nq\td\n\nr e\n", {"q": {"a note.md", "d"}, "r": {"e"}}),
+        ("q\ta note.md\nq \t d\n\nr e\n", {"q": {"a note.md", "d"}, "r": {"e"}}),
         ("q N/A\n", {}),
         (
             '{"_id": "q", "excluded_ids": ["N/A", "d"], "text": "why"}\n'

@@ -120,7 +120,13 @@ def test_refused(t1: T1Command, tmp_path: Path, folder: Path) -> None:
     assert 'no subset "botany"' in refused(folder, "--subset", "biology", "--subset", "botany")
     assert "aops has no long documents" in refused(folder, "--subset", "aops", "--long")
     assert 'no query set "gpt5"' in refused(folder, "--queries", "gpt5")
-    assert "lacks examples/pony-" in refused(folder, "--subset", "pony")
+    later = ["--subset", "biology", "--subset", "pony", "--results", tmp_path / "results"]
+    assert "lacks examples/pony-" in refused(folder, *later)
+    assert not (tmp_path / "results").exists()  # found out before anything was measured
+    (tmp_path / "file").touch()
+    assert "file cannot be made" in refused(
+        folder, "--subset", "biology", "--results", tmp_path / "file"
+    )
     assert "not a hub id" in refused(tmp_path / "none")
     assert "could not deliver" in refused("xlangai/BRIGHT", "--subset", "biology")
     assert "is no folder" in refused(folder, "--run-dir", tmp_path / "none")

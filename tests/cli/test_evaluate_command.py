@@ -98,6 +98,9 @@ def test_evaluate_refuses_what_cannot_work(t1: T1Command, tmp_path: Path, collec
     nowhere = tmp_path / "none" / "run"
     assert "cannot be written" in refused(collection, "--split", "dev", "--run", nowhere)
     bm25 = [collection, "--split", "dev", "--mode", "bm25"]
+    (tmp_path / "file").touch()
+    assert "file cannot be made" in refused(*bm25, "--results", tmp_path / "file")
+    assert t1("evaluate", *bm25, "--no-results", "--price", "inf").code == 2
     assert "bm25 does not think" in refused(*bm25, "--think", "4")
 
 

@@ -51,6 +51,10 @@ def test_text(t1: T1Command, files: list[object], tmp_path: Path) -> None:
     assert "1 excluded documents were taken out of the run\n" in out
     assert "3 queries have fewer documents than the deepest cut" in out
     assert "\nq1\t1.00000\t1.00000\t1.00000\t1.00000\n" in out
+    excluded.write_text("q1 b\nq9 b\n")
+    out = t1(*arguments).out
+    assert "1 excluded documents are judged relevant" in out
+    assert "1 queries with exclusions are not judged: left out\n" in out
     skipped = t1(*arguments[:-1], "skip")
     assert "2 queries\n1 judged queries are not in the run: left out of the mean\n" in skipped.out
 
@@ -68,8 +72,7 @@ def test_refused(t1: T1Command, files: list[object], tmp_path: Path) -> None:
     assert "lacks 1 of the 2 judged queries: q2;" in refused("--run", "q1 Q0 d 1 2 x\n")
     assert "no query with a relevant document" in refused("--qrels", "q1 0 a 0\n")
     assert "have no relevant document" in refused("--qrels", "q1 0 a 0\nq2 0 x 1\n")
-    assert "that the qrels lack: q9;" in refused("--exclude", "q9 a\n")
-    assert "that the qrels call relevant: b;" in refused("--exclude", "q1 b\n")
+    assert "that the qrels lack, and for no other: q9;" in refused("--exclude", "q9 a\n")
     assert "unknown measure 'map'" in t1(*files, "--metrics", "mrr,map").error()
     assert "unknown measure ''" in t1(*files, "--metrics", "").error()
     assert "cannot be read" in t1(*files, "--run", tmp_path / "none").error()

@@ -87,8 +87,9 @@ def bright(
     as_json: Json = False,
 ) -> None:
     """Measure BRIGHT: exact search, 1000 documents for each query, thinking greedily."""
-    from thought1.data.bright import LONG, SHORT, BrightSource, check_names, instruction_for
+    from thought1.data.bright import LONG, SHORT, BrightSource, instruction_for
     from thought1.evaluation.bright_results import BrightRequest
+    from thought1.evaluation.results import make_folder
 
     request = BrightRequest(
         source,
@@ -103,12 +104,14 @@ def bright(
     if run_dir is not None and not run_dir.is_dir():
         raise Thought1Error(f"{run_dir} is no folder: make it first")
     names = tuple(dict.fromkeys(subset)) if subset else LONG if long else SHORT
-    for name in names:
-        check_names(name, long, queries)
     place = BrightSource(source)
+    for name in names:
+        place.check(name, long=long, queries=queries)
     # Read before the model is loaded: what is wrong with the first subset shows at once.
     first = place.load(names[0], long=long, queries=queries)
     sentences = {name: instruction_for(instruction, name, long=long) for name in names}
+    if not no_results:
+        make_folder(results)
     kept = _Kept(request, _open(request, cache), sentences)
     kept.runs, kept.results, kept.price = run_dir, None if no_results else results, price
     result = _measure(_subsets(place, names, first), kept)

@@ -8,7 +8,7 @@ Neither statistics nor metrics are here (`thought1.evaluation.compare`):
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -32,6 +32,15 @@ class Texts:
     thoughts_b: Mapping[str, str]
 
 
+Subsets = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME=RUN_A,RUN_B,QRELS[,EXCLUDE]",
+        help="Runs of a subset, beside RUN_A and RUN_B or alone; may be given again.",
+    ),
+]
+
+
 def compare(
     run_a: Annotated[
         Path | None, typer.Argument(metavar="RUN_A", help="The first system's run.")
@@ -43,19 +52,17 @@ def compare(
     qrels_file: Annotated[
         Path | None, typer.Option("--qrels", metavar="FILE", help="The judgements of both.")
     ] = None,
-    subset: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME=RUN_A,RUN_B,QRELS[,EXCLUDE]",
-            help="Runs of a subset, beside RUN_A and RUN_B or alone; may be given again.",
-        ),
-    ] = None,
+    subset: Subsets = None,
     metric: Annotated[
         str, typer.Option(metavar="NAME", help="ndcg@K, recall@K, mrr@K or mrr.")
     ] = "ndcg@10",
     exclude: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Excluded documents, as for `t1 score`.")
     ] = None,
+    missing: Annotated[
+        Literal["error", "zero"],
+        typer.Option(help="A judged query that a run lacks: refuse it, or count it as 0."),
+    ] = "error",
     queries: Annotated[
         Path | None, typer.Option(metavar="FILE", help="queries.jsonl, to show the questions.")
     ] = None,
@@ -84,7 +91,7 @@ def compare(
     if not pairs:
         raise Thought1Error("nothing to compare: give RUN_A, RUN_B and --qrels, or --subset")
     texts = _read_texts(queries, thoughts_a, thoughts_b)
-    found = compare_runs(pairs, metric, seed=seed)
+    found = compare_runs(pairs, metric, missing=missing, seed=seed)
     if as_json:
         print_json(_data(found, metric, texts, top))
         return

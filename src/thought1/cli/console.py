@@ -6,7 +6,7 @@ Knows results as plain data, not how they came about.
 import json
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -40,6 +40,17 @@ def print_json(content: Any) -> None:
 def print_text(text: str) -> None:
     """One line on stdout, as it is."""
     sys.stdout.write(text + "\n")
+
+
+def show_means(content: Mapping[str, Any]) -> None:
+    """The table of an evaluation's "metrics" and "ci"."""
+    table = Table(box=None, pad_edge=False)
+    for header in ("measure", "mean", "95% interval"):
+        table.add_column(header, justify="left" if header == "measure" else "right")
+    for name, value in content["metrics"].items():
+        low, high = content["ci"][name]
+        table.add_row(name, f"{value:.5f}", f"{low:.4f} to {high:.4f}")
+    Console(highlight=False, markup=False).print(table)
 
 
 class _Warnings(logging.Handler):

@@ -19,6 +19,7 @@ from thought1.cli.console import (
     progress,
     receipt_data,
     receipt_line,
+    show_means,
 )
 from thought1.cli.options import (
     Budget,
@@ -88,7 +89,11 @@ TaskName = Annotated[
 Price = Annotated[
     float | None,
     typer.Option(
-        "--price", min=0, metavar="X", help="Price of a million tokens, to tell what queries cost."
+        "--price",
+        min=0,
+        max=1e9,
+        metavar="X",
+        help="Price of a million tokens, to tell what queries cost.",
     ),
 ]
 CurveBudgets = Annotated[
@@ -136,7 +141,7 @@ def evaluate(
     """Measure retrieval: 100 documents for each judged question, thinking greedily."""
     from thought1.data.formats import write_run
     from thought1.evaluation.measure import Request, measure
-    from thought1.evaluation.results import TAG, build_result, write_result
+    from thought1.evaluation.results import TAG, build_result, make_folder, write_result
     from thought1.evaluation.studies import Studied, plan_studies
 
     request = Request(
@@ -156,6 +161,8 @@ def evaluate(
         raise Thought1Error(f"{run_file} cannot be written: no such folder, or a folder itself")
     with open_request(request) as (task, system_under_test):
         plan = plan_studies(request, task, system_under_test, results)
+        if not no_results:
+            make_folder(results)
         measured = measure(task, system_under_test, progress)
         studied = plan.measure(measured, progress) if plan else Studied()
     content = build_result(measured, request, price=price, studies=studied.to_studies())
@@ -190,18 +197,8 @@ def _report(measured: "Measured", content: dict[str, Any], kept: Path | None) ->
 
 
 def _show(measured: "Measured", content: dict[str, Any]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False)
-    for header in ("measure", "mean", "95% interval"):
-        table.add_column(header, justify="left" if header == "measure" else "right")
-    for name, value in content["metrics"].items():
-        low, high = content["ci"][name]
-        table.add_row(name, f"{value:.4f}", f"{low:.4f} to {high:.4f}")
-    console = Console(highlight=False, markup=False)
-    console.print(table)
-    console.print(f"{measured.evaluation.queries} queries, {_who(measured)}")
+    show_means(content)
+    print_text(f"{measured.evaluation.queries} queries, {_who(measured)}")
     print_text(receipt_line(measured.receipt))
     price = content["cost"]["cost_per_1000_queries"]
     if price is not None:

@@ -30,7 +30,8 @@ def replay(
     ],
     *,
     tolerance: Annotated[
-        float, typer.Option(min=0, metavar="X", help="A difference up to this counts as none.")
+        float,
+        typer.Option(min=0, max=1e9, metavar="X", help="A difference up to this counts as none."),
     ] = 1e-6,
     as_json: Json = False,
 ) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from thought1.cli.console import print_json, print_text
+from thought1.cli.console import print_json, print_text, show_means
 from thought1.cli.options import Json
 
 if TYPE_CHECKING:
@@ -74,17 +74,7 @@ def score(
 
 
 def _show(found: "Score", missing: str) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    content = found.to_json()
-    table = Table(box=None, pad_edge=False)
-    for header in ("measure", "mean", "95% interval"):
-        table.add_column(header, justify="left" if header == "measure" else "right")
-    for name, value in content["metrics"].items():
-        low, high = content["ci"][name]
-        table.add_row(name, f"{value:.5f}", f"{low:.4f} to {high:.4f}")
-    Console(highlight=False, markup=False).print(table)
+    show_means(found.to_json())
     print_text(f"{found.evaluation.queries} queries")
     if found.missing:
         counted = "counted as 0" if missing == "zero" else "left out of the mean"
@@ -93,6 +83,13 @@ def _show(found: "Score", missing: str) -> None:
         print_text(f"{found.unjudged} queries of the run are not judged: left out")
     if found.removed:
         print_text(f"{found.removed} excluded documents were taken out of the run")
+    if found.relevant_excluded:
+        print_text(
+            f"{found.relevant_excluded} excluded documents are judged relevant: no ranking can "
+            "hold them, and they still count as relevant"
+        )
+    if found.unjudged_excluded:
+        print_text(f"{found.unjudged_excluded} queries with exclusions are not judged: left out")
     if found.short:
         print_text(
             f"{found.short} queries have fewer documents than the deepest cut: too low a value "

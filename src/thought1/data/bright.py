@@ -108,6 +108,25 @@ class BrightSource:
     revision: str | None = None
     """Of the hub's data set; a folder has none."""
 
+    def check(self, subset: str, *, long: bool = False, queries: str = EXAMPLES) -> None:
+        """What of `load` can fail at once: the names, and in a folder that the files are there.
+
+        Raises:
+            Thought1Error: an unknown subset or query set, or a file is missing.
+        """
+        if subset not in SHORT:
+            raise Thought1Error(f"BRIGHT has no subset {quote(subset)}; it has: {', '.join(SHORT)}")
+        if long and subset not in LONG:
+            raise Thought1Error(
+                f"the subset {subset} has no long documents; these have: {', '.join(LONG)}"
+            )
+        if queries not in (EXAMPLES, *REASONED):
+            known = ", ".join((EXAMPLES, *REASONED))
+            raise Thought1Error(f"BRIGHT has no query set {quote(queries)}; it has: {known}")
+        if Path(self.place).is_dir():
+            for config in (queries, _documents(long)):
+                _shards(Path(self.place), config, subset)
+
     def load(self, subset: str, *, long: bool = False, queries: str = EXAMPLES) -> BrightSubset:
         """Read the queries and check them against the ids of the pool.
 
@@ -116,8 +135,8 @@ class BrightSource:
                 occurs twice, a gold id is not in the pool or is excluded, or the hub cannot
                 deliver.
         """
-        check_names(subset, long, queries)
-        config = "long_documents" if long else "documents"
+        self.check(subset, long=long, queries=queries)
+        config = _documents(long)
         folder = self._folder([f"{name}/{subset}-*.parquet" for name in (queries, config)])
         query_files = _shards(folder, queries, subset)
         document_files = _shards(folder, config, subset)
@@ -179,17 +198,8 @@ def instruction_for(choice: str, subset: str, *, long: bool = False) -> str:
     return sentence
 
 
-def check_names(subset: str, long: bool, queries: str) -> None:
-    """Thought1Error where BRIGHT has no such subset (with long documents) or query set."""
-    if subset not in SHORT:
-        raise Thought1Error(f"BRIGHT has no subset {quote(subset)}; it has: {', '.join(SHORT)}")
-    if long and subset not in LONG:
-        raise Thought1Error(
-            f"the subset {subset} has no long documents; these have: {', '.join(LONG)}"
-        )
-    if queries not in (EXAMPLES, *REASONED):
-        known = ", ".join((EXAMPLES, *REASONED))
-        raise Thought1Error(f"BRIGHT has no query set {quote(queries)}; it has: {known}")
+def _documents(long: bool) -> str:
+    return "long_documents" if long else "documents"
 
 
 def _shards(folder: Path, config: str, subset: str) -> tuple[Path, ...]:

@@ -6,7 +6,7 @@ Knows nothing of queries, documents or metrics: only ids, grades and scores.
 import math
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 
 from thought1.data.rows import (
@@ -38,7 +38,7 @@ def read_qrels(path: Path) -> Qrels:
     qrels: Qrels = {}
     width = 0
     for line in _read_filled_lines(path):
-        columns = _split_qrels(line.text)
+        columns = _split(line.text, (3, 4))
         if not width and columns[0].lower() in _QUERY_HEADERS:
             width = 3
             continue
@@ -70,7 +70,7 @@ def read_run(path: Path) -> Run:
     run: Run = {}
     width = 0
     for line in _read_filled_lines(path):
-        columns = _split_run(line.text)
+        columns = _split(line.text, (3, 6))
         if not width and columns[0].lower() in _QUERY_HEADERS and len(columns) == 3:
             width = 3
             continue
@@ -164,15 +164,13 @@ def _read_filled_lines(path: Path) -> Iterator[Line]:
             yield line
 
 
-def _split_qrels(text: str) -> list[str]:
-    """Columns between tabs, where ids may hold blanks, else between any white space."""
-    columns = text.rstrip("\r\n").split("\t")
-    return columns if len(columns) > 2 else text.split()
+def _split(text: str, widths: Container[int]) -> list[str]:
+    """Columns between tabs, where ids may hold blanks, else between any white space.
 
-
-def _split_run(text: str) -> list[str]:
-    columns = text.rstrip("\r\n").split("\t")
-    return columns if len(columns) in (3, 6) else text.split()
+    Blanks beside a tab are no part of an id: other tools would not see them.
+    """
+    columns = [column.strip(" ") for column in text.rstrip("\r\n").split("\t")]
+    return columns if len(columns) in widths else text.split()
 
 
 def _parse_exclusion(text: str) -> tuple[str, list[str]]:
@@ -182,9 +180,7 @@ def _parse_exclusion(text: str) -> tuple[str, list[str]]:
         if not isinstance(documents, list) or not all(isinstance(d, str) for d in documents):
             raise BadRow('field "excluded_ids" must be a list of document ids (strings)')
         return parse_id(fields), documents
-    columns = text.rstrip("\r\n").split("\t")
-    if len(columns) != 2:
-        columns = text.split()
+    columns = _split(text, (2,))
     if len(columns) != 2 or "" in columns:
         raise BadRow(
             f"has {len(columns)} columns; needs query and document, or a JSON object with "

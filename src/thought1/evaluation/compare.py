@@ -9,7 +9,7 @@ Scoring, intervals and tests are elsewhere (`score`, `protocol`, `statistics`). 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from thought1.data.rows import (
     DEFAULT_OPTIONS,
@@ -26,7 +26,7 @@ from thought1.evaluation.protocol import (
     paired_bootstrap,
     paired_differences,
 )
-from thought1.evaluation.score import Exclusions, Rules, score_run
+from thought1.evaluation.score import Exclusions, Missing, Rules, score_run
 from thought1.evaluation.statistics import (
     EQUAL,
     Wins,
@@ -102,13 +102,18 @@ class Comparison:
 
 
 def compare_runs(
-    pairs: Mapping[str, Pair], measure: str, *, seed: int = 0
+    pairs: Mapping[str, Pair],
+    measure: str,
+    *,
+    missing: Literal["error", "zero"] = "error",
+    seed: int = 0,
 ) -> dict[str, Comparison]:
     """Compare two systems on one or more subsets: subset -> what was found.
 
     Args:
         pairs: subset -> runs and judgements, at least one.
         measure: such as "ndcg@10".
+        missing: what a judged query does that one of the runs lacks: as `score.Missing`.
         seed: of resamples and of random signs.
 
     Raises:
@@ -119,8 +124,8 @@ def compare_runs(
     parse_measure(measure)
     values = {
         name: (
-            _values(pair.a, pair, measure, f"{name}, first run"),
-            _values(pair.b, pair, measure, f"{name}, second run"),
+            _values(pair.a, pair, measure, missing, f"{name}, first run"),
+            _values(pair.b, pair, measure, missing, f"{name}, second run"),
         )
         for name, pair in pairs.items()
     }
@@ -179,9 +184,9 @@ def _parse_thought(fields: Mapping[str, object]) -> tuple[str, str]:
     return parse_id(fields), (thought or "").strip()
 
 
-def _values(run: Run, pair: Pair, measure: str, name: str) -> Mapping[str, float]:
+def _values(run: Run, pair: Pair, measure: str, missing: Missing, name: str) -> Mapping[str, float]:
     try:
-        score = score_run(run, pair.qrels, [measure], Rules(excluded=pair.excluded))
+        score = score_run(run, pair.qrels, [measure], Rules(missing, pair.excluded))
     except Thought1Error as error:
         raise Thought1Error(f"{name}: {error}") from error
     return score.evaluation.per_query[measure]

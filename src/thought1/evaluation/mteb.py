@@ -26,7 +26,7 @@ import numpy.typing as npt
 from tqdm.auto import tqdm
 
 from thought1.encoder import WINDOW
-from thought1.evaluation.best import Allowed, Best
+from thought1.evaluation.blockwise import Allowed, BlockwiseSearch
 from thought1.types import Document, Run, Sampling, Thought1Error, Vectors
 
 if TYPE_CHECKING:
@@ -155,8 +155,7 @@ class T1Search(T1Encoder):
     """T1 as an mteb search model: exact search, a window of documents at a time.
 
     Memory holds the queries' vectors, their best documents and one window, however many documents
-    there are; each search reads the documents anew. Where equal scores meet at the cut to `top_k`,
-    either document may stay.
+    there are; each search reads the documents anew. Equal scores keep the order of the documents.
     """
 
     _corpus: "CorpusDatasetType | None" = None
@@ -215,18 +214,15 @@ class T1Search(T1Encoder):
             allowed = Allowed(query_ids, document_ids, top_ranked)
         vectors_QD = self._vectors(_query_texts(queries), "query", task_metadata, options)
         quiet = replace(options, show_progress_bar=False)
-        best = Best(len(query_ids), top_k)
+        found = BlockwiseSearch(query_ids, vectors_QD, top_k, allowed)
         bar = tqdm(desc="search", total=len(document_ids), disable=not options.show_progress_bar)
         for start in range(0, len(document_ids), WINDOW):
+            ids = document_ids[start : start + WINDOW]
             texts = _document_texts(corpus[start : start + WINDOW])
-            vectors_WD = self._vectors(texts, "document", task_metadata, quiet)
-            scores_QW = vectors_QD @ vectors_WD.T
-            if allowed is not None:
-                scores_QW[~allowed.window(start, len(vectors_WD))] = -np.inf
-            best.add(scores_QW, start)
-            bar.update(len(vectors_WD))
+            found.add(ids, self._vectors(texts, "document", task_metadata, quiet))
+            bar.update(len(ids))
         bar.close()
-        return best.run(query_ids, document_ids)
+        return found.run()
 
 
 @dataclass(frozen=True, slots=True)

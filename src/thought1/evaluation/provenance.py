@@ -32,16 +32,16 @@ PACKAGES = (
 )
 
 
-def origin(command: Sequence[str], folder: Path | None = None) -> dict[str, Any]:
+def origin(command: Sequence[str], code: Path = Path(__file__)) -> dict[str, Any]:
     """What is known about a result that `command` makes now.
 
     Args:
-        folder: of the checkout whose commit is told; by default the working directory. Outside of
-            a checkout, or without git, the commit is None.
+        code: a file of the checkout whose commit is told; by default of Thought 1 itself. Where
+            git does not track it, as in an installed wheel, or without git, the commit is None.
     """
-    where = Path.cwd() if folder is None else folder
-    commit = _git(where, "rev-parse", "HEAD")
-    changes = _git(where, "status", "--porcelain", "--untracked-files=no")
+    tracked = _git(code.parent, "ls-files", "--error-unmatch", code.name) is not None
+    commit = _git(code.parent, "rev-parse", "HEAD") if tracked else None
+    changes = _git(code.parent, "status", "--porcelain", "--untracked-files=no")
     return {
         "command": list(command),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),

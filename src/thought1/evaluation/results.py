@@ -7,6 +7,7 @@ how systems work nor how anything is printed.
 
 import gzip
 import json
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -118,6 +119,20 @@ def result_path(folder: Path, content: Mapping[str, Any]) -> Path:
     return (
         folder / _safe(system["name"]) / _safe(system["revision"]) / f"{_safe(task['name'])}.json"
     )
+
+
+def make_folder(folder: Path) -> None:
+    """Make the folder of results, so that a wrong one is known before anything is measured.
+
+    Raises:
+        Thought1Error: nothing can be written there.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Thought1Error(f"{folder} cannot be made: {error.strerror}") from error
+    if not os.access(folder, os.W_OK):
+        raise Thought1Error(f"{folder} cannot be written to: name another folder with --results")
 
 
 def write_result(folder: Path, content: Mapping[str, Any], measured: Measured) -> Path:

@@ -44,6 +44,11 @@ class Score:
     """Queries of the run without judgements, which are left out."""
     removed: int
     """Documents that the exclusions took out of the run."""
+    relevant_excluded: int
+    """Relevant documents among the excluded ones: no ranking can hold them, and they still count
+    as relevant."""
+    unjudged_excluded: int
+    """Queries with exclusions but without judgements."""
     short: int
     """Queries with fewer documents left than the deepest cut; right only where no more exist."""
 
@@ -53,6 +58,8 @@ class Score:
             "missing": self.missing,
             "unjudged": self.unjudged,
             "removed": self.removed,
+            "relevant_excluded": self.relevant_excluded,
+            "unjudged_excluded": self.unjudged_excluded,
             "short": self.short,
         }
         return content | {"per_query": self.by_query()} if per_query else content
@@ -77,28 +84,31 @@ def score_run(
 
     Raises:
         Thought1Error: the run is empty or answers no judged query; a judged query is missing and
-            the rules do not say how it counts; a query has no relevant document; an exclusion
-            names a query without judgements or a relevant document; what `evaluate` raises.
+            the rules do not say how it counts; a query has no relevant document; no query with
+            exclusions is judged; what `evaluate` raises.
     """
     rules = rules or Rules()
     cuts = [k for _, k in map(parse_measure, measures) if k is not None]
     _check_judged(qrels)
-    _check_excluded(rules.excluded, qrels)
+    unjudged_excluded = _check_excluded(rules.excluded, qrels)
     missing = _missing(run, qrels, rules.missing)
     if rules.missing == "skip":
         qrels = {query: grades for query, grades in qrels.items() if query in run}
     kept: Run = {}
-    removed = 0
+    removed = relevant_excluded = 0
     for query in qrels:
         scores = run.get(query, {})
         without = rules.excluded.get(query, frozenset())
         kept[query] = {doc: score for doc, score in scores.items() if doc not in without}
         removed += len(scores) - len(kept[query])
+        relevant_excluded += sum(qrels[query].get(doc, 0) > 0 for doc in without)
     return Score(
         evaluate(kept, qrels, measures),
         missing=len(missing),
         unjudged=len(run.keys() - qrels.keys()),
         removed=removed,
+        relevant_excluded=relevant_excluded,
+        unjudged_excluded=unjudged_excluded,
         short=sum(len(scores) < max(cuts, default=0) for scores in kept.values()),
     )
 
@@ -118,20 +128,15 @@ def _check_judged(qrels: Qrels) -> None:
         )
 
 
-def _check_excluded(excluded: Exclusions, qrels: Qrels) -> None:
+def _check_excluded(excluded: Exclusions, qrels: Qrels) -> int:
+    """How many queries with exclusions are not judged."""
     unknown = excluded.keys() - qrels.keys()
-    if unknown:
+    if unknown and len(unknown) == len(excluded):
         raise Thought1Error(
-            f"documents are excluded for {len(unknown)} queries that the qrels lack: "
-            f"{some_ids(unknown)}; check that the exclusions belong to these qrels"
+            f"documents are excluded for {len(unknown)} queries that the qrels lack, and for no "
+            f"other: {some_ids(unknown)}; check that the exclusions belong to these qrels"
         )
-    for query, documents in excluded.items():
-        relevant = {doc for doc in documents if qrels[query].get(doc, 0) > 0}
-        if relevant:
-            raise Thought1Error(
-                f"documents are excluded for query {query!r} that the qrels call relevant: "
-                f"{some_ids(relevant)}; a document cannot be both"
-            )
+    return len(unknown)
 
 
 def _missing(run: Run, qrels: Qrels, rule: Missing) -> Set[str]:
@@ -148,6 +153,6 @@ def _missing(run: Run, qrels: Qrels, rule: Missing) -> Set[str]:
         raise Thought1Error(
             f"the run lacks {len(missing)} of the {len(qrels)} judged queries: {some_ids(missing)};"
             " a mean over fewer queries is another number: search for each of them, or say how "
-            "they count (t1 score --missing zero or skip)"
+            "they count (--missing zero; t1 score also has skip)"
         )
     return missing
