@@ -9,9 +9,9 @@ the CUDA context come on top. With several GPUs each process holds all of it, an
 DistributedDataParallel a second copy of the gradients.
 
 Time: multiplications of matrices and attention over the peak rate of an H100 at an assumed
-utilisation, ideally shared by the GPUs. Token counts are the data's words times an assumed 1.4. Not
-counted: loading, validation, the gain filter, own thoughts and their folds, optimizer steps,
-communication.
+utilisation, ideally shared by the GPUs; `memory_reinforce` has those of stage 3, its sampling
+included. Token counts are the data's words times an assumed 1.4. Not counted: loading, validation,
+the gain filter, own thoughts and their folds, optimizer steps, communication.
 
 It knows recipes, data files and a model's sizes; it loads no model.
 """
@@ -22,22 +22,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import memory_reinforce
+from memory_amounts import Amounts, measure
 from memory_sizes import MODELS, Sizes
 from record import ROOT
 
 from thought1.config import ModelConfig, Recipe, StageConfig
 from thought1.recipes import load_recipe
-from thought1.settings import DOCUMENT_INSTRUCTION, QUERY_INSTRUCTION
 from thought1.training.collate import PACKED_TOKENS
-from thought1.training.preflight import read_stage
 from thought1.types import Thought1Error
 
 PEAK = 989e12
 """FLOP/s of an H100 SXM in bf16 without sparsity, by its data sheet."""
-TOKENS_PER_WORD = 1.4
-"""Assumed; the tokenizers of these models are not at hand here."""
-CHAT_TOKENS = 10
-"""Assumed: the marks of a chat template around a message."""
+PEAK_FLOAT32 = 67e12
+"""The same in float32, which knows no tensor cores."""
 RECIPES = ("qwen3-0.6b", "qwen3-1.7b", "qwen3-4b-instruct-2507")
 
 
@@ -72,16 +70,21 @@ def memory(sizes: Sizes, model: ModelConfig, stage: StageConfig, gpus: int = 1) 
     """The fullest batch of a stage."""
     count = trained(sizes, stage)
     tokens, labels = _fullest(model, stage)
+    copies, cache = 1, 0
+    if stage.stage == "reinforce":
+        copies += int(memory_reinforce.values(stage).weight_kl > 0)
+        cache = memory_reinforce.cache_bytes(sizes, model, stage)
     held = sizes.layer_bytes * sizes.layers
     if stage.gradient_checkpointing:
         # The input of each layer, and one layer's activations while it is computed again.
         held = 4 * sizes.hidden * sizes.layers + sizes.layer_bytes
     return Memory(
-        weights=4 * sizes.parameters,
+        weights=copies * 4 * sizes.parameters,
         gradients=4 * count,
         adamw=8 * count,
         casts=2 * sizes.parameters,
-        activations=tokens * held,
+        # Rollouts have ended when the update begins.
+        activations=max(tokens * held, cache),
         logits=2 * 2 * labels * sizes.vocab,
         buckets=4 * count if gpus > 1 else 0,
     )
@@ -103,6 +106,8 @@ def folds_memory(sizes: Sizes, model: ModelConfig, stage: StageConfig) -> Memory
 
 def _fullest(model: ModelConfig, stage: StageConfig) -> tuple[int, int]:
     """The most tokens, and tokens with a label, that autograd holds at once."""
+    if stage.stage == "reinforce":
+        return memory_reinforce.fullest(model, stage)
     language = stage.weight_language > 0
     singles = stage.tokens_per_batch
     if not stage.needs_pairs:
@@ -117,52 +122,6 @@ def _fullest(model: ModelConfig, stage: StageConfig) -> tuple[int, int]:
     tokens = chunk * max(query, document) if chunk else rows * query + documents * document
     labels = min(questions, chunk or questions) * thought if language else 0
     return max(tokens, singles), max(labels, singles if language else 0)
-
-
-@dataclass(frozen=True, slots=True)
-class Amounts:
-    """A stage's data in tokens: one epoch, and the lengths that pairs are padded to."""
-
-    questions: int
-    query: int = 0
-    thought: int = 0
-    document: int = 0
-    singles: int = 0
-    labels: int = 0
-    """Tokens of single texts under the next-token loss."""
-
-
-def measure(recipe: Recipe, stage: StageConfig) -> Amounts:
-    """Count the words of a stage's sources; a width is the 99th percentile of the lengths."""
-    data = read_stage(recipe, stage)
-    model = recipe.model
-    query_head = CHAT_TOKENS + _tokens(model.query_instruction or QUERY_INSTRUCTION)
-    document_head = CHAT_TOKENS + _tokens(model.document_instruction or DOCUMENT_INSTRUCTION)
-    language = stage.weight_language > 0
-    texts = [_tokens(text) for _, text in data.texts]
-    texts += [_tokens(text) for one in data.streams for text in one]
-    asked = [_tokens(query) + query_head for query, _ in data.rationales]
-    answered = [min(_tokens(text), stage.max_thought_tokens) for _, text in data.rationales]
-    thoughts = [min(_tokens(pair.thought), stage.max_thought_tokens) for pair in data.pairs]
-    return Amounts(
-        questions=len(data.pairs),
-        query=_width([_tokens(p.query) + query_head for p in data.pairs], model.max_query_tokens),
-        thought=_width(thoughts, stage.max_thought_tokens),
-        document=_width(
-            [_tokens(text) + document_head for pair in data.pairs for text in pair.positives],
-            model.max_document_tokens,
-        ),
-        singles=sum(texts) + document_head * len(texts) + sum(asked) + sum(answered),
-        labels=sum(texts) + sum(answered) if language else 0,
-    )
-
-
-def _tokens(text: str) -> int:
-    return round(TOKENS_PER_WORD * len(text.split()))
-
-
-def _width(lengths: Sequence[int], most: int) -> int:
-    return min(sorted(lengths)[int(0.99 * len(lengths))], most) if lengths else 0
 
 
 def batches(stage: StageConfig, amounts: Amounts) -> tuple[float, float]:
@@ -191,7 +150,7 @@ def operations(sizes: Sizes, stage: StageConfig, amounts: Amounts) -> float:
         labels += pairs * stage.queries_per_batch * amounts.thought
     return (
         of_pairs * (passes + int(stage.grad_cache_chunk > 0))
-        + tokens * _forward(sizes, PACKED_TOKENS) * passes
+        + tokens * sizes.forward(PACKED_TOKENS) * passes
         + labels * 2 * sizes.vocab * sizes.hidden * (1 + backward)
     )
 
@@ -206,12 +165,7 @@ def _pairs_forward(sizes: Sizes, stage: StageConfig, amounts: Amounts) -> float:
     query = amounts.query + amounts.thought
     documents = questions * (stage.positives_per_query + stage.negatives_per_query)
     width = amounts.document
-    return rows * query * _forward(sizes, query) + documents * width * _forward(sizes, width)
-
-
-def _forward(sizes: Sizes, length: int) -> float:
-    """FLOP of one token forwards: 2 for each weight, and causal attention over half the row."""
-    return 2 * sizes.matrices + 2 * sizes.layers * sizes.heads * sizes.head_dim * length
+    return rows * query * sizes.forward(query) + documents * width * sizes.forward(width)
 
 
 HEADER = (
@@ -220,6 +174,26 @@ HEADER = (
     "| on eight |"
 )
 NUMBERS = HEADER.count("|") - 2
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What one of several processes does in a whole stage; seconds at the peak rate."""
+
+    steps: float
+    work: float
+    seconds: float
+
+
+def _spent(sizes: Sizes, stage: StageConfig, amounts: Amounts, gpus: int) -> Spent:
+    if stage.stage == "reinforce":
+        done = memory_reinforce.operations(sizes, stage, amounts, gpus)
+        seconds = done.bf16 / PEAK + done.float32 / PEAK_FLOAT32
+        planned = memory_reinforce.steps(stage, amounts.questions, gpus)
+        return Spent(planned, done.bf16 + done.float32, seconds)
+    work = operations(sizes, stage, amounts) / gpus
+    steps = sum(batches(stage, amounts)) / stage.accumulation / gpus
+    return Spent(steps, work, work / PEAK)
 
 
 def rows_of(recipe: Recipe, utilisation: float) -> list[list[str]]:
@@ -235,17 +209,15 @@ def rows_of(recipe: Recipe, utilisation: float) -> list[list[str]]:
     found = []
     for stage in recipe.stages:
         amounts = measure(recipe, stage)
-        one, eight = (memory(sizes, recipe.model, stage, gpus) for gpus in (1, 8))
-        work = operations(sizes, stage, amounts)
-        minutes = work / (PEAK * utilisation) / 60
-        steps = sum(batches(stage, amounts)) / stage.accumulation
+        held, eight = (memory(sizes, recipe.model, stage, gpus) for gpus in (1, 8))
+        spent = [_spent(sizes, stage, amounts, gpus) for gpus in (1, 8)]
         ends = [
             _gb(eight.total),
-            *(f"{steps / gpus:.0f}" for gpus in (1, 8)),
-            f"{work / 1e15:.0f}",
-            *(f"{minutes / gpus:.1f}" for gpus in (1, 8)),
+            *(f"{one.steps:.0f}" for one in spent),
+            f"{spent[0].work / 1e15:.0f}",
+            *(f"{one.seconds / utilisation / 60:.1f}" for one in spent),
         ]
-        found.append([*_cells(f"{recipe.name}: {stage.name}", trained(sizes, stage), one), *ends])
+        found.append([*_cells(f"{recipe.name}: {stage.name}", trained(sizes, stage), held), *ends])
         if stage.own_folds:
             folds = folds_memory(sizes, recipe.model, stage)
             name = f"{recipe.name}: its folds"

@@ -49,6 +49,17 @@ class Sizes:
         attention = (4 + 2 + 2 + 2) * queries + (4 + 2) * keys + 2 * 2 * queries
         return norms + attention + 4 * 2 * self.intermediate
 
+    def forward(self, length: int) -> float:
+        """FLOP of one token forwards in a row of `length`.
+
+        2 for each weight, and causal attention over half the row; the language head is left out.
+        """
+        return 2 * self.matrices + 2 * self.layers * self.heads * self.head_dim * length
+
+    def cache_bytes(self, tokens: int) -> int:
+        """Keys and values of so many tokens, in bytes; float32."""
+        return 4 * 2 * self.layers * self.kv_heads * self.head_dim * tokens
+
 
 # The `config.json` of each on the Hugging Face hub; 0.6B and 1.7B read in litgpt's table of
 # configurations, 4B in a copy of the file. The cards' counts of parameters agree (test_memory).

@@ -14,11 +14,20 @@ from transformers import Qwen3Config, Qwen3ForCausalLM
 from thought1 import T1
 from thought1.config import ModelConfig, StageConfig
 from thought1.recipes import load_recipe
+from thought1.reinforce_config import ReinforceConfig, RewardConfig
 from thought1.training.adapters import add_adapters
 
 ROOT = Path(__file__).resolve().parent.parent
 MODEL = ModelConfig("Qwen/Qwen3-0.6B", max_query_tokens=64, max_document_tokens=64)
 REASON = StageConfig("reason", (), stage="reason", tokens_per_batch=512, max_thought_tokens=16)
+REINFORCE = StageConfig(
+    "reinforce",
+    (),
+    stage="reinforce",
+    max_thought_tokens=16,
+    epochs=10.0,
+    reinforce=ReinforceConfig((RewardConfig("ndcg"),), pool="index", index_steps=25),
+)
 GB = 1e9
 
 
@@ -134,6 +143,78 @@ def test_what_saves_memory_saves_it_and_what_needs_more_needs_more(name: str) ->
         assert total(more) > total()
     assert total(max_document_tokens=128) > total()
     assert total(gpus=8) == pytest.approx(total() + 4 * sizes.parameters)
+
+
+def test_the_cache_of_rollouts_is_that_of_a_real_model() -> None:
+    cache = tiny_model()(torch.zeros(2, 7, dtype=torch.long), use_cache=True).past_key_values
+    found = sum(part.nbytes for layer in cache.layers for part in (layer.keys, layer.values))
+    assert tiny_sizes().cache_bytes(2 * 7) == found  # type: ignore[attr-defined]
+
+
+def config(**values: object) -> StageConfig:
+    assert REINFORCE.reinforce is not None
+    return replace(REINFORCE, reinforce=replace(REINFORCE.reinforce, **values))  # type: ignore[arg-type]
+
+
+def test_what_takes_memory_in_stage_3() -> None:
+    sizes = memory().MODELS["Qwen/Qwen3-0.6B"]
+
+    def total(stage: StageConfig = REINFORCE) -> float:
+        return float(memory().memory(sizes, MODEL, stage).total)
+
+    assert total(config(weight_kl=0.04)) == pytest.approx(total() + 4 * sizes.parameters)
+    for less in (
+        replace(REINFORCE, weight_contrastive=0.0),
+        replace(REINFORCE, accumulation=2),
+        replace(REINFORCE, gradient_checkpointing=True),
+        replace(REINFORCE, lora_rank=8),
+    ):
+        assert total(less) < total()
+    for more in (
+        config(group_size=16),
+        replace(REINFORCE, queries_per_batch=128),
+        replace(REINFORCE, max_thought_tokens=32),
+    ):
+        assert total(more) > total()
+    # Read in small parts, the rollouts need no more than their cache: 64 x 8 rows of 81 tokens.
+    small = replace(REINFORCE, accumulation=512, weight_contrastive=0.0)
+    held = memory().memory(sizes, MODEL, small).activations
+    assert held == sizes.cache_bytes(512 * 81)
+
+
+def test_operations_of_stage_3() -> None:
+    sizes = memory().MODELS["Qwen/Qwen3-0.6B"]
+    reinforce = importlib.import_module("memory_reinforce")
+    amounts = memory().Amounts(640, query=64, document=64, pool=500_000)
+
+    def work(stage: StageConfig = REINFORCE, gpus: int = 1) -> tuple[float, float]:
+        done = reinforce.operations(sizes, stage, amounts, gpus)
+        return done.bf16, done.float32
+
+    bf16, float32 = work()
+    # 100 steps of 64 x 8 rows: thoughts of 17 tokens forwards, rows of 81 and 256 documents in
+    # three passes, each 2 operations a weight and token; the head on the thoughts' four passes.
+    layers = 2 * sizes.matrices * (512 * 17 + 3 * (512 * 81 + 256 * 64))
+    head = 4 * 512 * 17 * 2 * sizes.vocab * sizes.hidden
+    assert 1 < bf16 / (100 * (layers + head)) < 1.1
+    # Prompts once for each question, and the index at steps 0, 25, 50 and 75.
+    assert 1 < float32 / (2 * sizes.matrices * (100 * 64 * 64 + 4 * 500_000)) < 1.1
+    assert work(config(index_steps=0))[1] < float32
+    assert work(config(pool="batch"))[1] < float32
+    for more in (config(iterations=2), config(weight_kl=0.04), config(group_size=16)):
+        assert work(more)[0] > bf16
+    assert work(replace(REINFORCE, lora_rank=8))[0] < bf16
+    assert work(replace(REINFORCE, weight_contrastive=0.0))[0] < bf16
+    assert work(gpus=8)[0] == pytest.approx(bf16 / 10)
+
+
+@pytest.mark.parametrize("gpus", [1, 3])
+@pytest.mark.parametrize("stage", [REINFORCE, replace(REINFORCE, max_steps=7)])
+def test_the_steps_of_stage_3_are_those_that_are_planned(stage: StageConfig, gpus: int) -> None:
+    from thought1.training.prepare_reinforce import plan_questions  # trl takes seconds to import
+
+    planned = len(plan_questions(300, stage, 0, gpus)) / (stage.queries_per_batch * gpus)
+    assert importlib.import_module("memory_reinforce").steps(stage, 300, gpus) == planned
 
 
 def test_operations_grow_with_work_and_shrink_with_frozen_weights() -> None:

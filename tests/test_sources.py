@@ -417,3 +417,20 @@ def test_no_held_out_question_is_trained_on_in_any_file(recipe: Recipe, shared_d
         queries = set(map(plain, training_questions(recipe, source, shared_data).values()))
         assert queries, source.path
         assert not queries & forbidden, source.path
+
+
+@pytest.mark.parametrize("name", ["nano-gpu", "qwen3-0.6b", "qwen3-1.7b", "qwen3-4b-instruct-2507"])
+def test_stage_3_asks_questions_that_no_other_stage_sees_with_answers(
+    name: str, shared_data: Path
+) -> None:
+    recipe = load_recipe(ROOT / "recipes" / f"{name}.toml")
+    seen: dict[bool, set[str]] = {True: set(), False: set()}
+    for stage in recipe.stages:
+        tuned = stage.teacher != ""  # by the questions and answers of the pairs
+        if stage.stage != "reinforce" and not stage.needs_pairs and not tuned:
+            continue
+        for source in (source for source in stage.sources if source.kind == "beir"):
+            questions = training_questions(recipe, source, shared_data).values()
+            seen[stage.stage == "reinforce"].update(map(plain, questions))
+    assert (len(seen[True]), len(seen[False])) == (300, 808)
+    assert not seen[True] & seen[False]
