@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 
 from thought1.data.formats import BeirFolder, read_run
+from thought1.data.hashing import hash_file
 from thought1.evaluation import provenance
 from thought1.evaluation.measure import Measured, Request, Task
 from thought1.evaluation.protocol import Evaluation
-from thought1.evaluation.provenance import hash_file, origin, peak_memory_mb, whole_file
+from thought1.evaluation.provenance import origin, peak_memory_mb, whole_file
 from thought1.evaluation.replay import changes, compare, request_of, run_difference
 from thought1.evaluation.results import (
     Studies,

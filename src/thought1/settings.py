@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from thought1.prompts import Template
-from thought1.types import Thought1Error
+from thought1.types import Sampling, Thought1Error
 
 FILE_NAME = "t1.json"
 FORMAT_VERSION = 1
@@ -29,6 +29,11 @@ class ThoughtSettings:
     top_p: float = 1.0
     no_repeat_ngram: int = 0
     """See `types.Sampling`."""
+
+    @property
+    def sampling(self) -> Sampling:
+        """How thoughts are sampled, with seed 0."""
+        return Sampling(self.temperature, self.top_p, 0, self.no_repeat_ngram)
 
 
 @dataclass(frozen=True, slots=True)

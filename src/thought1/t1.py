@@ -184,10 +184,12 @@ class T1:
                 vectors = self._embed(prompts.prefix, rows, batch_size, bar.update)
         return _shaped(vectors, isinstance(queries, str), convert_to_tensor)
 
-    def count_prompt_tokens(self, queries: Sequence[str]) -> int:
+    def count_prompt_tokens(self, queries: Sequence[str], *, instruction: str | None = None) -> int:
         """Tokens that the prompts of these queries have together."""
         own = self.settings
-        prompts = self.renderer.render(own.query, queries, own.max_query_tokens)
+        prompts = self.renderer.render(
+            own.query, queries, own.max_query_tokens, instruction=instruction
+        )
         return sum(len(prompts.prefix) + len(row) for row in prompts.rows)
 
     def _prompts(
@@ -220,8 +222,7 @@ class T1:
         on_progress: Progress,
     ) -> list[Thought]:
         if sampling is None:
-            own = self.settings.thought
-            sampling = Sampling(own.temperature, own.top_p, 0, own.no_repeat_ngram)
+            sampling = self.settings.thought.sampling
         # Longest first, so that what does not fit fails at once.
         order = sorted(range(len(prompts.rows)), key=lambda i: -len(prompts.rows[i]))
         thoughts: dict[int, Thought] = {}

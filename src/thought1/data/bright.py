@@ -18,6 +18,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from thought1.data.hashing import hash_file
 from thought1.data.rows import quote, show_path
 from thought1.types import Document, Qrels, Thought1Error
 
@@ -92,12 +93,8 @@ class BrightSubset:
 
     def hashes(self) -> dict[str, str]:
         """SHA-256 of each file, by its place in the layout."""
-        found = {}
-        for path in (*self.query_files, *self.document_files):
-            with path.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256")
-            found[f"{path.parent.name}/{path.name}"] = digest.hexdigest()
-        return found
+        files = (*self.query_files, *self.document_files)
+        return {f"{path.parent.name}/{path.name}": hash_file(path) for path in files}
 
 
 @dataclass(frozen=True, slots=True)

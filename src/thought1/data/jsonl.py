@@ -4,7 +4,7 @@ Knows neither folders nor duplicate documents (corpus.py does). Queries and thou
 fully in the caller's memory, so the first bad line is an error; documents are streamed.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from thought1.data.rows import (
@@ -58,6 +58,25 @@ def read_thoughts(path: Path) -> dict[str, str]:
 
 
 def _read_texts(path: Path, noun: str) -> dict[str, str]:
+    def parse(fields: dict[str, object]) -> tuple[str, str]:
+        key, text = parse_id(fields), parse_text(fields)
+        if not text.strip():
+            raise BadRow(f"the {noun} is empty")
+        return key, text
+
+    return read_by_id(path, parse, "text")
+
+
+def read_by_id(
+    path: Path, parse: Callable[[dict[str, object]], tuple[str, str]], noun: str
+) -> dict[str, str]:
+    """What `parse` makes of each object of a `.jsonl` or `.jsonl.gz` file: id -> `noun`.
+
+    A line that only repeats another counts once; blank lines are ignored.
+
+    Raises:
+        Thought1Error: with file and line: bad line, one id with two texts; no line at all.
+    """
     texts: dict[str, str] = {}
     for line in read_lines(path, DEFAULT_OPTIONS.max_line_bytes):
         if isinstance(line, BadRow):
@@ -65,15 +84,11 @@ def _read_texts(path: Path, noun: str) -> dict[str, str]:
         if not line.text.strip():
             continue
         try:
-            fields = parse_object(line.text)
-            key, text = parse_id(fields), parse_text(fields)
-            if not text.strip():
-                raise BadRow(f"the {noun} is empty")
-            if texts.get(key, text) != text:
-                raise BadRow(f"the id {quote(key)} has occurred before, with another text")
+            key, text = parse(parse_object(line.text))
+            if texts.setdefault(key, text) != text:
+                raise BadRow(f"the id {quote(key)} has occurred before, with another {noun}")
         except BadRow as bad:
             raise bad.at(line.location) from None
-        texts[key] = text
     if not texts:
         raise Thought1Error(f'{show_path(path)} is empty; it needs lines {{"_id", "text"}}')
     return texts

@@ -63,7 +63,7 @@ class Ranker(Protocol):
         """Read the documents: id -> title and text."""
 
     def rank(self, queries: Sequence[str], cost: Cost) -> list[Ranking]:
-        """The best documents of each query, at most DEPTH."""
+        """The best documents of each query."""
 
 
 class Embedder(Protocol):
@@ -82,8 +82,9 @@ class Embedder(Protocol):
 class WordRanker:
     """BM25; documents without a word of the query are not in its ranking."""
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str, depth: int = DEPTH) -> None:
         self._words = WORDS[kind]()
+        self._depth = depth
         self._ids: list[str] = []
 
     def index(self, documents: Mapping[str, str], on_progress: Progress) -> None:
@@ -95,7 +96,7 @@ class WordRanker:
     def rank(self, queries: Sequence[str], cost: Cost) -> list[Ranking]:
         """The best documents of each query."""
         with cost.clock("bm25"):
-            found = [best(self._words.scores(query), DEPTH) for query in queries]
+            found = [best(self._words.scores(query), self._depth) for query in queries]
         return [[(self._ids[row], score) for row, score in rows] for rows in found]
 
 

@@ -12,8 +12,14 @@ import numpy as np
 
 from thought1.data.bright import BrightSubset
 from thought1.encoder import Progress
-from thought1.evaluation.baselines import WORDS, Cost, Embedder, open_embedder, words_facts
-from thought1.evaluation.bm25 import best
+from thought1.evaluation.baselines import (
+    WORDS,
+    Cost,
+    Embedder,
+    WordRanker,
+    open_embedder,
+    words_facts,
+)
 from thought1.evaluation.bright_ranking import (
     Answers,
     QueryVectors,
@@ -46,13 +52,10 @@ class T1System:
 
     def encode_queries(self, texts: Sequence[str], instruction: str) -> QueryVectors:
         """Vectors (n, d) of queries behind their thoughts."""
-        asked, own = list(texts), self.model.settings
+        asked = list(texts)
         thoughts = self.model.think(asked, budget=self.budget, instruction=instruction)
         vectors = np.array([thought.vector for thought in thoughts], np.float32)
-        prompts = self.model.renderer.render(
-            own.query, asked, own.max_query_tokens, instruction=instruction
-        )
-        tokens = sum(len(prompts.prefix) + len(row) for row in prompts.rows)
+        tokens = self.model.count_prompt_tokens(asked, instruction=instruction)
         return QueryVectors(vectors.reshape(-1, self.model.dim), thoughts, tokens)
 
     def encode_documents(self, texts: Sequence[str]) -> Vectors:
@@ -144,13 +147,10 @@ def bm25_ranker(kind: str) -> Ranker:
     """BM25 of a kind of `WORDS`; documents without a word of the query are not ranked."""
 
     def rank(documents: Mapping[str, str], queries: Mapping[str, str], depth: int) -> Answers:
-        words, ids, cost = WORDS[kind](), list(documents), Cost()
-        words.index(list(documents.values()))
-        with cost.clock("bm25"):
-            run = {
-                query: {ids[row]: score for row, score in best(words.scores(text), depth)}
-                for query, text in queries.items()
-            }
+        words, cost = WordRanker(kind, depth), Cost()
+        words.index(documents, lambda number: None)
+        rankings = words.rank(list(queries.values()), cost)
+        run = {query: dict(found) for query, found in zip(queries, rankings, strict=True)}
         return Answers(run, Receipt(len(queries), 0, 0, 0, cost.milliseconds))
 
     return rank

@@ -64,11 +64,16 @@ def evaluate_collection(
     options = options or SearchOptions(k=DEPTH, mode="dense")
     texts = [query.text for query in queries]
     results, receipt = search_in_batches(index, texts, options, on_progress=on_progress)
-    run = {
+    run = run_of(queries, results)
+    return evaluate(run, qrels), run, receipt
+
+
+def run_of(queries: Sequence[Query], results: Sequence[SearchResult]) -> Run:
+    """The hits of each query as a run."""
+    return {
         query.id: {hit.id: hit.score for hit in result.hits}
         for query, result in zip(queries, results, strict=True)
     }
-    return evaluate(run, qrels), run, receipt
 
 
 def search_in_batches(

@@ -11,15 +11,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from thought1.data.rows import (
-    DEFAULT_OPTIONS,
-    BadRow,
-    parse_id,
-    parse_object,
-    quote,
-    read_lines,
-    show_path,
-)
+from thought1.data.jsonl import read_by_id
+from thought1.data.rows import BadRow, parse_id
 from thought1.evaluation.protocol import (
     PairedDifference,
     bootstrap_ci,
@@ -157,20 +150,7 @@ def read_written_thoughts(path: Path) -> dict[str, str]:
     Raises:
         Thought1Error: with file and line: no such field, or an id twice with two thoughts.
     """
-    thoughts: dict[str, str] = {}
-    for line in read_lines(path, DEFAULT_OPTIONS.max_line_bytes):
-        if isinstance(line, BadRow):
-            raise line
-        if not line.text.strip():
-            continue
-        try:
-            query, thought = _parse_thought(parse_object(line.text))
-            if thoughts.setdefault(query, thought) != thought:
-                raise BadRow(f"the id {quote(query)} has occurred before, with another thought")
-        except BadRow as bad:
-            raise bad.at(line.location) from None
-    if not thoughts:
-        raise Thought1Error(f'{show_path(path)} is empty; it needs lines {{"_id", "text"}}')
+    thoughts = read_by_id(path, _parse_thought, "thought")
     return {query: thought for query, thought in thoughts.items() if thought}
 
 

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from thought1.evaluation.faithfulness import MEASURE, JudgedQuestions
 from thought1.evaluation.protocol import Interval, bootstrap_ci
-from thought1.evaluation.thinking import generations, own_sampling
+from thought1.evaluation.thinking import generations
 from thought1.t1 import T1
 from thought1.types import Sampling, Vectors
 
@@ -175,7 +175,7 @@ def measure_curve(
     read = [_not_thinking(model, texts)] if budgets[0] == 0 else []
     thinking = [budget for budget in budgets if budget > 0]
     if thinking:
-        read += _thinking(model, texts, thinking, sampling or own_sampling(model))
+        read += _thinking(model, texts, thinking, sampling or model.settings.thought.sampling)
     points = [_point(found, judged, search_milliseconds) for found in read]
     return Curve(tuple(points), tuple(baselines))
 

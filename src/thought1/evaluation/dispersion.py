@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from thought1.evaluation.faithfulness import MEASURE, JudgedQuestions
 from thought1.evaluation.protocol import PairedDifference, paired_bootstrap
-from thought1.evaluation.thinking import generations, own_sampling
+from thought1.evaluation.thinking import generations
 from thought1.t1 import T1
 from thought1.types import Sampling, Vectors
 
@@ -116,7 +116,7 @@ def measure_dispersion(
     judged = judged.counted()
     model.checkpoint.model.eval()  # a trainer leaves it in training mode
     texts = list(judged.questions.values())
-    sampling = replace(own_sampling(model), temperature=temperature, seed=seed)
+    sampling = replace(model.settings.thought.sampling, temperature=temperature, seed=seed)
     greedy = replace(sampling, temperature=0.0)
     sampled_QKD = _sampled(model, texts, budget, sampling, copies)
     own_QD = np.asarray(model.encode_query(texts, budget=budget, sampling=greedy))

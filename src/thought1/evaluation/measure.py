@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from thought1.data.formats import BeirFolder, read_queries
-from thought1.evaluation.collection import judged_queries
+from thought1.data.hashing import hash_file
+from thought1.evaluation.collection import judged_queries, run_of
 from thought1.evaluation.protocol import Evaluation, evaluate
-from thought1.evaluation.provenance import hash_file
 from thought1.evaluation.systems import System, SystemFacts
 from thought1.search.pipeline import Mode
 from thought1.types import Qrels, Query, Receipt, Run, SearchResult, Thought1Error
@@ -106,6 +106,11 @@ class Task:
     rewriter: str = ""
     """What tells one set of rewritten queries from another."""
 
+    @property
+    def asked(self) -> dict[str, str]:
+        """query id -> the text that is asked."""
+        return {query.id: self.rewritten.get(query.id, query.text) for query in self.queries}
+
 
 @dataclass(frozen=True, slots=True)
 class Measured:
@@ -165,13 +170,10 @@ def measure(task: Task, system: System, bars: Bars) -> Measured:
     """
     with bars("index", None, "documents") as bar:
         documents = system.prepare(task.folder.corpus(), bar.update)
-    asked = [task.rewritten.get(query.id, query.text) for query in task.queries]
+    asked = list(task.asked.values())
     with bars("ask", len(asked), "queries") as bar:
         results, receipt = system.search(asked, bar.update)
-    run = {
-        query.id: {hit.id: hit.score for hit in result.hits}
-        for query, result in zip(task.queries, results, strict=True)
-    }
+    run = run_of(task.queries, results)
     evaluation = evaluate(run, task.qrels)
     return Measured(task, documents, system.facts, run, evaluation, results, receipt)
 

@@ -57,15 +57,6 @@ def origin(command: Sequence[str], code: Path = Path(__file__)) -> dict[str, Any
     }
 
 
-def hash_file(path: Path) -> str:
-    """SHA-256 of a file's bytes; Thought1Error where it cannot be read."""
-    try:
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError as error:
-        raise Thought1Error(f"{path} cannot be read: {error.strerror}") from error
-
-
 def hash_json(content: Any) -> str:
     """SHA-256 of JSON data, whatever the order of its keys."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

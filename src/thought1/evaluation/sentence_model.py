@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from thought1.evaluation.provenance import hash_file, hash_json
+from thought1.data.hashing import hash_file
+from thought1.evaluation.provenance import hash_json
 from thought1.types import Thought1Error, Vectors
 
 

@@ -177,8 +177,7 @@ def _baseline(content: Mapping[str, Any], names: Mapping[str, int]) -> Baseline:
 
 
 def _judged(task: Task, document_ids: list[str], vectors_ND: Vectors) -> JudgedQuestions:
-    questions = {query.id: task.rewritten.get(query.id, query.text) for query in task.queries}
-    return JudgedQuestions(questions, task.qrels, document_ids, vectors_ND)
+    return JudgedQuestions(task.asked, task.qrels, document_ids, vectors_ND)
 
 
 def _search_milliseconds(measured: Measured) -> float:

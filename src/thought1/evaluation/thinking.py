@@ -13,12 +13,6 @@ BATCH = 32
 """Questions that think together, as in `T1.think`."""
 
 
-def own_sampling(model: T1) -> Sampling:
-    """How the checkpoint samples where nothing else is asked for."""
-    own = model.settings.thought
-    return Sampling(own.temperature, own.top_p, 0, own.no_repeat_ngram)
-
-
 def generations(
     model: T1,
     questions: Sequence[str],

@@ -4,7 +4,6 @@ It knows file layouts, no tokenizer and no loss. Which queries may be trained on
 ids outside the allowed prefix are an error, excluded ids are left out.
 """
 
-import hashlib
 import random
 import re
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from typing import TypeVar
 
 from thought1.config import Role, SourceConfig
 from thought1.data.formats import BeirFolder
+from thought1.data.hashing import hash_file
 from thought1.training.lines import filled, text_lines
 from thought1.training.trajectories import read_evidence, read_thoughts
 from thought1.types import Thought1Error
@@ -99,14 +99,14 @@ def read_sources(
                 found.pairs += pairs
             else:
                 found.rationales += [(pair.query, pair.positives[0]) for pair in pairs]
-            found.files[source.path] = _file_hash(path)
+            found.files[source.path] = hash_file(path)
         elif source.stream:
-            found.files[source.path] = _file_hash(path)
+            found.files[source.path] = hash_file(path)
             found.streams.append(Stream(source, path, found.files[source.path]))
         else:
             texts = _limited(list(_read_texts(source, path)), source.limit, seed)
             found.texts += [("document", text) for text in texts]
-            found.files[source.path] = _file_hash(path)
+            found.files[source.path] = hash_file(path)
     return found
 
 
@@ -152,10 +152,10 @@ def _read_beir(
     found.pairs += _limited(pairs, source.limit, seed)
     found.pool += texts.values()
     for name in ("corpus.jsonl", "queries.jsonl", f"qrels/{source.split}.tsv"):
-        found.files[f"{source.path}/{name}"] = _file_hash(path / name)
+        found.files[f"{source.path}/{name}"] = hash_file(path / name)
     for name in (source.thoughts, source.evidence):
         if name:
-            found.files[name] = _file_hash(data / name)
+            found.files[name] = hash_file(data / name)
 
 
 def _read_columns(source: SourceConfig, path: Path) -> Iterator[Pair]:
@@ -212,8 +212,3 @@ def _limited(items: list[T], limit: int, seed: int) -> list[T]:
     if not limit or len(items) <= limit:
         return items
     return random.Random(seed).sample(items, limit)
-
-
-def _file_hash(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
