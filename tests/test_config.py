@@ -76,6 +76,13 @@ def test_the_recipes_of_the_repository_load(path: Path) -> None:
     assert recipe.folder == str(path.parent)
 
 
+def test_stage_3_alone_is_the_last_stage_of_t1_nano() -> None:
+    whole, alone = (
+        load_recipe(ROOT / "recipes" / f"{name}.toml") for name in ("nano-cpu", "nano-reinforce")
+    )
+    assert whole.stages[-1] == alone.stages[-1]
+
+
 def test_there_are_recipes() -> None:
     assert ROOT / "recipes" / "nano-cpu.toml" in RECIPES
 
