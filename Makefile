@@ -41,7 +41,8 @@ lint: $(VENV)/installed-dev
 bench: $(VENV)/installed-dev
 	@$(BIN)/python benchmarks/speed.py
 
-# DATA: the folder of the training files. About two hours of one core, 20 minutes for the teacher.
+# All three stages. DATA: the folder of the training files. About two and a half hours of one core, 20
+# minutes of them for the teacher.
 DATA ?= ../shared/data
 
 train-nano: $(VENV)/installed-dev
