@@ -66,10 +66,12 @@ def test_what_is_logged_and_saved(usual: Path) -> None:
 def test_weights_move_and_the_saved_model_is_clean(room: Path, usual: Path) -> None:
     before, after = weights(room / "qwen3"), weights(usual / "model")
     assert not all(torch.equal(before[name], after[name]) for name in before if name in after)
-    config = json.loads((usual / "model" / "config.json").read_text())
-    assert config.get("pad_token_id") == json.loads(
-        (room / "qwen3" / "config.json").read_text()
-    ).get("pad_token_id")
+    old, new = (
+        json.loads((folder / "config.json").read_text())
+        for folder in (room / "qwen3", usual / "model")
+    )
+    assert new.get("pad_token_id") == old.get("pad_token_id")
+    assert new["use_cache"] is old["use_cache"] is True
 
 
 def test_a_reward_is_learnt(room: Path, tmp_path: Path) -> None:

@@ -41,6 +41,7 @@ def grpo_values(recipe: Recipe, stage: StageConfig, folder: Path) -> dict[str, A
         "beta": 0.0,  # the adapter holds the reference model
         "gradient_checkpointing": False,  # switched on before, where the stage asks for it
         "disable_dropout": False,  # it is off already
+        "use_cache": True,  # the trainer writes it into the model's config, which is saved
     }
 
 
