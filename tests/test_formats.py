@@ -160,7 +160,7 @@ def test_a_long_id_is_shortened_in_messages(tmp_path: Path) -> None:
     b"\r\n" + GOOD.encode() + b"\r\n  \r\n",
     GOOD.encode() + b"\n\n\n",
 ])  # fmt: skip
-@pytest.mark.parametrize("name", ["corpus.jsonl", "corpus.jsonl.gz", "CORPUS.JSONL"])
+@pytest.mark.parametrize("name", ["corpus.jsonl", "c.jsonl.gz", "CORPUS.JSONL", "c.ndjson"])
 def test_bom_line_ends_blank_lines_gzip(tmp_path: Path, name: str, content: bytes) -> None:
     path = tmp_path / name
     path.write_bytes(gzip.compress(content) if name.endswith("gz") else content)

@@ -1,6 +1,7 @@
 """CSV, TSV and Parquet as a corpus."""
 
 import csv
+import gzip
 from pathlib import Path
 
 import pyarrow as pa
@@ -28,9 +29,13 @@ def write(path: Path, content: str | bytes) -> Path:
         ("c.csv", "id,text,y\n\n \n1,<emb_token>,9", Document("1", "<emb_token>", "", {"y": "9"})),
         ("c.tsv", "_id\ttext\na\tx, y\n", Document("a", "x, y")),
         ("c.csv", "_id,text\na,x\0y\n", Document("a", "x\0y")),
+        ("c.csv.gz", gzip.compress(b"_id,text\na,x\n", mtime=0), Document("a", "x")),
+        ("C.TSV.GZ", gzip.compress(b"_id\ttext\na\tx\n", mtime=0), Document("a", "x")),
     ],
 )  # fmt: skip
-def test_table_is_accepted(tmp_path: Path, name: str, content: str, expected: Document) -> None:
+def test_table_is_accepted(
+    tmp_path: Path, name: str, content: str | bytes, expected: Document
+) -> None:
     assert list(open_corpus(write(tmp_path / name, content))) == [expected]
 
 

@@ -69,6 +69,14 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
+class Record:
+    """The fields of one row as its format has them, and where it stands."""
+
+    location: str
+    fields: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
     """One document, and where it stands."""
 
@@ -129,6 +137,16 @@ def parse_object(text: str) -> dict[str, object]:
     if not isinstance(value, dict):
         raise BadRow(f"needs a JSON object, not {_kind(value)}")
     return value
+
+
+def to_row(record: Record | BadRow) -> Row | BadRow:
+    """The document of a record."""
+    if isinstance(record, BadRow):
+        return record
+    try:
+        return Row(record.location, parse_document(record.fields))
+    except BadRow as bad:
+        return bad.at(record.location)
 
 
 def parse_document(fields: Mapping[str, object]) -> Document:

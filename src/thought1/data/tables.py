@@ -1,4 +1,4 @@
-"""CSV, TSV and Parquet files as documents, one row each.
+"""CSV, TSV and Parquet files as records, one for each row.
 
 Knows nothing of ids across rows or of what a document may hold: rows.py does. pyarrow is imported
 when a Parquet file is read, not before.
@@ -15,9 +15,8 @@ from thought1.data.rows import (
     BadRow,
     CorpusOptions,
     Line,
-    Row,
+    Record,
     check_metadata_name,
-    parse_document,
     parse_id,
     parse_text,
     quote,
@@ -32,28 +31,29 @@ if TYPE_CHECKING:
 _BATCH_ROWS = 256  # rows of a Parquet file that are in memory at a time
 
 
-def read_csv(path: Path, options: CorpusOptions) -> Iterator[Row | BadRow]:
-    """The rows of a `.csv` or `.tsv` file; every column but id, text and title is metadata.
+def read_csv(path: Path, options: CorpusOptions) -> Iterator[Record | BadRow]:
+    """The rows of a `.csv` or `.tsv` file, packed or not, whose first row names the columns.
 
-    The first row names the columns. Metadata values are strings; an empty cell is no value.
+    Values are strings; an empty cell is no value, but in the columns of id, text and title.
     """
     columns: list[str] | None = None
-    for record in _read_records(path, options.max_line_bytes):
+    for cells in _read_cells(path, options.max_line_bytes):
         if columns is None:
-            columns = _parse_header(record)
-        elif isinstance(record, BadRow):
-            yield record
+            columns = _parse_header(cells)
+        elif isinstance(cells, BadRow):
+            yield cells
         else:
-            yield _parse_record(columns, record)
+            yield _parse_cells(columns, cells)
 
 
-_Record = tuple[str, list[str]]
-"""The place where a record begins, and its cells."""
+_Cells = tuple[str, list[str]]
+"""The place where a row begins, and its cells."""
 
 
-def _read_records(path: Path, limit: int) -> Iterator[_Record | BadRow]:
+def _read_cells(path: Path, limit: int) -> Iterator[_Cells | BadRow]:
     lines = _RecordLines(path, limit)
-    dialect = "excel-tab" if path.suffix.lower() == ".tsv" else "excel"
+    packed = path.name.lower().removesuffix(".gz")
+    dialect = "excel-tab" if packed.endswith(".tsv") else "excel"
     reader = csv.reader(lines, dialect, strict=True)
     while True:
         lines.begin()
@@ -114,7 +114,7 @@ def _next_cells(reader: Iterator[list[str]], limit: int) -> list[str]:
         csv.field_size_limit(before)
 
 
-def _parse_header(record: _Record | BadRow) -> list[str]:
+def _parse_header(record: _Cells | BadRow) -> list[str]:
     """The column names; a header that makes every row bad is an error of the whole file."""
     if isinstance(record, BadRow):
         raise Thought1Error(f"{record}; the first row must name the columns")
@@ -133,19 +133,15 @@ def _parse_header(record: _Record | BadRow) -> list[str]:
     return columns
 
 
-def _parse_record(columns: list[str], record: _Record) -> Row | BadRow:
+def _parse_cells(columns: list[str], record: _Cells) -> Record | BadRow:
     location, cells = record
-    try:
-        if len(cells) != len(columns):
-            raise BadRow(f"has {len(cells)} columns, but the first row has {len(columns)}")
-        pairs = zip(columns, cells, strict=True)
-        fields = {name: cell for name, cell in pairs if cell or name in DOCUMENT_FIELDS}
-        return Row(location, parse_document(fields))
-    except BadRow as bad:
-        return bad.at(location)
+    if len(cells) != len(columns):
+        return BadRow(f"{location}: has {len(cells)} columns, but the first row has {len(columns)}")
+    pairs = zip(columns, cells, strict=True)
+    return Record(location, {name: cell for name, cell in pairs if cell or name in DOCUMENT_FIELDS})
 
 
-def read_parquet(path: Path, options: CorpusOptions) -> Iterator[Row | BadRow]:
+def read_parquet(path: Path, options: CorpusOptions) -> Iterator[Record | BadRow]:
     """The rows of a `.parquet` file, counted from 1; `options` hold nothing that applies here."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -161,12 +157,9 @@ def read_parquet(path: Path, options: CorpusOptions) -> Iterator[Row | BadRow]:
         raise Thought1Error(f"{name} cannot be read as Parquet: {error}") from error
 
 
-def _parse_slice(batch: "RecordBatch", location: str) -> Row | BadRow:
+def _parse_slice(batch: "RecordBatch", location: str) -> Record | BadRow:
     try:
         (fields,) = batch.to_pylist()
     except (ValueError, OverflowError) as error:  # bad UTF-8, or a date that Python cannot hold
         return BadRow(f"{location}: cannot be read: {error}")
-    try:
-        return Row(location, parse_document(fields))
-    except BadRow as bad:
-        return bad.at(location)
+    return Record(location, fields)

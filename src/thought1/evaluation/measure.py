@@ -140,8 +140,7 @@ def read_task(request: Request) -> Task:
     """
     folder = BeirFolder(Path(request.folder))
     queries, qrels = judged_queries(folder, request.split)
-    names = ("corpus.jsonl", "queries.jsonl", f"qrels/{request.split}.tsv")
-    hashes = {name: hash_file(folder.path / name) for name in names}
+    hashes = folder.hashes(request.split)
     rewritten: dict[str, str] = {}
     rewriter = ""
     if request.rewritten is not None:

@@ -151,8 +151,8 @@ def _read_beir(
             pairs.append(Pair(query_id, queries[query_id], positives, *extra))
     found.pairs += _limited(pairs, source.limit, seed)
     found.pool += texts.values()
-    for name in ("corpus.jsonl", "queries.jsonl", f"qrels/{source.split}.tsv"):
-        found.files[f"{source.path}/{name}"] = hash_file(path / name)
+    for name, digest in folder.hashes(source.split).items():
+        found.files[f"{source.path}/{name}"] = digest
     for name in (source.thoughts, source.evidence):
         if name:
             found.files[name] = hash_file(data / name)
