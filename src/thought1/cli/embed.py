@@ -21,7 +21,7 @@ from thought1.cli.vectors import vector_file
 from thought1.types import Document, Thought1Error, Vectors
 
 if TYPE_CHECKING:
-    from thought1.data.rows import BadRow, Row
+    from thought1.data.corpus import Corpus
     from thought1.t1 import T1
 
 Kind = Literal["query", "document"]
@@ -86,13 +86,15 @@ def _read(source: str, kind: Kind) -> Iterator[Document]:
         return (Document(str(number), text) for number, text in enumerate(lines, start=1))
     if kind == "query":
         return (Document(query.id, query.text) for query in read_queries(path))
-    return map(_document, open_corpus(path).source())
+    return _documents(open_corpus(path))
 
 
-def _document(row: "Row | BadRow") -> Document:
-    if isinstance(row, Thought1Error):  # a BadRow
-        raise row
-    return row.document
+def _documents(corpus: "Corpus") -> Iterator[Document]:
+    """All of them, whether an id is given twice or not."""
+    for row in corpus.source():
+        if isinstance(row, Thought1Error):
+            raise row
+        yield row.document
 
 
 def _encode(

@@ -6,7 +6,7 @@ when a Parquet file is read, not before.
 
 import csv
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,6 @@ from thought1.data.rows import (
     CorpusOptions,
     Line,
     Record,
-    check_metadata_name,
     parse_id,
     parse_text,
     quote,
@@ -26,7 +25,7 @@ from thought1.data.rows import (
 from thought1.types import Thought1Error
 
 if TYPE_CHECKING:
-    from pyarrow import RecordBatch
+    from pyarrow import Array
 
 _BATCH_ROWS = 256  # rows of a Parquet file that are in memory at a time
 
@@ -118,18 +117,16 @@ def _parse_header(record: _Cells | BadRow) -> list[str]:
     """The column names; a header that makes every row bad is an error of the whole file."""
     if isinstance(record, BadRow):
         raise Thought1Error(f"{record}; the first row must name the columns")
-    location, columns = record
+    location, cells = record
+    # What pandas makes of its index, written without a name.
+    columns = [name or f"Unnamed: {place}" for place, name in enumerate(cells)]
     try:
         header = dict.fromkeys(columns, "-")
         parse_id(header)
         parse_text(header)
-        for name in columns:
-            if columns.count(name) > 1:
-                raise BadRow(f"two columns are named {quote(name)}")
-            if name not in DOCUMENT_FIELDS:
-                check_metadata_name(name)
     except BadRow as bad:
         raise Thought1Error(f"{location}: the first row must name the columns: {bad}") from None
+    _check_columns(columns, location)
     return columns
 
 
@@ -142,24 +139,52 @@ def _parse_cells(columns: list[str], record: _Cells) -> Record | BadRow:
 
 
 def read_parquet(path: Path, options: CorpusOptions) -> Iterator[Record | BadRow]:
-    """The rows of a `.parquet` file, counted from 1; `options` hold nothing that applies here."""
+    """The rows of a `.parquet` file, counted from 1; `options` hold nothing that applies here.
+
+    A value that Python cannot hold is an exception among the fields: no metadata.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     name, number = show_path(path), 0
     try:
         with pq.ParquetFile(path) as file:
+            _check_columns(file.schema_arrow.names, name)
             for batch in file.iter_batches(batch_size=_BATCH_ROWS):
+                columns = dict(zip(batch.schema.names, map(_to_microseconds, batch), strict=True))
                 for i in range(batch.num_rows):
                     number += 1
-                    yield _parse_slice(batch.slice(i, 1), f"{name}: row {number}")
+                    yield _parse_slice(columns, i, f"{name}: row {number}")
     except (pa.ArrowException, OSError) as error:
         raise Thought1Error(f"{name} cannot be read as Parquet: {error}") from error
 
 
-def _parse_slice(batch: "RecordBatch", location: str) -> Record | BadRow:
-    try:
-        (fields,) = batch.to_pylist()
-    except (ValueError, OverflowError) as error:  # bad UTF-8, or a date that Python cannot hold
-        return BadRow(f"{location}: cannot be read: {error}")
+def _check_columns(names: Sequence[str], place: str) -> None:
+    for name in names:
+        if names.count(name) > 1:
+            raise Thought1Error(f"{place}: two columns are named {quote(name)}; rename one of them")
+
+
+def _to_microseconds(column: "Array") -> "Array":
+    """Times in nanoseconds, as pandas has them, are cut: Python's go no further."""
+    import pyarrow as pa
+
+    kind = column.type
+    if getattr(kind, "unit", "") != "ns":
+        return column
+    if pa.types.is_timestamp(kind):
+        return column.cast(pa.timestamp("us", kind.tz), safe=False)
+    return column.cast(pa.time64("us") if pa.types.is_time(kind) else pa.duration("us"), safe=False)
+
+
+def _parse_slice(columns: Mapping[str, "Array"], row: int, location: str) -> Record | BadRow:
+    fields: dict[str, object] = {}
+    for name, column in columns.items():
+        try:
+            fields[name] = column[row].as_py()
+        except (ValueError, OverflowError, KeyError) as error:
+            # Bad UTF-8, a date that Python cannot hold, a time zone that is not known here.
+            if name in DOCUMENT_FIELDS:
+                return BadRow(f"{location}: cannot be read: {error}")
+            fields[name] = error
     return Record(location, fields)
