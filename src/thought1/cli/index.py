@@ -30,8 +30,8 @@ def index(
         Path | None,
         typer.Argument(
             metavar="CORPUS",
-            help="A BEIR folder, a .jsonl, .csv, .tsv or .parquet file, or a folder of .txt, "
-            ".md and .html files.",
+            help="A BEIR folder, a .jsonl, .ndjson, .csv, .tsv (also .gz) or .parquet file, or a "
+            "folder of .txt, .md and .html files.",
         ),
     ] = None,
     *,

@@ -60,8 +60,8 @@ class Request:
         budgets = [int(part) for part in parts if part.isascii() and part.isdecimal()]
         if len(budgets) < len(parts) or budgets != sorted(set(budgets)):
             raise Thought1Error(
-                f"--curve {self.curve!r}: give thinking budgets, whole numbers from 0, each larger "
-                "than the one before, such as 0,8,16,32,64"
+                f"a curve needs thinking budgets, whole numbers from 0, each larger than the one "
+                f"before, such as 0,8,16,32,64, not {self.curve!r}"
             )
         return tuple(budgets)
 
