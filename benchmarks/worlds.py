@@ -24,8 +24,7 @@ import numpy as np
 from record import ROOT, exit_code, origin, write_json
 
 from thought1.checkpoint import hash_weights
-from thought1.data.formats import BeirFolder
-from thought1.data.jsonl import read_thoughts
+from thought1.data.formats import BeirFolder, read_thoughts
 from thought1.data.worlds import WorldSettings, make_world, write_world
 from thought1.evaluation.protocol import bootstrap_ci, evaluate, paired_bootstrap
 from thought1.recipes import load_recipe

@@ -295,6 +295,13 @@ def test_server_not_reached(server: tuple[Server, str]) -> None:
         OpenAIServer("localhost", "m", waits=()).embed(["a"])
 
 
+def test_an_empty_text_is_sent_as_a_blank(server: tuple[Server, str]) -> None:
+    # OpenAI's own server refuses "", with all the texts beside it.
+    state, url = server
+    assert OpenAIServer(url, "m").embed(["one two", ""]).shape == (2, 2)
+    assert state.requests[0]["input"] == ["one two", " "]
+
+
 def test_served_system(server: tuple[Server, str], folder: BeirFolder) -> None:
     _, url = server
     system = open_baseline(f"openai:{url}#owner/model")

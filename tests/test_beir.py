@@ -1,5 +1,7 @@
 """Collections in the layout of BEIR: the folder, queries, judgements, and thoughts beside them."""
 
+import gzip
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -37,6 +39,54 @@ def test_beir_folder(tmp_path: Path) -> None:
     assert "has no split 'dev'; it has no qrels" in problem(lambda: empty.qrels("dev"))
     assert "corpus.jsonl does not exist" in problem(empty.corpus)
     assert "queries.jsonl cannot be read" in problem(empty.queries)
+
+
+def pack(path: Path) -> Path:
+    packed = path.with_name(f"{path.name}.gz")
+    packed.write_bytes(gzip.compress(path.read_bytes(), mtime=0))
+    return packed
+
+
+def test_any_file_of_a_beir_folder_may_be_packed(tmp_path: Path) -> None:
+    (tmp_path / "qrels").mkdir()
+    files = [
+        write(tmp_path / "corpus.jsonl", '{"_id": "a", "text": "ice cracks"}'),
+        write(tmp_path / "queries.jsonl", '{"_id": "q", "text": "why?"}'),
+        write(tmp_path / "qrels" / "dev.tsv", "query-id\tcorpus-id\tscore", "q\ta\t1"),
+    ]
+    folder = BeirFolder(tmp_path)
+
+    def content() -> list[object]:
+        documents = list(folder.corpus())
+        assert list(open_corpus(tmp_path)) == documents
+        return [documents, folder.queries(), folder.splits(), folder.qrels("dev")]
+
+    expected, hashes = content(), folder.hashes("dev")
+    assert hashes["corpus.jsonl"] == hashlib.sha256(files[0].read_bytes()).hexdigest()
+    reads: list[Callable[[], object]] = [
+        lambda: open_corpus(tmp_path), folder.queries, lambda: folder.qrels("dev")
+    ]  # fmt: skip
+    for file, read in zip(files, reads, strict=True):
+        packed = pack(file)
+        both = f"holds {file.relative_to(tmp_path)} and {packed.relative_to(tmp_path)}, so that"
+        assert both in problem(read)
+        assert both in problem(lambda: folder.hashes("dev"))
+        file.unlink()
+        assert content() == expected
+        assert folder.hashes("dev") == hashes  # known again, whatever has packed it
+    packed.write_bytes(packed.read_bytes()[:-12])
+    assert "dev.tsv.gz cannot be read" in problem(lambda: folder.hashes("dev"))
+
+
+@pytest.mark.parametrize("suffix", ["csv", "tsv", "ndjson", "NDJSON", "jsonl.gz", "csv.gz"])
+def test_queries_come_from_any_file_of_records(tmp_path: Path, suffix: str) -> None:
+    rows = ['{"_id": 1, "text": "why, and how?"}', '{"_id": "r", "text": "where"}']
+    if suffix.startswith(("csv", "tsv")):
+        rows = ["_id;text;answer", '1;"why, and how?";[x]', "r;where;"]
+        rows = [row.replace(";", "\t" if suffix == "tsv" else ",") for row in rows]
+    path = write(tmp_path / f"q.{suffix.removesuffix('.gz')}", *rows)
+    path = pack(path) if suffix.endswith(".gz") else path
+    assert read_queries(path) == [Query("1", "why, and how?"), Query("r", "where")]
 
 
 def test_queries_and_thoughts(tmp_path: Path) -> None:

@@ -146,6 +146,24 @@ def test_judgements_of_what_does_not_exist(
     assert expected in refused(tmp_path, SourceConfig("c", "beir"))
 
 
+def test_packed_files_and_empty_documents_of_a_collection(tmp_path: Path) -> None:
+    empty = {"_id": "d0", "text": " ", "title": ""}
+    qrels = [*TRAIN, ("train:1", "d0", 1), ("train:3", "d0", 1)]
+    folder = write_beir(tmp_path / "c", qrels)
+    write_lines(folder / "corpus.jsonl", [*CORPUS, empty])
+    write_lines(folder / "queries.jsonl", [*QUERIES, {"_id": "train:3", "text": "What is void?"}])
+    plain = read(tmp_path, SourceConfig("c", "beir"))
+    assert {pair.query_id: len(pair.positives) for pair in plain.pairs} == {
+        "train:1": 1, "train:2": 2
+    }  # fmt: skip
+    assert len(plain.pool) == len(CORPUS)
+    for name in ("corpus.jsonl", "queries.jsonl", "qrels/train.tsv"):
+        file = folder / name
+        file.with_name(f"{file.name}.gz").write_bytes(gzip.compress(file.read_bytes()))
+        file.unlink()
+    assert read(tmp_path, SourceConfig("c", "beir")) == plain  # the hashes too
+
+
 @pytest.mark.parametrize(
     ("file", "line", "number"),
     [

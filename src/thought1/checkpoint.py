@@ -88,7 +88,7 @@ def bundled_folder() -> Path:
         if (folder / "config.json").is_file():
             return folder
     raise Thought1Error(
-        "this installation carries no model: name one (--model FOLDER or hub id), or train one "
+        "this installation carries no model: name one (a folder or a hub id), or train one "
         "with `t1 train recipes/nano-cpu.toml`"
     )
 

@@ -52,6 +52,41 @@ def test_evaluate(t1: T1Command, tmp_path: Path, collection: Path, model: str, m
     assert f"2 queries, {mode}" in table.out
 
 
+ODD = [
+    {"_id": "ice", "text": "Ice cubes crack in warm water.", "tags": ["a"], "doi": float("nan")},
+    {"_id": "empty", "text": "", "title": ""},
+    {"_id": "salt", "text": "Salt lowers the freezing point.", "metadata": {"vector": {"a": 1}}},
+]
+
+
+@pytest.mark.parametrize("system", ["bm25", "bm25-query", "t1", "t1-bm25"])
+def test_neither_metadata_nor_empty_documents_stop_an_evaluation(
+    t1: T1Command, tmp_path: Path, model: str, system: str
+) -> None:
+    write_lines(tmp_path / "corpus.jsonl", ODD)
+    write_lines(tmp_path / "queries.jsonl", [{"_id": "q", "text": "why do ice cubes crack"}])
+    (tmp_path / "qrels").mkdir()
+    (tmp_path / "qrels" / "dev.tsv").write_text("query-id\tcorpus-id\tscore\nq\tice\t1\n")
+    options = {"t1": ["--model", model], "t1-bm25": ["--mode", "bm25"]}
+    named = options.get(system, ["--system", system])
+    ran = t1("evaluate", tmp_path, "--split", "dev", *named, "--json")
+    assert ran.json()["metrics"]["recall@100"] == 1.0
+    kept = "1 documents have neither title nor text; they are kept, as empty ones"
+    assert ran.err.count(kept) == 1
+
+
+def test_odd_metadata_and_empty_documents_are_indexed(
+    t1: T1Command, tmp_path: Path, model: str
+) -> None:
+    corpus, folder = write_lines(tmp_path / "c.jsonl", ODD), tmp_path / "notes.index"
+    ran = t1("index", corpus, "-o", folder, "--model", model)
+    assert "3 documents (3 added" in ran.out
+    assert ran.err.count("1 documents have neither title nor text") == 1
+    found = t1("search", folder, "ice", "--mode", "dense", "--json").json()
+    hits = {hit["id"]: hit["metadata"] for hit in found["results"][0]["hits"]}
+    assert hits == {"ice": {"tags": '["a"]'}, "empty": {}, "salt": {"vector": '{"a": 1}'}}
+
+
 def test_evaluate_budgets(t1: T1Command, collection: Path, model: str, built: str) -> None:
     arguments = ["evaluate", collection, "--split", "dev", "--index", built, "--json"]
     bare = t1(*arguments, "--no-think").json()
@@ -240,7 +275,9 @@ def test_studies(t1: T1Command, collection: Path, built: str) -> None:
 )
 def test_budgets_that_are_none(t1: T1Command, collection: Path, budgets: str) -> None:
     arguments = ["evaluate", collection, "--split", "dev", f"--curve={budgets}"]
-    assert f"--curve {budgets!r}: give thinking budgets, whole numbers" in t1(*arguments).error()
+    message = t1(*arguments).error()
+    assert "a curve needs thinking budgets, whole numbers" in message
+    assert message.endswith(f"not {budgets!r}")
 
 
 def test_studies_that_cannot_work_fail_before_the_evaluation(
@@ -250,7 +287,7 @@ def test_studies_that_cannot_work_fail_before_the_evaluation(
         return t1("evaluate", collection, "--split", "dev", "--index", built, *options).error()
 
     monkeypatch.setattr("thought1.evaluation.collection.search_in_batches", pytest.fail)
-    assert "at budget 0 there are none: give --think N" in refused("--no-think", "--faithfulness")
+    assert "at budget 0 there are none: let it think" in refused("--no-think", "--faithfulness")
     assert "positions: use a smaller thought budget" in refused("--curve", "0,100000")
     (tmp_path / "other.json").write_text("{}")
     broken = refused("--curve", "0,4", "--results", tmp_path)

@@ -45,7 +45,9 @@ def test_a_bad_row_is_named_and_nothing_is_written(
 ) -> None:
     corpus, folder = tmp_path / "c.jsonl", tmp_path / "i"
     corpus.write_text('{"_id": "1", "text": "good"}\nnot json\n{"_id": "2", "text": "good"}\n')
-    assert f"{corpus}:2: not valid JSON" in t1("index", corpus, "-o", folder).error()
+    message = t1("index", corpus, "-o", folder).error()
+    assert f"{corpus}:2: not valid JSON" in message
+    assert message.endswith("(or use --skip-bad)")
     assert not folder.exists()
     ran = t1("index", corpus, "-o", folder, "--model", model, "--skip-bad")
     assert "2 documents (2 added, 0 unchanged, 0 replaced, 1 skipped" in ran.out

@@ -120,7 +120,7 @@ def test_a_lost_model_is_asked_for(
     moved = Path(small_checkpoint(tmp_path, seed=0))
     assert t1("index", collection, "-o", tmp_path / "i", "--model", moved).code == 0
     moved.rename(tmp_path / "elsewhere")
-    assert "say where it is with --model" in t1("search", tmp_path / "i", "ice").error()
+    assert "name the folder where it is now" in t1("search", tmp_path / "i", "ice").error()
     named = t1("search", tmp_path / "i", "ice", "--model", tmp_path / "elsewhere")
     assert named.code == 0
 

@@ -1,10 +1,13 @@
 """`t1 think` and `t1 embed`: thoughts and files of vectors."""
 
+import gzip
 import json
 import os
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from t1_command import NOTES, QUERIES, T1Command
 
@@ -67,6 +70,72 @@ def test_embed_json_lines(t1: T1Command, tmp_path: Path, model: str, collection:
     assert sorted(os.listdir(tmp_path)) == ["bad.jsonl", "o.jsonl"]
 
 
+@pytest.mark.parametrize("kind", ["query", "document"])
+@pytest.mark.parametrize(
+    "name", ["t.JSONL", "t.ndjson", "t.jsonl.gz", "t.csv", "t.tsv", "t.csv.gz", "t.parquet"]
+)
+def test_embed_reads_what_index_reads(
+    t1: T1Command, tmp_path: Path, model: str, kind: str, name: str
+) -> None:
+    rows = [
+        {"_id": "a", "text": "Whales, too, sing.", "title": "Sea"},
+        {"_id": "b", "text": "Bats hear", "title": "Air"},
+    ]
+    lines = "".join(json.dumps(row) + "\n" for row in rows)
+    if name.endswith(".parquet"):
+        pq.write_table(pa.Table.from_pylist(rows), tmp_path / name)
+    else:
+        content = lines
+        if ".csv" in name or ".tsv" in name:
+            delimiter = "\t" if ".tsv" in name else ","
+            table = [list(rows[0]), *(list(row.values()) for row in rows)]
+            content = "".join(delimiter.join(f'"{c}"' for c in cells) + "\n" for cells in table)
+        packed = gzip.compress(content.encode()) if name.endswith(".gz") else content.encode()
+        (tmp_path / name).write_bytes(packed)
+    (tmp_path / "plain.jsonl").write_text(lines)
+    arguments = ["embed", "--type", kind, "--model", model, "--output", tmp_path / "o.jsonl"]
+    found = []
+    for file in ("plain.jsonl", name):
+        assert t1(*arguments, "--input", tmp_path / file).code == 0
+        found.append((tmp_path / "o.jsonl").read_bytes())
+    assert found[0] == found[1]
+    assert found[0].count(b"\n") == 2
+
+
+@pytest.mark.parametrize(
+    ("first", "what"),
+    [
+        ('{"_id": "a", "text": "x"}', "is JSON"),
+        ('{"question": "x"}', "is JSON"),
+        ('[{"_id": "a"}]', "is JSON"),
+        ("{", "is JSON"),
+        ("_id,text,year", "is the header of a table"),
+        ('"text"\t"id"', "is the header of a table"),
+    ],
+)
+def test_no_source_is_embedded_as_plain_text(
+    t1: T1Command, tmp_path: Path, model: str, first: str, what: str
+) -> None:
+    (tmp_path / "in.txt").write_text(f"{first}\nx\n")
+    output = tmp_path / "o.npy"
+    arguments = ["embed", "--type", "document", "--model", model, "--output", output, "--input"]
+    message = t1(*arguments, tmp_path / "in.txt").error()
+    assert f"in.txt:1 {what}, but here each line is taken for a text: name the file" in message
+    for command in (["think", "--model", model], [*arguments, "-"]):
+        message = t1(*command, stdin=f"{first}\nx\n".encode()).error()
+        assert f"line 1 of stdin {what}" in message
+    assert not output.exists()
+
+
+def test_plain_text_may_look_like_json_or_a_table(
+    t1: T1Command, tmp_path: Path, model: str
+) -> None:
+    lines = ["[1] see the text, id or not", "{", "[1, 2]", "_id,text", '{"never": closed}', "text"]
+    arguments = ["embed", "--type", "query", "--model", model, "--output", tmp_path / "o.npy"]
+    assert t1(*arguments, "--input", "-", stdin="\n".join(lines).encode()).code == 0
+    assert np.load(tmp_path / "o.npy").shape == (6, 32)
+
+
 def test_embed_nothing_and_many(t1: T1Command, tmp_path: Path, model: str) -> None:
     arguments = ["embed", "--model", model, "--output", tmp_path / "o.npy", "--no-think"]
     arguments += ["--input", "-", "--type", "query"]
@@ -83,6 +152,12 @@ def test_embed_refuses_what_cannot_work(t1: T1Command, tmp_path: Path, model: st
         options = ["--type", kind, "--input", source, "--output", output, "--model", model]
         return t1("embed", *options, *more, stdin=b"x\n").error()
 
+    for name in ("t.json", "t.md", "t", "t.parquet.gz"):
+        (tmp_path / name).write_text("{}")
+        for kind in ("query", "document"):
+            message = refused(kind, tmp_path / name, tmp_path / "o.npy")
+            assert f"{name} is of no kind that can be read: texts come from a .txt file" in message
+        (tmp_path / name).unlink()
     assert "is no file" in refused("query", tmp_path / "none", tmp_path / "o.npy")
     assert "must end in .npy or .jsonl" in refused("query", "-", tmp_path / "o.csv")
     assert "cannot be written" in refused("query", "-", tmp_path / "none" / "o.npy")

@@ -17,9 +17,7 @@ from thought1.types import Document, Thought1Error
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 filled = text.filter(lambda x: bool(x.strip()))
-names = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,8}", fullmatch=True).filter(
-    lambda x: x not in {"id", "_id", "text", "title", "vector", "content_hash", "metadata"}
-)
+names = text.filter(lambda x: x not in {"id", "_id", "text", "title", "metadata"})
 scalars = (
     text
     | st.booleans()

@@ -64,7 +64,8 @@ def compare(
         typer.Option(help="A judged query that a run lacks: refuse it, or count it as 0."),
     ] = "error",
     queries: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="queries.jsonl, to show the questions.")
+        Path | None,
+        typer.Option(metavar="FILE", help="queries.jsonl or a table, to show the questions."),
     ] = None,
     thoughts_a: Annotated[
         Path | None, typer.Option(metavar="FILE", help="The first system's thoughts, JSON lines.")
@@ -83,7 +84,8 @@ def compare(
 
     if (exclude or queries or thoughts_a or thoughts_b) and run_a is None:
         raise Thought1Error(
-            "--exclude, --queries and --thoughts-a/-b belong to RUN_A and RUN_B: give these too"
+            "--exclude, --queries, --thoughts-a and --thoughts-b belong to RUN_A and RUN_B: "
+            "give these too"
         )
     pairs = _main_pair(run_a, run_b, qrels_file, exclude)
     for text in subset or ():

@@ -1,6 +1,6 @@
 """`t1 embed`: texts become vectors in a file. No index is involved.
 
-Text or JSON lines in, NumPy or JSON lines out:
+Plain text or any file that `t1 index` reads in, NumPy or JSON lines out:
 
     t1 embed --type document --input facts.jsonl --output facts.npy
 """
@@ -21,6 +21,7 @@ from thought1.cli.vectors import vector_file
 from thought1.types import Document, Thought1Error, Vectors
 
 if TYPE_CHECKING:
+    from thought1.data.corpus import Corpus
     from thought1.t1 import T1
 
 Kind = Literal["query", "document"]
@@ -36,7 +37,8 @@ def embed(
         typer.Option(
             "--input",
             metavar="FILE|-",
-            help='A .jsonl file of {"_id", "text"}, or a file with one text per line; - is stdin.',
+            help='A .jsonl, .ndjson, .csv, .tsv (also .gz) or .parquet file of "_id" and "text", '
+            "or a .txt file with one text per line, as on stdin (-).",
         ),
     ],
     output: Annotated[
@@ -60,38 +62,39 @@ def embed(
         raise Thought1Error("documents are not thought about: drop --think and --no-think")
     if source != "-" and not Path(source).is_file():
         raise Thought1Error(f"{source} is no file; --input takes a file, or - for stdin")
+    texts = _read(source, kind)
     t1 = load_model(model)
     think_greedily(t1)
     rows = 0
     with vector_file(output, t1.dim) as write, progress("embed", None, "texts") as bar:
-        for texts, vectors in _encode(t1, _read(source, kind), kind, budget):
-            write([text.id for text in texts], vectors)
-            rows += len(texts)
-            bar.update(len(texts))
+        for some, vectors in _encode(t1, texts, kind, budget):
+            write([text.id for text in some], vectors)
+            rows += len(some)
+            bar.update(len(some))
     print_text(f"{output}: {rows} vectors of {t1.dim} dimensions")
 
 
 def _read(source: str, kind: Kind) -> Iterator[Document]:
     """The texts, with their ids or else their line numbers; a bad line is an error."""
-    from thought1.data.formats import read_queries
-    from thought1.data.jsonl import read_jsonl
-    from thought1.data.rows import DEFAULT_OPTIONS, BadRow, read_lines
+    from thought1.data.files import find_reader
+    from thought1.data.formats import open_corpus, read_queries
+    from thought1.data.plain import read_plain
 
     path = Path(source)
-    if source == "-":
-        yield from (Document(str(n), text) for n, text in enumerate(stdin_lines(), start=1))
-    elif not path.name.endswith((".jsonl", ".jsonl.gz")):
-        for number, line in enumerate(read_lines(path, DEFAULT_OPTIONS.max_line_bytes), start=1):
-            if isinstance(line, BadRow):
-                raise line
-            yield Document(str(number), line.text.rstrip("\r\n"))
-    elif kind == "query":
-        yield from (Document(query.id, query.text) for query in read_queries(path))
-    else:
-        for row in read_jsonl(path, DEFAULT_OPTIONS):
-            if isinstance(row, BadRow):
-                raise row
-            yield row.document
+    if source == "-" or not find_reader(path):
+        lines = stdin_lines() if source == "-" else read_plain(path)
+        return (Document(str(number), text) for number, text in enumerate(lines, start=1))
+    if kind == "query":
+        return (Document(query.id, query.text) for query in read_queries(path))
+    return _documents(open_corpus(path))
+
+
+def _documents(corpus: "Corpus") -> Iterator[Document]:
+    """All of them, whether an id is given twice or not."""
+    for row in corpus.source():
+        if isinstance(row, Thought1Error):
+            raise row
+        yield row.document
 
 
 def _encode(

@@ -29,7 +29,7 @@ from thought1.cli.options import (
     SearchMode,
     thought_budget,
 )
-from thought1.cli.systems import open_request
+from thought1.cli.systems import check_options, open_request
 from thought1.types import Thought1Error
 
 if TYPE_CHECKING:
@@ -39,7 +39,8 @@ if TYPE_CHECKING:
 Folder = Annotated[
     Path,
     typer.Argument(
-        metavar="FOLDER", help="A BEIR folder: corpus.jsonl, queries.jsonl, qrels/SPLIT.tsv."
+        metavar="FOLDER",
+        help="A BEIR folder: corpus.jsonl, queries.jsonl, qrels/SPLIT.tsv, packed (.gz) or not.",
     ),
 ]
 Split = Annotated[
@@ -68,7 +69,7 @@ Rewritten = Annotated[
     typer.Option(
         "--rewritten",
         metavar="FILE",
-        help='Ask these texts instead of the questions: lines {"_id", "text"}.',
+        help='Ask these texts instead of the questions: JSON lines or a table of "_id", "text".',
     ),
 ]
 Results = Annotated[
@@ -159,6 +160,7 @@ def evaluate(
     )
     if run_file is not None and (run_file.is_dir() or not run_file.parent.is_dir()):
         raise Thought1Error(f"{run_file} cannot be written: no such folder, or a folder itself")
+    check_options(request)
     with open_request(request) as (task, system_under_test):
         plan = plan_studies(request, task, system_under_test, results)
         if not no_results:

@@ -20,7 +20,7 @@ from thought1.types import Thought1Error
 
 if TYPE_CHECKING:
     from thought1.data.corpus import Corpus, ValidationReport
-    from thought1.data.rows import BadRow, Row
+    from thought1.data.rows import Row
     from thought1.index import Index
     from thought1.t1 import T1
 
@@ -30,8 +30,8 @@ def index(
         Path | None,
         typer.Argument(
             metavar="CORPUS",
-            help="A BEIR folder, a .jsonl, .csv, .tsv or .parquet file, or a folder of .txt, "
-            ".md and .html files.",
+            help="A BEIR folder, a .jsonl, .ndjson, .csv, .tsv (also .gz) or .parquet file, or a "
+            "folder of .txt, .md and .html files.",
         ),
     ] = None,
     *,
@@ -97,6 +97,8 @@ def _build(
 
 def _check(corpus: "Corpus", skip_bad: bool) -> "ValidationReport":
     """Read everything once, before the first write."""
+    from thought1.data.rows import BadRow
+
     with progress("check", None, "rows") as bar:
 
         def watched() -> "Iterator[Row | BadRow]":
@@ -104,7 +106,10 @@ def _check(corpus: "Corpus", skip_bad: bool) -> "ValidationReport":
                 bar.update()
                 yield row
 
-        report = replace(corpus, source=watched).validate(skip_bad)
+        try:
+            report = replace(corpus, source=watched).validate(skip_bad)
+        except BadRow as bad:
+            raise Thought1Error(f"{bad} (or use --skip-bad)") from None
     for example in report.examples:
         note(f"warning: skipped {example}")
     if report.skipped > len(report.examples):

@@ -52,7 +52,7 @@ def open_index(folder: Path, model: str | None) -> tuple["Index", "T1"]:
             raise
         raise Thought1Error(
             f"the index at {folder} needs the model it was made with, which cannot be loaded "
-            f"({error}); say where it is with --model"
+            f"({error}); put it back, or name the folder where it is now as the model"
         ) from None
     return Index.open(folder, loaded), loaded
 

@@ -33,11 +33,15 @@ def stdin_lines() -> Iterator[str]:
     """The lines of stdin without their ends, in UTF-8 whatever the locale says.
 
     Raises:
-        Thought1Error: a line is not valid UTF-8.
+        Thought1Error: a line is not valid UTF-8, or JSON, or a table begins there.
     """
+    from thought1.data.plain import check_plain
+
     for number, raw in enumerate(sys.stdin.buffer, start=1):
         try:
             line = raw.decode("utf-8-sig" if number == 1 else "utf-8")
         except UnicodeDecodeError:
             raise Thought1Error(f"line {number} of stdin is not valid UTF-8") from None
-        yield line.removesuffix("\n").removesuffix("\r")
+        line = line.removesuffix("\n").removesuffix("\r")
+        check_plain(line, number, f"line {number} of stdin", "pipe in the texts alone")
+        yield line

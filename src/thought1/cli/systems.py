@@ -32,17 +32,17 @@ def open_request(request: "Request") -> "Iterator[tuple[Task, System]]":
     """The task and the system of a request, for `measure`; nothing is encoded yet.
 
     Raises:
-        Thought1Error: the request contradicts itself, or something it names cannot be used.
+        Thought1Error: something that the request names cannot be used.
     """
     from thought1.evaluation.measure import read_task
 
-    _check(request)
     task = read_task(request)
     with _open(request) as system:
         yield task, system
 
 
-def _check(request: "Request") -> None:
+def check_options(request: "Request") -> None:
+    """Refuse a request of `t1 evaluate` that contradicts itself."""
     studies = {"--curve": bool(request.budgets), "--faithfulness": request.faithfulness}
     options = {
         "--mode": request.mode != "dense",

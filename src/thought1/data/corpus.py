@@ -4,14 +4,17 @@ Knows neither the file formats nor the index. Memory holds one document and an 8
 each id, whatever the size of the corpus.
 """
 
+import logging
+from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
 
 from thought1.data.rows import BadRow, Row, quote, show_path
 from thought1.types import Document, Thought1Error
 
+_LOG = logging.getLogger(__name__)
 _NUM_EXAMPLES = 5
 
 Source = Callable[[], Iterator[Row | BadRow]]
@@ -25,6 +28,38 @@ class ValidationReport:
     documents: int
     skipped: int = 0
     examples: tuple[str, ...] = ()
+    empty: int = 0
+    """Documents with neither title nor text, which are documents all the same."""
+    left_out: int = 0
+    """Metadata values that no store can hold; their documents are kept."""
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What is remarkable about the documents of one pass."""
+
+    empty: int = 0
+    left_out: Counter[str] = field(default_factory=Counter)
+
+    def add(self, row: Row) -> None:
+        self.empty += not row.document.full_text.strip()
+        self.left_out.update(row.left_out)
+
+    def report(self, path: Path) -> None:
+        if self.empty:
+            _LOG.warning(
+                "%s: %d documents have neither title nor text; they are kept, as empty ones",
+                show_path(path),
+                self.empty,
+            )
+        if self.left_out:
+            _LOG.warning(
+                "%s: %d metadata values are of no kind that can be stored, and were left out, in: "
+                "%s",
+                show_path(path),
+                self.left_out.total(),
+                ", ".join(quote(name) for name in sorted(self.left_out)[:_NUM_EXAMPLES]),
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +76,12 @@ class Corpus:
         return self.documents()
 
     def documents(self, skip_bad: bool = False) -> Iterator[Document]:
-        """The documents in file order.
+        """The documents in file order; those without title and text are counted in the log.
 
         Raises BadRow at the first bad row, unless `skip_bad`, and Thought1Error where a file
         cannot be read or where there is no document at all.
         """
-        for row in self._checked_rows(skip_bad):
+        for row in self._checked_rows(skip_bad, _Tally()):
             if isinstance(row, Document):
                 yield row
 
@@ -54,16 +89,19 @@ class Corpus:
         """Read everything once and count; raises what `documents` raises."""
         documents, skipped = 0, 0
         examples: list[str] = []
-        for row in self._checked_rows(skip_bad):
+        tally = _Tally()
+        for row in self._checked_rows(skip_bad, tally):
             if isinstance(row, Document):
                 documents += 1
                 continue
             skipped += 1
             if len(examples) < _NUM_EXAMPLES:
                 examples.append(str(row))
-        return ValidationReport(documents, skipped, tuple(examples))
+        return ValidationReport(
+            documents, skipped, tuple(examples), tally.empty, tally.left_out.total()
+        )
 
-    def _checked_rows(self, skip_bad: bool) -> Iterator[Document | BadRow]:
+    def _checked_rows(self, skip_bad: bool, tally: _Tally) -> Iterator[Document | BadRow]:
         seen: set[bytes] = set()
         first_bad: BadRow | None = None
         for row in self.source():
@@ -73,16 +111,18 @@ class Corpus:
                 digest = blake2b(row.document.id.encode("utf-8"), digest_size=8).digest()
                 if digest not in seen:
                     seen.add(digest)
+                    tally.add(row)
                     yield row.document
                     continue
                 row = self._duplicate(row, name_first=not skip_bad)
             if not skip_bad:
-                raise BadRow(f"{row} (or use --skip-bad)")
+                raise row
             first_bad = first_bad or row
             yield row
         if not seen:
             why = f": every row is bad, the first one: {first_bad}" if first_bad else ""
             raise Thought1Error(f"{show_path(self.path)} holds no documents{why}")
+        tally.report(self.path)
 
     def _duplicate(self, row: Row, name_first: bool) -> BadRow:
         problem = f"the id {quote(row.document.id)} has occurred before"

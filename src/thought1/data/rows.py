@@ -10,20 +10,19 @@ import itertools
 import json
 import math
 import os
-import re
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from thought1.types import Document, MetadataValue, Thought1Error
+from thought1.metadata import to_metadata_value
+from thought1.types import Document, Metadata, MetadataValue, Thought1Error
 
 BOM = b"\xef\xbb\xbf"
 _ID_FIELDS = ("_id", "id")
 DOCUMENT_FIELDS = (*_ID_FIELDS, "text", "title")
 """The fields of a row that are not metadata."""
-_RESERVED = frozenset({"id", "text", "title", "vector", "content_hash"})
 _KINDS = {
     type(None): "null",
     str: "a string",
@@ -69,11 +68,21 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
+class Record:
+    """The fields of one row as its format has them, and where it stands."""
+
+    location: str
+    fields: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
     """One document, and where it stands."""
 
     location: str
     document: Document
+    left_out: tuple[str, ...] = ()
+    """Metadata fields whose values no store can hold."""
 
 
 def read_lines(path: Path, max_bytes: int) -> Iterator[Line | BadRow]:
@@ -131,17 +140,32 @@ def parse_object(text: str) -> dict[str, object]:
     return value
 
 
+def to_row(record: Record | BadRow) -> Row | BadRow:
+    """The document of a record."""
+    if isinstance(record, BadRow):
+        return record
+    try:
+        return _parse_row(record)
+    except BadRow as bad:
+        return bad.at(record.location)
+
+
 def parse_document(fields: Mapping[str, object]) -> Document:
     """A document from the fields of one row.
 
-    `_id` (or `id`) and `text` are required, `title` is optional, every other scalar becomes
-    metadata; a dictionary in the field `metadata`, as BEIR has it, is flattened by one level.
+    `_id` (or `id`) and `text`, which may be empty, are required, `title` is optional, every other
+    field becomes metadata (`to_metadata_value`); a dictionary in the field `metadata`, as BEIR has
+    it, is flattened by one level.
     """
+    return _parse_row(Record("", fields)).document
+
+
+def _parse_row(record: Record) -> Row:
+    fields = record.fields
     identifier, text = parse_id(fields), parse_text(fields)
-    title = "" if fields.get("title") is None else _string(fields, "title")
-    if not text.strip() and not title.strip():
-        raise BadRow("document is empty: it has neither a text nor a title")
-    return Document(identifier, text, title, _parse_metadata(fields))
+    title = "" if _is_missing(fields.get("title")) else _string(fields, "title")
+    metadata, left_out = _parse_metadata(fields)
+    return Row(record.location, Document(identifier, text, title, metadata), left_out)
 
 
 def parse_id(fields: Mapping[str, object]) -> str:
@@ -168,54 +192,45 @@ def parse_text(fields: Mapping[str, object]) -> str:
     return _string(fields, "text")
 
 
-def check_metadata_name(name: str) -> None:
-    """Raise BadRow where `name` cannot be the name of a metadata field."""
-    if name in _RESERVED:
-        raise BadRow(f"the name {quote(name)} is taken and cannot be used for metadata; rename it")
-    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
-        raise BadRow(
-            f"the metadata name {quote(name)} must be letters, digits and underscores only, "
-            "and not begin with a digit; rename it"
-        )
+def _parse_metadata(fields: Mapping[str, object]) -> tuple[Metadata, tuple[str, ...]]:
+    """Every other field of a row, and the names of those that no store can hold.
 
-
-def _parse_metadata(fields: Mapping[str, object]) -> dict[str, MetadataValue]:
+    A name inside of `metadata` that a field of the row has too gets `metadata.` before it.
+    """
     metadata: dict[str, MetadataValue] = {}
+    left_out = []
     for name, value in _metadata_fields(fields):
-        check_metadata_name(name)
-        if name in metadata:
-            raise BadRow(f"metadata {quote(name)} is given twice")
-        if value is not None:
-            metadata[name] = _parse_scalar(name, value)
-    return metadata
+        place = f"metadata.{name}" if name in metadata else name
+        try:
+            place.encode()
+            plain = to_metadata_value(value)
+        except (Thought1Error, UnicodeEncodeError):
+            left_out.append(name)
+            continue
+        if place in metadata:
+            left_out.append(name)
+        elif plain is not None:
+            metadata[place] = plain
+    return metadata, tuple(left_out)
 
 
 def _metadata_fields(fields: Mapping[str, object]) -> Iterator[tuple[str, object]]:
-    for name, value in fields.items():
-        if name == "metadata" and isinstance(value, dict):
-            yield from value.items()
-        elif name not in DOCUMENT_FIELDS:
-            yield name, value
+    nested = fields.get("metadata")
+    flattened = ("metadata",) if isinstance(nested, dict) else ()
+    yield from ((n, v) for n, v in fields.items() if n not in (*DOCUMENT_FIELDS, *flattened))
+    if isinstance(nested, dict):
+        yield from nested.items()
 
 
-def _parse_scalar(name: str, value: object) -> MetadataValue:
-    if not isinstance(value, str | int | float):
-        raise BadRow(
-            f"metadata {quote(name)} must be a string, a number or a boolean, not {_kind(value)}"
-        )
-    if isinstance(value, str):
-        _check_encodable(value, name)
-    elif isinstance(value, float) and not math.isfinite(value):
-        raise BadRow(f"metadata {quote(name)} must be a finite number, not {value}")
-    elif isinstance(value, int) and not -(2**63) <= value < 2**63:
-        raise BadRow(f"metadata {quote(name)} does not fit into a 64-bit integer")
-    return value
+def _is_missing(value: object) -> bool:
+    return value is None or (isinstance(value, float) and math.isnan(value))
 
 
 def _string(fields: Mapping[str, object], name: str) -> str:
     value = fields[name]
     if not isinstance(value, str):
-        raise BadRow(f'field "{name}" must be a string, not {_kind(value)}')
+        kind = "NaN" if isinstance(value, float) and math.isnan(value) else _kind(value)
+        raise BadRow(f'field "{name}" must be a string, not {kind}')
     _check_encodable(value, name)
     return value
 

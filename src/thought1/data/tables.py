@@ -1,4 +1,4 @@
-"""CSV, TSV and Parquet files as documents, one row each.
+"""CSV, TSV and Parquet files as records, one for each row.
 
 Knows nothing of ids across rows or of what a document may hold: rows.py does. pyarrow is imported
 when a Parquet file is read, not before.
@@ -6,7 +6,7 @@ when a Parquet file is read, not before.
 
 import csv
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,9 +15,7 @@ from thought1.data.rows import (
     BadRow,
     CorpusOptions,
     Line,
-    Row,
-    check_metadata_name,
-    parse_document,
+    Record,
     parse_id,
     parse_text,
     quote,
@@ -27,33 +25,34 @@ from thought1.data.rows import (
 from thought1.types import Thought1Error
 
 if TYPE_CHECKING:
-    from pyarrow import RecordBatch
+    from pyarrow import Array
 
 _BATCH_ROWS = 256  # rows of a Parquet file that are in memory at a time
 
 
-def read_csv(path: Path, options: CorpusOptions) -> Iterator[Row | BadRow]:
-    """The rows of a `.csv` or `.tsv` file; every column but id, text and title is metadata.
+def read_csv(path: Path, options: CorpusOptions) -> Iterator[Record | BadRow]:
+    """The rows of a `.csv` or `.tsv` file, packed or not, whose first row names the columns.
 
-    The first row names the columns. Metadata values are strings; an empty cell is no value.
+    Values are strings; an empty cell is no value, but in the columns of id, text and title.
     """
     columns: list[str] | None = None
-    for record in _read_records(path, options.max_line_bytes):
+    for cells in _read_cells(path, options.max_line_bytes):
         if columns is None:
-            columns = _parse_header(record)
-        elif isinstance(record, BadRow):
-            yield record
+            columns = _parse_header(cells)
+        elif isinstance(cells, BadRow):
+            yield cells
         else:
-            yield _parse_record(columns, record)
+            yield _parse_cells(columns, cells)
 
 
-_Record = tuple[str, list[str]]
-"""The place where a record begins, and its cells."""
+_Cells = tuple[str, list[str]]
+"""The place where a row begins, and its cells."""
 
 
-def _read_records(path: Path, limit: int) -> Iterator[_Record | BadRow]:
+def _read_cells(path: Path, limit: int) -> Iterator[_Cells | BadRow]:
     lines = _RecordLines(path, limit)
-    dialect = "excel-tab" if path.suffix.lower() == ".tsv" else "excel"
+    packed = path.name.lower().removesuffix(".gz")
+    dialect = "excel-tab" if packed.endswith(".tsv") else "excel"
     reader = csv.reader(lines, dialect, strict=True)
     while True:
         lines.begin()
@@ -114,59 +113,78 @@ def _next_cells(reader: Iterator[list[str]], limit: int) -> list[str]:
         csv.field_size_limit(before)
 
 
-def _parse_header(record: _Record | BadRow) -> list[str]:
+def _parse_header(record: _Cells | BadRow) -> list[str]:
     """The column names; a header that makes every row bad is an error of the whole file."""
     if isinstance(record, BadRow):
         raise Thought1Error(f"{record}; the first row must name the columns")
-    location, columns = record
+    location, cells = record
+    # What pandas makes of its index, written without a name.
+    columns = [name or f"Unnamed: {place}" for place, name in enumerate(cells)]
     try:
         header = dict.fromkeys(columns, "-")
         parse_id(header)
         parse_text(header)
-        for name in columns:
-            if columns.count(name) > 1:
-                raise BadRow(f"two columns are named {quote(name)}")
-            if name not in DOCUMENT_FIELDS:
-                check_metadata_name(name)
     except BadRow as bad:
         raise Thought1Error(f"{location}: the first row must name the columns: {bad}") from None
+    _check_columns(columns, location)
     return columns
 
 
-def _parse_record(columns: list[str], record: _Record) -> Row | BadRow:
+def _parse_cells(columns: list[str], record: _Cells) -> Record | BadRow:
     location, cells = record
-    try:
-        if len(cells) != len(columns):
-            raise BadRow(f"has {len(cells)} columns, but the first row has {len(columns)}")
-        pairs = zip(columns, cells, strict=True)
-        fields = {name: cell for name, cell in pairs if cell or name in DOCUMENT_FIELDS}
-        return Row(location, parse_document(fields))
-    except BadRow as bad:
-        return bad.at(location)
+    if len(cells) != len(columns):
+        return BadRow(f"{location}: has {len(cells)} columns, but the first row has {len(columns)}")
+    pairs = zip(columns, cells, strict=True)
+    return Record(location, {name: cell for name, cell in pairs if cell or name in DOCUMENT_FIELDS})
 
 
-def read_parquet(path: Path, options: CorpusOptions) -> Iterator[Row | BadRow]:
-    """The rows of a `.parquet` file, counted from 1; `options` hold nothing that applies here."""
+def read_parquet(path: Path, options: CorpusOptions) -> Iterator[Record | BadRow]:
+    """The rows of a `.parquet` file, counted from 1; `options` hold nothing that applies here.
+
+    A value that Python cannot hold is an exception among the fields: no metadata.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     name, number = show_path(path), 0
     try:
         with pq.ParquetFile(path) as file:
+            _check_columns(file.schema_arrow.names, name)
             for batch in file.iter_batches(batch_size=_BATCH_ROWS):
+                columns = dict(zip(batch.schema.names, map(_to_microseconds, batch), strict=True))
                 for i in range(batch.num_rows):
                     number += 1
-                    yield _parse_slice(batch.slice(i, 1), f"{name}: row {number}")
+                    yield _parse_slice(columns, i, f"{name}: row {number}")
     except (pa.ArrowException, OSError) as error:
         raise Thought1Error(f"{name} cannot be read as Parquet: {error}") from error
 
 
-def _parse_slice(batch: "RecordBatch", location: str) -> Row | BadRow:
-    try:
-        (fields,) = batch.to_pylist()
-    except (ValueError, OverflowError) as error:  # bad UTF-8, or a date that Python cannot hold
-        return BadRow(f"{location}: cannot be read: {error}")
-    try:
-        return Row(location, parse_document(fields))
-    except BadRow as bad:
-        return bad.at(location)
+def _check_columns(names: Sequence[str], place: str) -> None:
+    for name in names:
+        if names.count(name) > 1:
+            raise Thought1Error(f"{place}: two columns are named {quote(name)}; rename one of them")
+
+
+def _to_microseconds(column: "Array") -> "Array":
+    """Times in nanoseconds, as pandas has them, are cut: Python's go no further."""
+    import pyarrow as pa
+
+    kind = column.type
+    if getattr(kind, "unit", "") != "ns":
+        return column
+    if pa.types.is_timestamp(kind):
+        return column.cast(pa.timestamp("us", kind.tz), safe=False)
+    return column.cast(pa.time64("us") if pa.types.is_time(kind) else pa.duration("us"), safe=False)
+
+
+def _parse_slice(columns: Mapping[str, "Array"], row: int, location: str) -> Record | BadRow:
+    fields: dict[str, object] = {}
+    for name, column in columns.items():
+        try:
+            fields[name] = column[row].as_py()
+        except (ValueError, OverflowError, KeyError) as error:
+            # Bad UTF-8, a date that Python cannot hold, a time zone that is not known here.
+            if name in DOCUMENT_FIELDS:
+                return BadRow(f"{location}: cannot be read: {error}")
+            fields[name] = error
+    return Record(location, fields)

@@ -11,8 +11,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from thought1.data.jsonl import read_by_id
 from thought1.data.rows import BadRow, parse_id
+from thought1.data.texts import read_by_id
 from thought1.evaluation.protocol import (
     PairedDifference,
     bootstrap_ci,

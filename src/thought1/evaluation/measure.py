@@ -60,8 +60,8 @@ class Request:
         budgets = [int(part) for part in parts if part.isascii() and part.isdecimal()]
         if len(budgets) < len(parts) or budgets != sorted(set(budgets)):
             raise Thought1Error(
-                f"--curve {self.curve!r}: give thinking budgets, whole numbers from 0, each larger "
-                "than the one before, such as 0,8,16,32,64"
+                f"a curve needs thinking budgets, whole numbers from 0, each larger than the one "
+                f"before, such as 0,8,16,32,64, not {self.curve!r}"
             )
         return tuple(budgets)
 
@@ -140,8 +140,7 @@ def read_task(request: Request) -> Task:
     """
     folder = BeirFolder(Path(request.folder))
     queries, qrels = judged_queries(folder, request.split)
-    names = ("corpus.jsonl", "queries.jsonl", f"qrels/{request.split}.tsv")
-    hashes = {name: hash_file(folder.path / name) for name in names}
+    hashes = folder.hashes(request.split)
     rewritten: dict[str, str] = {}
     rewriter = ""
     if request.rewritten is not None:

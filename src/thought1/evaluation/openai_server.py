@@ -58,7 +58,8 @@ class OpenAIServer:
         answer = self._post(
             {
                 "model": self.model,
-                "input": list(texts),
+                # No server embeds nothing; a blank is as near as it gets.
+                "input": [text or " " for text in texts],
                 "encoding_format": "base64",
             }
         )

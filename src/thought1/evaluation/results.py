@@ -132,7 +132,7 @@ def make_folder(folder: Path) -> None:
     except OSError as error:
         raise Thought1Error(f"{folder} cannot be made: {error.strerror}") from error
     if not os.access(folder, os.W_OK):
-        raise Thought1Error(f"{folder} cannot be written to: name another folder with --results")
+        raise Thought1Error(f"{folder} cannot be written to: name another folder for the results")
 
 
 def write_result(folder: Path, content: Mapping[str, Any], measured: Measured) -> Path:

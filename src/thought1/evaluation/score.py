@@ -153,6 +153,6 @@ def _missing(run: Run, qrels: Qrels, rule: Missing) -> Set[str]:
         raise Thought1Error(
             f"the run lacks {len(missing)} of the {len(qrels)} judged queries: {some_ids(missing)};"
             " a mean over fewer queries is another number: search for each of them, or say how "
-            "they count (--missing zero; t1 score also has skip)"
+            "they count (`t1 score --missing zero` or skip; `t1 compare --missing zero`)"
         )
     return missing

@@ -129,7 +129,7 @@ def plan_studies(request: Request, task: Task, system: System, results: Path) ->
     budget = system.facts.think or 0
     if request.faithfulness and budget == 0:
         raise Thought1Error(
-            "--faithfulness compares thoughts, and at budget 0 there are none: give --think N"
+            "a faithfulness report compares thoughts, and at budget 0 there are none: let it think"
         )
     questions = _judged(task, [], np.zeros((0, system.model.dim), np.float32)).counted().questions
     # One thought now, so that a budget that does not fit is no surprise after the evaluation.

@@ -86,7 +86,7 @@ class LanceStore:
             if isinstance(error, ValueError) and "already exists" in str(error):
                 raise Thought1Error(
                     f"there is an index at {path} already: open it to add to it, or replace it "
-                    "with overwrite=True (--overwrite)"
+                    "with overwrite=True"
                 ) from error
             if isinstance(error, OSError | RuntimeError):
                 raise Thought1Error(f"no index can be made at {path}: {error}") from error
@@ -106,7 +106,7 @@ class LanceStore:
         except ValueError as error:
             raise Thought1Error(
                 f"there is no index at {path}, only the rest of an interrupted creation: create "
-                "it again, with overwrite=True (--overwrite)"
+                "it again, with overwrite=True"
             ) from error
         except (OSError, RuntimeError) as error:
             raise Thought1Error(f"the index at {path} cannot be read: {error}") from error

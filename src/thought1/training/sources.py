@@ -133,7 +133,8 @@ def _read_beir(
     for name, known in ((source.thoughts, thoughts), (source.evidence, evidence)):
         if name and not queries.keys() & known.keys():
             raise Thought1Error(f"{data / name}: none of its ids is a query of {path}")
-    texts = {d.id: d.full_text for d in folder.corpus()}
+    # Of an empty document (some collections have a few) nothing can be learned.
+    texts = {d.id: d.full_text.strip() and d.full_text for d in folder.corpus()}
     excluded = read_ids(recipe_folder / source.exclude) if source.exclude else frozenset()
     pairs = []
     for query_id, grades in folder.qrels(source.split).items():
@@ -145,14 +146,14 @@ def _read_beir(
         if query_id not in queries or missing:
             what = f"document {missing[0]}" if missing else f"query {query_id}"
             raise Thought1Error(f"{path}/qrels/{source.split}.tsv: {what} does not exist")
-        positives = tuple(texts[i] for i, grade in grades.items() if grade > 0)
+        positives = tuple(texts[i] for i, grade in grades.items() if grade > 0 and texts[i])
         if query_id not in excluded and positives:
             extra = thoughts.get(query_id, ""), evidence.get(query_id, ())
             pairs.append(Pair(query_id, queries[query_id], positives, *extra))
     found.pairs += _limited(pairs, source.limit, seed)
-    found.pool += texts.values()
-    for name in ("corpus.jsonl", "queries.jsonl", f"qrels/{source.split}.tsv"):
-        found.files[f"{source.path}/{name}"] = hash_file(path / name)
+    found.pool += filter(None, texts.values())
+    for name, digest in folder.hashes(source.split).items():
+        found.files[f"{source.path}/{name}"] = digest
     for name in (source.thoughts, source.evidence):
         if name:
             found.files[name] = hash_file(data / name)

@@ -87,7 +87,7 @@ def _check_present(public: PublicSet, place: Path, accept_changed: bool) -> tupl
     if differing and not (accept_changed and complete):
         raise Thought1Error(
             f"{place} is there, but not with the files of {public.name} ({differing[0]} differs): "
-            "move it away, or choose another folder with --to"
+            "move it away, or choose another folder to put it in"
         )
     return differing
 

@@ -4,7 +4,6 @@ Knows no set.
 """
 
 import gzip
-import hashlib
 import json
 import zipfile
 import zlib
@@ -13,9 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, cast
 
+from thought1.data.hashing import hash_content
 from thought1.types import Thought1Error
-
-_CHUNK = 2**20
 
 
 def write_json_lines(
@@ -39,14 +37,10 @@ def _open_to_write(path: Path) -> Iterator[BinaryIO]:
 
 def content_hash(path: Path) -> str:
     """SHA-256 of a file; of a .gz, of what is packed in it, and "" where it cannot be unpacked."""
-    digest = hashlib.sha256()
     try:
-        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
-            while chunk := file.read(_CHUNK):
-                digest.update(chunk)
-    except (gzip.BadGzipFile, EOFError, zlib.error):
+        return hash_content(path)
+    except Thought1Error:
         return ""
-    return digest.hexdigest()
 
 
 def read_archive(path: Path, max_bytes: int) -> Iterator[tuple[str, bytes]]:
