@@ -12,10 +12,10 @@ from fakes import FakeModel
 
 from thought1.index import FORMAT, AddReport, Index, IndexInfo
 from thought1.registry import Entry, load, store_type
-from thought1.search.pipeline import SearchOptions
+from thought1.search.options import Fusion, SearchOptions
 from thought1.store import writer
 from thought1.store.writer import content_hash
-from thought1.types import Document, Thought, Thought1Error
+from thought1.types import Document, Sampling, Thought, Thought1Error
 
 DOCUMENTS = [
     Document("ice", "Uneven heating cracks a brittle solid.", "Thermal shock", {"year": 2001}),
@@ -272,6 +272,39 @@ def test_receipt(index: Index) -> None:
     _, receipt = index.search_many(questions, SearchOptions(mode="dense", think=0))
     assert (receipt.thought_tokens, receipt.forced) == (0, 0)
     assert list(receipt.milliseconds) == ["think", "dense", "fetch"]
+
+
+def test_an_offset_continues_a_ranking(index: Index) -> None:
+    for mode in ("hybrid", "dense", "bm25"):
+        whole = index.search("ice and yeast and the moon", 3, mode=mode).hits
+        options = SearchOptions(k=2, mode=mode, offset=1)
+        (page,), _ = index.search_many(["ice and yeast and the moon"], options)
+        assert page.hits == whole[1:3]
+        (beyond,), _ = index.search_many(["yeast"], SearchOptions(mode=mode, offset=10**6))
+        assert beyond.hits == ()
+
+
+def test_weights_of_the_two_sides(index: Index) -> None:
+    def hybrid(dense: float, bm25: float) -> list[str]:
+        options = SearchOptions(fusion=Fusion(dense_weight=dense, bm25_weight=bm25), think=0)
+        (result,), _ = index.search_many([QUESTION], options)
+        return [hit.id for hit in result.hits]
+
+    sides = {mode: index.search(QUESTION, mode=mode, think=0).hits for mode in ("dense", "bm25")}
+    found = [hit.id for hit in sides["bm25"]]
+    assert hybrid(0, 1)[: len(found)] == found
+    assert hybrid(1, 0) == [hit.id for hit in sides["dense"]]
+    for wrong in ((-1, 1), (0, 0), (float("nan"), 1)):
+        with pytest.raises(Thought1Error, match="fusion weights are two numbers of 0 or more"):
+            Fusion(dense_weight=wrong[0], bm25_weight=wrong[1])
+
+
+def test_thoughts_are_greedy_unless_asked(index: Index, model: FakeModel) -> None:
+    index.search(QUESTION)
+    index.search_many([QUESTION])
+    warm = Sampling(temperature=0.7, seed=3)
+    index.search_many([QUESTION], SearchOptions(sampling=warm))
+    assert model.samplings == [model.greedy, model.greedy, warm]
 
 
 def test_bm25_never_calls_the_model(index: Index, model: FakeModel) -> None:

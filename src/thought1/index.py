@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import Protocol, overload
 
 from thought1.registry import store_type
-from thought1.search.pipeline import Mode, SearchOptions, Thinker, search_many
+from thought1.search.options import Mode, SearchOptions
+from thought1.search.pipeline import search_many
+from thought1.search.steps import Thinker
 from thought1.store.writer import AddReport, Writer
 from thought1.types import (
     Document,

@@ -9,6 +9,7 @@ Words and habits are those of sentence-transformers: `encode_query`, `encode_doc
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -106,6 +107,11 @@ class T1:
     def templates_hash(self) -> str:
         """SHA-256 over whatever else decides a vector: templates, lengths, tokenizer."""
         return self.checkpoint.templates_hash
+
+    @property
+    def greedy(self) -> Sampling:
+        """Always the likeliest token, with the checkpoint's own repetition control."""
+        return replace(self.settings.thought.sampling, temperature=0.0)
 
     def think(
         self,

@@ -89,11 +89,14 @@ class Plan:
                     judged,
                     self.request.budgets,
                     baselines=self.baselines,
+                    sampling=self.model.greedy,
                     search_milliseconds=_search_milliseconds(measured),
                 )
                 bar.update(1)
             if self.request.faithfulness:
-                faithfulness = measure_faithfulness(self.model, judged, self.budget)
+                faithfulness = measure_faithfulness(
+                    self.model, judged, self.budget, sampling=self.model.greedy
+                )
                 bar.update(1)
                 dispersion = measure_dispersion(self.model, judged, self.budget)
                 bar.update(1)
