@@ -267,6 +267,15 @@ class Store(Protocol):
     def get(self, ids: Sequence[str]) -> dict[str, Document]:
         """The stored documents among `ids`."""
 
+    def vectors(self, ids: Sequence[str]) -> dict[str, Vectors]:
+        """The vector (d,) of each of `ids` that is stored, as it was given."""
+
+    def scan(self, batch_size: int = 1000) -> Iterator[list[StoredRow]]:
+        """Every row once, at most `batch_size` at a time, in no particular order.
+
+        The rows are those of the moment at which it begins; memory is bounded by a batch.
+        """
+
     def search_dense(self, vectors: Vectors, k: int, where: Filter | None = None) -> list[Ranking]:
         """The k documents of highest cosine similarity, for each row of `vectors` (n, d)."""
 

@@ -3,9 +3,12 @@
 Knows neither where models come from nor judgements.
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+
+import numpy as np
 
 from thought1.data.corpus import Corpus
 from thought1.evaluation.provenance import hash_json, version_of
@@ -15,7 +18,7 @@ from thought1.search.options import SearchOptions
 from thought1.search.pipeline import search_in_batches
 from thought1.search.words_only import WordsOnly
 from thought1.t1 import T1
-from thought1.types import Receipt, SearchResult, Thought1Error
+from thought1.types import Receipt, SearchResult, Thought1Error, Vectors
 
 
 class IndexSystem:
@@ -74,6 +77,20 @@ class IndexSystem:
         if self._index is None:
             raise ValueError("search before prepare")
         return search_in_batches(self._index, queries, self.options, on_progress=on_progress)
+
+    def vectors(self, ids: Sequence[str]) -> Vectors:
+        """The vectors (n, d) of documents of the index, in the order of `ids`.
+
+        Raises:
+            Thought1Error: it lacks one of them.
+        """
+        if self._index is None:
+            raise ValueError("vectors before prepare")
+        found = self._index.vectors(ids)
+        missing = next((id_ for id_ in ids if id_ not in found), None)
+        if missing is not None:
+            raise Thought1Error(f"the index at {self._index.path} lacks the document {missing!r}")
+        return np.array([found[id_] for id_ in ids], np.float32)
 
     def _make(self, corpus: Corpus, on_progress: Progress) -> Index:
         if self._folder is None:
