@@ -14,7 +14,7 @@ from transformers.utils.logging import disable_progress_bar
 from thought1 import T1, Index, Receipt, SearchResult
 from thought1.data.formats import BeirFolder
 from thought1.evaluation.collection import evaluate_collection
-from thought1.search.pipeline import SearchOptions
+from thought1.search.options import SearchOptions
 
 COLLECTION = BeirFolder(Path(__file__).parent / "everyday-science")
 QUESTIONS = ("q064", "q018", "q054", "q070", "q178")

@@ -12,7 +12,7 @@ from itertools import islice
 
 import numpy as np
 
-from thought1.types import Document, Thought, Vectors
+from thought1.types import Document, Sampling, Thought, Vectors
 
 
 class FakeModel:
@@ -33,6 +33,7 @@ class FakeModel:
         self.own_budget = own_budget
         self.encoded: list[str] = []  # ids of all documents that were encoded
         self.thinkings = 0  # calls of `think`
+        self.samplings: list[Sampling | None] = []  # how each of them was to sample
 
     def encode_document_stream(
         self, documents: Iterable[Document]
@@ -42,8 +43,13 @@ class FakeModel:
             self.encoded += [document.id for document in chunk]
             yield chunk, np.stack([self.vector(f"{d.title} {d.text}") for d in chunk])
 
-    def think(self, queries: Sequence[str], *, budget: int | None = None) -> list[Thought]:
+    greedy = Sampling(no_repeat_ngram=3)
+
+    def think(
+        self, queries: Sequence[str], *, budget: int | None = None, sampling: Sampling | None = None
+    ) -> list[Thought]:
         self.thinkings += 1
+        self.samplings.append(sampling)
         return [
             self._thought(query, self.own_budget if budget is None else budget) for query in queries
         ]

@@ -12,7 +12,6 @@ from bright_files import Example, write_documents, write_examples
 
 from thought1.data.bright import SHORT, BrightSource, BrightSubset
 from thought1.evaluation.baselines import WORDS as KINDS
-from thought1.evaluation.blockwise import blockwise_run
 from thought1.evaluation.bright import (
     DEPTH,
     BrightResult,
@@ -27,6 +26,7 @@ from thought1.evaluation.bright_ranking import (
     ranking_of_system,
 )
 from thought1.evaluation.bright_systems import open_peer
+from thought1.search.blockwise import blockwise_run
 from thought1.types import Receipt, Run, Thought, Thought1Error, Vectors
 
 MEASURES = {"ndcg@10": "ndcg_cut_10", "recall@1": "recall_1"}

@@ -7,10 +7,11 @@ import pytest
 from fakes import FakeModel
 
 from thought1.data.formats import BeirFolder
-from thought1.evaluation import collection
-from thought1.evaluation.collection import evaluate_collection, judged_queries, search_in_batches
+from thought1.evaluation.collection import evaluate_collection, judged_queries
 from thought1.index import Index
-from thought1.search.pipeline import SearchOptions
+from thought1.search import pipeline
+from thought1.search.options import SearchOptions
+from thought1.search.pipeline import search_in_batches
 from thought1.search.words_only import WordsOnly
 from thought1.types import Document, Thought1Error
 
@@ -67,7 +68,7 @@ def test_batches_change_nothing(index: Index, monkeypatch: pytest.MonkeyPatch) -
     asked = [*QUERIES.values(), *KNOWLEDGE]
     options = SearchOptions(k=2)
     whole, receipt = search_in_batches(index, asked, options)
-    monkeypatch.setattr(collection, "BATCH", 3)
+    monkeypatch.setattr(pipeline, "BATCH", 3)
     parts, summed = search_in_batches(index, asked, options)
     assert parts == whole
     assert (summed.queries, summed.prompt_tokens, summed.thought_tokens, summed.forced) == (

@@ -123,9 +123,7 @@ def run_script(script: Sequence[int], budget: int) -> tuple[list[int], Generatio
         read += sampler.next_tokens([0], logits).tolist()
         if read[-1] == EMB:
             break
-    sampler.finish([0], np.ones((1, 3), np.float32))
-    (generation,) = sampler.generations()
-    return read, generation
+    return read, sampler.finished([0], np.ones((1, 3), np.float32))[0]
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pytest
@@ -61,6 +62,7 @@ class ScriptedEngine:
         rows: Sequence[Sequence[int]],
         budgets: Sequence[int],
         sampling: Sampling,
+        **_: Any,
     ) -> list[Generation]:
         done = []
         for row, budget in zip(rows, budgets, strict=True):

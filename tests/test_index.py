@@ -12,10 +12,10 @@ from fakes import FakeModel
 
 from thought1.index import FORMAT, AddReport, Index, IndexInfo
 from thought1.registry import Entry, load, store_type
-from thought1.search.pipeline import SearchOptions
+from thought1.search.options import Fusion, SearchOptions
 from thought1.store import writer
 from thought1.store.writer import content_hash
-from thought1.types import Document, Thought, Thought1Error
+from thought1.types import Document, Sampling, Thought, Thought1Error, Vectors
 
 DOCUMENTS = [
     Document("ice", "Uneven heating cracks a brittle solid.", "Thermal shock", {"year": 2001}),
@@ -272,6 +272,76 @@ def test_receipt(index: Index) -> None:
     _, receipt = index.search_many(questions, SearchOptions(mode="dense", think=0))
     assert (receipt.thought_tokens, receipt.forced) == (0, 0)
     assert list(receipt.milliseconds) == ["think", "dense", "fetch"]
+
+
+def test_encoded_documents_are_not_encoded_again(tmp_path: Path) -> None:
+    made = FakeModel()
+    index = Index.create(tmp_path / "made.index", made)
+    index.add(DOCUMENTS)
+    vectors = index.vectors([document.id for document in DOCUMENTS])
+    other = FakeModel()
+    taken = Index.create(tmp_path / "taken.index", other)
+    chunks = [
+        (some, np.stack([vectors[document.id] for document in some]))
+        for some in (DOCUMENTS[:2], DOCUMENTS[2:])
+    ]
+    assert taken.add_encoded(chunks) == AddReport(len(DOCUMENTS), 0, 0)
+    assert taken.add_encoded(chunks) == AddReport(0, len(DOCUMENTS), 0)
+    assert other.encoded == []
+    for mode in ("dense", "hybrid", "bm25"):
+        assert taken.search(QUESTION, mode=mode) == index.search(QUESTION, mode=mode)
+    assert taken.add(DOCUMENTS) == AddReport(0, len(DOCUMENTS), 0)
+
+
+@pytest.mark.parametrize(
+    ("vectors", "message"),
+    [
+        (np.ones((2, 64), np.float32), "the vector of document 'a' has length 8, not 1: normalise"),
+        (np.full((2, 64), np.nan, np.float32), "has length nan, not 1"),
+        (np.eye(3, 64, dtype=np.float32), "2 documents but 3 vectors"),
+        (np.eye(2, 32, dtype=np.float32), "32 dimensions, but the index has 64"),
+    ],
+)
+def test_vectors_that_cannot_be_right_are_refused(
+    tmp_path: Path, vectors: Vectors, message: str
+) -> None:
+    index = Index.create(tmp_path / "facts.index", FakeModel())
+    with pytest.raises(Thought1Error, match=message):
+        index.add_encoded([([Document("a", "x"), Document("b", "y")], vectors)])
+    assert len(index) == 0
+
+
+def test_an_offset_continues_a_ranking(index: Index) -> None:
+    for mode in ("hybrid", "dense", "bm25"):
+        whole = index.search("ice and yeast and the moon", 3, mode=mode).hits
+        options = SearchOptions(k=2, mode=mode, offset=1)
+        (page,), _ = index.search_many(["ice and yeast and the moon"], options)
+        assert page.hits == whole[1:3]
+        (beyond,), _ = index.search_many(["yeast"], SearchOptions(mode=mode, offset=10**6))
+        assert beyond.hits == ()
+
+
+def test_weights_of_the_two_sides(index: Index) -> None:
+    def hybrid(dense: float, bm25: float) -> list[str]:
+        options = SearchOptions(fusion=Fusion(dense_weight=dense, bm25_weight=bm25), think=0)
+        (result,), _ = index.search_many([QUESTION], options)
+        return [hit.id for hit in result.hits]
+
+    sides = {mode: index.search(QUESTION, mode=mode, think=0).hits for mode in ("dense", "bm25")}
+    found = [hit.id for hit in sides["bm25"]]
+    assert hybrid(0, 1)[: len(found)] == found
+    assert hybrid(1, 0) == [hit.id for hit in sides["dense"]]
+    for wrong in ((-1, 1), (0, 0), (float("nan"), 1)):
+        with pytest.raises(Thought1Error, match="fusion weights are two numbers of 0 or more"):
+            Fusion(dense_weight=wrong[0], bm25_weight=wrong[1])
+
+
+def test_thoughts_are_greedy_unless_asked(index: Index, model: FakeModel) -> None:
+    index.search(QUESTION)
+    index.search_many([QUESTION])
+    warm = Sampling(temperature=0.7, seed=3)
+    index.search_many([QUESTION], SearchOptions(sampling=warm))
+    assert model.samplings == [model.greedy, model.greedy, warm]
 
 
 def test_bm25_never_calls_the_model(index: Index, model: FakeModel) -> None:

@@ -14,12 +14,12 @@ from t1_command import small_checkpoint, write_lines
 from tiny import TEXTS
 
 from thought1.data.formats import BeirFolder
-from thought1.evaluation.blockwise import Allowed, BlockwiseSearch
 from thought1.evaluation.collection import evaluate_collection
 from thought1.evaluation.mteb import T1Encoder, T1Search
 from thought1.evaluation.protocol import evaluate
 from thought1.index import Index
-from thought1.search.pipeline import SearchOptions
+from thought1.search.blockwise import Allowed, BlockwiseSearch
+from thought1.search.options import SearchOptions
 from thought1.t1 import T1
 from thought1.types import Run, Thought1Error
 

@@ -14,8 +14,9 @@ from transformers.cache_utils import DynamicLayer
 from thought1.checkpoint import load_checkpoint
 from thought1.engines import snapshots as snapshots_module
 from thought1.engines.hf import HFEngine
-from thought1.engines.snapshots import SnapshotLog, fork
-from thought1.types import Generation, Sampling
+from thought1.engines.snapshots import SnapshotReader, fork
+from thought1.engines.stream import collected
+from thought1.types import Generation, Sampling, Step
 
 GREEDY = Sampling()
 NUCLEUS = Sampling(temperature=1.0, top_p=0.9, seed=7)
@@ -215,20 +216,23 @@ class Rows:
 def test_the_time_of_a_snapshot_leaves_the_ones_before_out(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock()
     monkeypatch.setattr(snapshots_module, "perf_counter", clock)
-    log = SnapshotLog((0, 2, 3, 7), emb_id=5)
+    reader = SnapshotReader((0, 2, 3, 7), emb_id=5)
 
     def aside(batch: Rows) -> np.ndarray:
         clock.pass_by(10)
         return np.eye(2, 4, dtype=np.float32)
 
     batch = Rows([0, 1], [8, 8])
-    for step in range(4):  # three tokens, then `<emb_token>`
+    steps = []
+    for number in range(4):  # three tokens, then `<emb_token>`
         clock.pass_by(1)
-        batch.tokens = [5, 5] if step == 3 else [8, 8]
-        log.read(batch, aside)
+        batch.tokens = [5, 5] if number == 3 else [8, 8]
+        read = reader.read(batch, aside)
+        steps.append(Step({}, read, {}, reader.seconds))
     clock.pass_by(1)
-    final = np.full(4, 0.5, np.float32)
-    done = log.added_to([Generation((8, 8, 8), "budget", final)] * 2)
+    final = Generation((8, 8, 8), "budget", np.full(4, 0.5, np.float32))
+    steps.append(Step({}, {}, {0: final, 1: final}, reader.seconds))
+    done = collected(steps, (0, 2, 3, 7))
     assert [snapshot.seconds for snapshot in done[0].snapshots] == [11, 13, 5, 5]
     assert [snapshot.vector.tolist() for snapshot in done[1].snapshots] == [
         [0, 1, 0, 0],

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,10 +14,19 @@ from tiny import ARCHITECTURES, TEXTS, make_checkpoint
 from thought1 import t1 as t1_module
 from thought1.checkpoint import Checkpoint, load_checkpoint
 from thought1.encoder import windows
+from thought1.engines.hf import HFEngine
 from thought1.prompts import Template
 from thought1.settings import ThoughtSettings
 from thought1.t1 import T1
-from thought1.types import Document, Sampling, Thought, Thought1Error, Vectors
+from thought1.types import (
+    Document,
+    Sampling,
+    Step,
+    Thought,
+    Thought1Error,
+    ThoughtWriter,
+    Vectors,
+)
 
 QUESTIONS = ["Why do ice cubes crack?", "salt?", "How does a thermometer measure warm water?"]
 SAMPLED = Sampling(temperature=1.0, top_p=0.9, seed=3)
@@ -117,7 +127,9 @@ def test_a_batch_size_is_kept_at_every_budget(model: T1, monkeypatch: pytest.Mon
     embed, generate = model.engine.embed, model.engine.generate
     monkeypatch.setattr(model.engine, "embed", lambda p, r: sizes.append(len(r)) or embed(p, r))
     monkeypatch.setattr(
-        model.engine, "generate", lambda p, r, b, s: sizes.append(len(r)) or generate(p, r, b, s)
+        model.engine,
+        "generate",
+        lambda p, r, b, s, **more: sizes.append(len(r)) or generate(p, r, b, s, **more),
     )
     model.encode_document(TEXTS, batch_size=3)
     model.encode_query(TEXTS, budget=0, batch_size=3)
@@ -382,6 +394,46 @@ def test_a_wrong_number_of_thoughts(model: T1, thoughts: list[str]) -> None:
         model.encode_query(QUESTIONS, thoughts=thoughts)
 
 
+class Encyclopedia:
+    """A writer that is no T1: it looks its thoughts up, as text."""
+
+    def think(self, queries: Sequence[str], *, budget: int | None = None) -> list[str]:
+        return [" ".join(f"{query} is known".split()[:budget]) for query in queries]
+
+
+def test_thoughts_of_another_writer_are_read(model: T1) -> None:
+    writers: list[ThoughtWriter] = [Encyclopedia(), T1(model.checkpoint)]
+    for writer in writers:
+        thoughts = writer.think(QUESTIONS, budget=5)
+        read = model.encode_query(QUESTIONS, thoughts=thoughts)
+        assert np.abs(read - model.encode_query(QUESTIONS, budget=0)).max() > 1e-3
+        if isinstance(writer, T1):
+            close(read, [thought.vector for thought in thoughts])
+
+
+def test_an_engine_can_be_exchanged(model: T1) -> None:
+    """T1 asks the engine it is given, and no other, for vectors and thoughts."""
+
+    class Recording(HFEngine):
+        calls: list[str]
+
+        def embed(self, *arguments: Any) -> Vectors:
+            self.calls.append("embed")
+            return super().embed(*arguments)
+
+        def stream(self, *arguments: Any, **more: Any) -> Iterator[Step]:
+            self.calls.append("stream")
+            return super().stream(*arguments, **more)
+
+    own = model.checkpoint
+    engine = Recording(own.model, own.emb_id, own.eos_ids)
+    engine.calls = []
+    other = T1(own, engine)
+    close(other.encode_document(TEXTS), model.encode_document(TEXTS))
+    assert other.think(QUESTIONS, budget=3) == model.think(QUESTIONS, budget=3)
+    assert engine.calls == ["embed", "stream"]
+
+
 # -- padding and architectures -------------------------------------------------------------------
 
 
@@ -391,7 +443,8 @@ def test_every_architecture_on_both_padding_sides(
 ) -> None:
     folder = make_checkpoint(tmp_path_factory.mktemp("sides") / architecture, architecture)
     checkpoint = load_checkpoint(folder, device="cpu")
-    right, left = T1(checkpoint), T1(checkpoint, padding_side="left")
+    left_engine = HFEngine(checkpoint.model, checkpoint.emb_id, checkpoint.eos_ids, "left")
+    right, left = T1(checkpoint), T1(checkpoint, left_engine)
     close(right.encode_document(TEXTS), left.encode_document(TEXTS))
     thoughts = right.think(QUESTIONS, budget=4, sampling=SAMPLED)
     assert thoughts == left.think(QUESTIONS, budget=4, sampling=SAMPLED)

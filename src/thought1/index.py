@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import Protocol, overload
 
 from thought1.registry import store_type
-from thought1.search.pipeline import Mode, SearchOptions, Thinker, search_many
+from thought1.search.options import Mode, SearchOptions
+from thought1.search.pipeline import search_many
+from thought1.search.steps import Thinker
 from thought1.store.writer import AddReport, Writer
 from thought1.types import (
     Document,
@@ -158,6 +160,33 @@ class Index:
                 written before stays.
         """
         return self._writer.add(documents, on_progress)
+
+    def add_encoded(self, chunks: Iterable[tuple[Sequence[Document], Vectors]]) -> AddReport:
+        """Store documents with vectors (n, d) that are there already, chunk by chunk.
+
+        Nothing is encoded: the vectors must be what this index's model gives for the documents.
+        Each chunk is one write. Documents that are stored as they are keep their vector.
+
+        Raises:
+            Thought1Error: vectors of another number, dimension or length than 1, or what `add`
+                refuses. The chunks before stay.
+        """
+        return self._writer.add_encoded(self._of_dimension(chunks))
+
+    def _of_dimension(
+        self, chunks: Iterable[tuple[Sequence[Document], Vectors]]
+    ) -> Iterator[tuple[Sequence[Document], Vectors]]:
+        for documents, vectors in chunks:
+            if vectors.ndim != 2 or vectors.shape[1] != self.info.dim:
+                raise Thought1Error(
+                    f"vectors have {vectors.shape[-1]} dimensions, but the index has "
+                    f"{self.info.dim}: they were made by another model"
+                )
+            yield documents, vectors
+
+    def vectors(self, ids: Sequence[str]) -> dict[str, Vectors]:
+        """The vector (d,) of each of `ids` that is stored."""
+        return self._store.vectors(ids)
 
     def delete(self, ids: Sequence[str]) -> int:
         """Remove documents; returns how many existed."""

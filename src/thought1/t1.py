@@ -9,6 +9,7 @@ Words and habits are those of sentence-transformers: `encode_query`, `encode_doc
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from thought1.encoder import Encoder, Progress, tokens_per_forward, windows
 from thought1.engines.hf import HFEngine
 from thought1.prompts import Rendered, Renderer
 from thought1.settings import Settings
-from thought1.types import Document, Sampling, Thought, Vectors
+from thought1.types import Document, Engine, Generation, Sampling, Thought, Vectors
 
 logger = logging.getLogger(__name__)
 
@@ -33,13 +34,14 @@ class T1:
     """One set of weights for both sides: queries are thought about, documents read once.
 
     Build it with `T1.from_pretrained`.
+
+    Args:
+        engine: runs the model; by default transformers, in this process.
     """
 
-    def __init__(self, checkpoint: Checkpoint, padding_side: str = "right") -> None:
+    def __init__(self, checkpoint: Checkpoint, engine: Engine | None = None) -> None:
         self.checkpoint = checkpoint
-        self.engine = HFEngine(
-            checkpoint.model, checkpoint.emb_id, checkpoint.eos_ids, padding_side
-        )
+        self.engine = _engine(checkpoint) if engine is None else engine
         self.encoder = Encoder(self.engine, tokens_per_forward(checkpoint.model.device.type))
         self.renderer = Renderer(checkpoint.tokenizer)
         self.truncated = 0
@@ -65,7 +67,8 @@ class T1:
         Raises:
             Thought1Error: nothing loadable there; the message says what was tried.
         """
-        return cls(load_checkpoint(name, dtype=dtype, device=device), padding_side)
+        checkpoint = load_checkpoint(name, dtype=dtype, device=device)
+        return cls(checkpoint, _engine(checkpoint, padding_side))
 
     def save_pretrained(self, folder: str | Path, *, dtype: str | None = None) -> None:
         """Write weights (safetensors), tokenizer and `t1.json` to a folder.
@@ -105,6 +108,11 @@ class T1:
         """SHA-256 over whatever else decides a vector: templates, lengths, tokenizer."""
         return self.checkpoint.templates_hash
 
+    @property
+    def greedy(self) -> Sampling:
+        """Always the likeliest token, with the checkpoint's own repetition control."""
+        return replace(self.settings.thought.sampling, temperature=0.0)
+
     def think(
         self,
         queries: str | Sequence[str],
@@ -141,7 +149,32 @@ class T1:
             if tokens == 0:
                 vectors = self._embed(prompts.prefix, prompts.rows, batch_size, bar.update)
                 return [Thought("", (), "none", vector) for vector in vectors]
-            return self._generate(prompts, tokens, sampling, batch_size, bar.update)
+            thoughts: dict[int, Thought] = {}
+            for places, done in self._generations(prompts, tokens, sampling, batch_size):
+                thoughts.update(zip(places, map(self._thought, done), strict=True))
+                bar.update(len(places))
+            return [thoughts[i] for i in range(len(texts))]
+
+    def generations(
+        self,
+        queries: Sequence[str],
+        budget: int,
+        sampling: Sampling | None = None,
+        *,
+        copies: int = 1,
+        snapshots: Sequence[int] = (),
+    ) -> Iterator[tuple[list[int], list[Generation]]]:
+        """What the engine gives for the queries, batch by batch, longest prompts first.
+
+        Args:
+            copies: thoughts for each query, which follow each other.
+            snapshots: numbers of tokens after which each vector is read as well.
+
+        Returns:
+            The places of some queries, and `copies` generations for each of them.
+        """
+        prompts = self._prompts(list(queries), None, None)
+        return self._generations(prompts, budget, sampling, copies=copies, snapshots=snapshots)
 
     def encode_query(
         self,
@@ -213,28 +246,33 @@ class T1:
         ended = [[*row, self.checkpoint.emb_id] for row in rows]
         return self.encoder.encode(prefix, ended, batch_size=batch_size, on_progress=on_progress)
 
-    def _generate(
+    def _generations(
         self,
         prompts: Rendered,
         budget: int,
         sampling: Sampling | None,
-        batch_size: int,
-        on_progress: Progress,
-    ) -> list[Thought]:
+        batch_size: int = 32,
+        *,
+        copies: int = 1,
+        snapshots: Sequence[int] = (),
+    ) -> Iterator[tuple[list[int], list[Generation]]]:
         if sampling is None:
             sampling = self.settings.thought.sampling
         # Longest first, so that what does not fit fails at once.
         order = sorted(range(len(prompts.rows)), key=lambda i: -len(prompts.rows[i]))
-        thoughts: dict[int, Thought] = {}
         for start in range(0, len(order), batch_size):
-            batch = order[start : start + batch_size]
-            rows = [prompts.rows[i] for i in batch]
-            done = self.engine.generate(prompts.prefix, rows, [budget] * len(rows), sampling)
-            for i, one in zip(batch, done, strict=True):
-                text = self.tokenizer.decode(list(one.token_ids), skip_special_tokens=True)
-                thoughts[i] = Thought(str(text), one.token_ids, one.finish_reason, one.vector)
-            on_progress(len(batch))
-        return [thoughts[i] for i in range(len(order))]
+            places = order[start : start + batch_size]
+            rows, budgets = [prompts.rows[i] for i in places], [budget] * len(places)
+            yield (
+                places,
+                self.engine.generate(
+                    prompts.prefix, rows, budgets, sampling, copies=copies, snapshots=snapshots
+                ),
+            )
+
+    def _thought(self, done: Generation) -> Thought:
+        text = self.tokenizer.decode(list(done.token_ids), skip_special_tokens=True)
+        return Thought(str(text), done.token_ids, done.finish_reason, done.vector)
 
     def _thought_ids(self, thought: str | Thought) -> Sequence[int]:
         return self.renderer.text([thought])[0] if isinstance(thought, str) else thought.token_ids
@@ -293,6 +331,10 @@ class T1:
         """Cosine similarities (n, m) of normalised vectors (n, d) and (m, d); (d,) is one row."""
         a_ND, b_MD = torch.as_tensor(a).float(), torch.as_tensor(b).float()
         return a_ND.reshape(-1, a_ND.shape[-1]) @ b_MD.reshape(-1, b_MD.shape[-1]).T
+
+
+def _engine(checkpoint: Checkpoint, padding_side: str = "right") -> HFEngine:
+    return HFEngine(checkpoint.model, checkpoint.emb_id, checkpoint.eos_ids, padding_side)
 
 
 def _shaped(vectors: Vectors, single: bool, convert_to_tensor: bool) -> Vectors | torch.Tensor:

@@ -4,7 +4,7 @@ Read this first. It holds plain data and Protocols only: it knows neither torch,
 nor a store, nor a file format.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -153,6 +153,23 @@ class Generation:
     """By rising budget, where they were asked for."""
 
 
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one step of a running batch brought.
+
+    Rows are numbered prompt by prompt, and copy by copy within a prompt.
+    """
+
+    tokens: Mapping[int, int]
+    """Row -> the token its thought has just got; `<emb_token>` belongs to no thought."""
+    snapshots: Mapping[int, Snapshot]
+    """Row -> the vector that was read aside, of rows that think on."""
+    finished: Mapping[int, Generation]
+    """Row -> all of its thought, and its vector; the snapshots stand in earlier steps."""
+    seconds: float
+    """Wall time of the batch from its start, without what was read aside."""
+
+
 class Engine(Protocol):
     """Runs the language model: token ids in, vectors and token ids out. Knows no text."""
 
@@ -163,14 +180,49 @@ class Engine(Protocol):
     def embed(self, prefix: Sequence[int], rows: Sequence[Sequence[int]]) -> Vectors:
         """Vectors (n, d) at the last token of each `prefix + row`, in one forward pass."""
 
+    def stream(
+        self,
+        prefix: Sequence[int],
+        rows: Sequence[Sequence[int]],
+        budgets: Sequence[int],
+        sampling: Sampling,
+        *,
+        copies: int = 1,
+        snapshots: Sequence[int] = (),
+    ) -> Iterator[Step]:
+        """`generate`, step by step. Closing the iterator ends all thoughts and frees their rows."""
+
     def generate(
         self,
         prefix: Sequence[int],
         rows: Sequence[Sequence[int]],
         budgets: Sequence[int],
         sampling: Sampling,
+        *,
+        copies: int = 1,
+        snapshots: Sequence[int] = (),
     ) -> list[Generation]:
-        """A thought of at most `budgets[i]` tokens after each `prefix + row`, and its vector."""
+        """A thought of at most `budgets[i]` tokens after each `prefix + row`, and its vector.
+
+        Args:
+            copies: how many thoughts each row gets; they follow each other in the answer, and the
+                first is the one it gets alone.
+            snapshots: numbers of tokens after which each thought's vector is read as well. They
+                change no thought.
+        """
+
+
+class ThoughtWriter(Protocol):
+    """Writes thoughts that a T1 reads: another T1, or any language model. A `T1` is one."""
+
+    def think(
+        self, queries: Sequence[str], *, budget: int | None = None
+    ) -> Sequence[str | Thought]:
+        """A thought of at most `budget` tokens for each query; None is the writer's own budget.
+
+        A `Thought` is read by its token ids, which must be those of the reader's tokenizer; a
+        text is tokenised by the reader.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +266,15 @@ class Store(Protocol):
 
     def get(self, ids: Sequence[str]) -> dict[str, Document]:
         """The stored documents among `ids`."""
+
+    def vectors(self, ids: Sequence[str]) -> dict[str, Vectors]:
+        """The vector (d,) of each of `ids` that is stored, as it was given."""
+
+    def scan(self, batch_size: int = 1000) -> Iterator[list[StoredRow]]:
+        """Every row once, at most `batch_size` at a time, in no particular order.
+
+        The rows are those of the moment at which it begins; memory is bounded by a batch.
+        """
 
     def search_dense(self, vectors: Vectors, k: int, where: Filter | None = None) -> list[Ranking]:
         """The k documents of highest cosine similarity, for each row of `vectors` (n, d)."""

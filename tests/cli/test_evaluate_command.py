@@ -151,7 +151,7 @@ def test_interrupted_evaluation_leaves_nothing(
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(scratch))
-    monkeypatch.setattr("thought1.evaluation.collection.search_in_batches", interrupt)
+    monkeypatch.setattr("thought1.evaluation.indexed.search_in_batches", interrupt)
     arguments = ["evaluate", collection, "--split", "dev", "--mode", "bm25"]
     ran = t1(*arguments, "--run", tmp_path / "run")
     assert ran == Ran(130, "", "interrupted\n")
@@ -286,7 +286,7 @@ def test_studies_that_cannot_work_fail_before_the_evaluation(
     def refused(*options: object) -> str:
         return t1("evaluate", collection, "--split", "dev", "--index", built, *options).error()
 
-    monkeypatch.setattr("thought1.evaluation.collection.search_in_batches", pytest.fail)
+    monkeypatch.setattr("thought1.evaluation.indexed.search_in_batches", pytest.fail)
     assert "at budget 0 there are none: let it think" in refused("--no-think", "--faithfulness")
     assert "positions: use a smaller thought budget" in refused("--curve", "0,100000")
     (tmp_path / "other.json").write_text("{}")

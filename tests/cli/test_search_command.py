@@ -2,13 +2,18 @@
 
 import io
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from t1_command import T1Command, small_checkpoint, write_lines
 
+from thought1.cli.console import result_data
 from thought1.cli.where import parse_where
-from thought1.types import Thought1Error
+from thought1.index import Index
+from thought1.search.options import Fusion, SearchOptions
+from thought1.t1 import T1
+from thought1.types import Sampling, Thought1Error
 
 
 def test_search_shows_thought_table_and_receipt(t1: T1Command, built: str) -> None:
@@ -46,6 +51,50 @@ def test_no_think(t1: T1Command, built: str) -> None:
     assert found["receipt"]["thought_tokens"] == 0
     zero = t1("search", built, "ice", "--think", "0", "--json").json()
     assert zero["results"] == found["results"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "options"),
+    [
+        ([], SearchOptions()),
+        (["--mode", "dense", "--think", "4", "-k", "2"], SearchOptions(2, "dense", 4)),
+        (["--offset", "1", "-k", "2"], SearchOptions(2, offset=1)),
+        (["--fusion-weights", "3,1"], SearchOptions(fusion=Fusion(dense_weight=3))),
+        (
+            ["--temperature", "0.9", "--top-p", "0.9", "--seed", "5"],
+            SearchOptions(sampling=Sampling(0.9, 0.9, 5)),
+        ),
+        (["--where", "year>=1990"], SearchOptions(where={"year": {"gte": 1990}})),
+    ],
+)
+def test_the_command_and_the_library_agree(
+    t1: T1Command, tmp_path: Path, built: str, flags: list[str], options: SearchOptions
+) -> None:
+    """Also for a model whose own settings sample: neither changes the model."""
+    warm = T1.from_pretrained(Index.remembered(built).model)
+    settings = replace(warm.settings.thought, temperature=1.0)
+    warm.checkpoint.settings = replace(warm.settings, thought=settings)
+    warm.save_pretrained(tmp_path / "warm")
+    found = t1("search", built, "ice", *flags, "--model", tmp_path / "warm", "--json").json()
+    index = Index.open(built, T1.from_pretrained(tmp_path / "warm"))
+    (result,), _ = index.search_many(["ice"], options)
+    assert found["results"] == [result_data(result)]
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--fusion-weights", "1"], "give two numbers with a comma between them"),
+        (["--fusion-weights", "0,0"], "not both 0"),
+        (["--fusion-weights", "1,1", "--mode", "dense"], "weigh the two sides of --mode hybrid"),
+        (["--seed", "1"], "need a --temperature above 0"),
+        (["--mode", "bm25", "--temperature", "1"], "bm25 does not think"),
+    ],
+)
+def test_options_that_contradict_each_other(
+    t1: T1Command, built: str, flags: list[str], message: str
+) -> None:
+    assert message in t1("search", built, "ice", *flags).error()
 
 
 def test_bm25_loads_no_model(t1: T1Command, built: str, monkeypatch: pytest.MonkeyPatch) -> None:

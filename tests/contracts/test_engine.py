@@ -4,6 +4,8 @@ The reference is plain transformers: one sequence at a time, no cache, no paddin
 `generate(do_sample=False)` for thoughts.
 """
 
+import gc
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import permutations
@@ -283,6 +285,104 @@ def test_a_seed_decides_the_thoughts(case: Case) -> None:
 def test_a_temperature_near_zero_is_greedy(case: Case) -> None:
     cold = case.generate([6] * 4, Sampling(temperature=1e-4))
     assert [t.token_ids for t in cold] == [t.token_ids for t in case.generate([6] * 4)]
+
+
+# -- streams -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("sampling", [GREEDY, NUCLEUS], ids=["greedy", "sampled"])
+def test_a_stream_brings_what_generate_returns(case: Case, sampling: Sampling) -> None:
+    budgets, snapshots = [STEPS, 0, 7, 3], (0, 2, 6)
+    engine = case.engine
+    whole = engine.generate(
+        case.prefix, case.rows, budgets, sampling, copies=2, snapshots=snapshots
+    )
+    written: list[list[int]] = [[] for _ in whole]
+    seen: dict[int, dict[int, Vectors]] = {row: {} for row in range(len(whole))}
+    ended: dict[int, Generation] = {}
+    seconds = []
+    for step in engine.stream(
+        case.prefix, case.rows, budgets, sampling, copies=2, snapshots=snapshots
+    ):
+        assert not ended.keys() & (step.tokens.keys() | step.finished.keys())
+        for row, snapshot in step.snapshots.items():
+            assert snapshot.budget == len(written[row])
+            seen[row][snapshot.budget] = snapshot.vector
+        for row, token in step.tokens.items():
+            written[row].append(token)
+        ended.update(step.finished)
+        seconds.append(step.seconds)
+    assert sorted(ended) == list(range(len(whole)))
+    assert seconds == sorted(seconds)
+    for row, generation in enumerate(whole):
+        assert tuple(written[row]) == generation.token_ids == ended[row].token_ids
+        assert ended[row].finish_reason == generation.finish_reason
+        assert_close(ended[row].vector, generation.vector)
+        for snapshot in generation.snapshots:
+            if snapshot.budget in seen[row]:
+                assert_close(snapshot.vector, seen[row][snapshot.budget])
+            else:
+                assert snapshot.budget >= len(generation.token_ids)
+
+
+def test_tokens_come_one_by_one(case: Case) -> None:
+    """The first token is there before the second has been computed."""
+    stream = case.engine.stream(case.prefix, case.rows, [STEPS] * 4, GREEDY)
+    forwards: list[int] = []
+    hook = case.model.base_model.register_forward_hook(lambda *_: forwards.append(1))
+    first = next(stream)
+    read = len(forwards)
+    second = next(stream)
+    hook.remove()
+    assert len(first.tokens) == len(second.tokens) == 4
+    assert not first.finished
+    assert len(forwards) == read + 1
+
+
+def test_streams_and_other_calls_may_interleave(case: Case) -> None:
+    engine = case.engine
+    one = engine.generate(case.prefix, case.rows, [STEPS] * 4, NUCLEUS)
+    other = engine.generate([], case.rows[:2], [5, 2], GREEDY)
+    streams = [
+        engine.stream(case.prefix, case.rows, [STEPS] * 4, NUCLEUS),
+        engine.stream([], case.rows[:2], [5, 2], GREEDY),
+    ]
+    done: list[dict[int, Generation]] = [{}, {}]
+    for _ in range(STEPS + 2):  # the prompt, each token, `<emb_token>`
+        for found, stream in zip(done, streams, strict=True):
+            found.update(step.finished if (step := next(stream, None)) else {})
+            engine.embed(case.prefix, case.rows[:1])
+    for found, expected in zip(done, (one, other), strict=True):
+        for row, generation in enumerate(expected):
+            assert found[row].token_ids == generation.token_ids
+            assert_close(found[row].vector, generation.vector)
+
+
+def test_a_closed_stream_frees_its_rows(case: Case) -> None:
+    caches: list[weakref.ref[object]] = []
+
+    def watch(_module: object, _arguments: object, kwargs: dict[str, object]) -> None:
+        caches.append(weakref.ref(kwargs["past_key_values"]))
+
+    hook = case.model.base_model.register_forward_pre_hook(watch, with_kwargs=True)
+    stream = case.engine.stream([], case.rows, [STEPS] * 4, GREEDY)
+    next(stream), next(stream)
+    hook.remove()
+    gc.collect()
+    assert caches[-1]() is not None
+    stream.close()
+    gc.collect()
+    assert caches[-1]() is None
+    assert not case.model.base_model._forward_hooks
+    assert list(stream) == []
+
+
+def test_what_does_not_fit_is_refused_before_the_first_step(case: Case) -> None:
+    positions = case.model.config.max_position_embeddings
+    with pytest.raises(Thought1Error, match="smaller thought budget"):
+        case.engine.stream(case.prefix, case.rows, [0, 0, 0, positions], GREEDY)
+    with pytest.raises(ValueError):
+        case.engine.stream(case.prefix, case.rows, [1], GREEDY)
 
 
 # -- engines against each other ------------------------------------------------------------------

@@ -65,6 +65,53 @@ def matching(store: Store, where: Filter) -> set[str]:
     return set(ids(ranking))
 
 
+# -- vectors come back ---------------------------------------------------------------------------
+
+
+def test_vectors_come_back_as_they_were_given(kind: StoreType, tmp_path: Path) -> None:
+    store = kind.create(tmp_path / "store", DIM, INFO)
+    vectors = random_units(1500, seed=3)
+    names = [f"d{i}" for i in range(1500)]
+    store.upsert([row(*pair) for pair in zip(names, names, vectors, strict=True)])
+    for reader in (store, kind.open(tmp_path / "store")):
+        asked = [names[i] for i in (7, 1499, 3, 7)]
+        found = reader.vectors([*asked, "absent"])
+        assert found.keys() == set(asked)
+        assert all(np.array_equal(found[f"d{i}"], vectors[i]) for i in (7, 1499, 3))
+        assert reader.vectors([]) == {}
+        assert len(reader.vectors(names)) == 1500
+
+
+def test_a_scan_gives_every_row_once_in_small_batches(store: Store) -> None:
+    assert list(store.scan()) == []
+    vectors = random_units(250, seed=4)
+    rows = [row(f"d{i}", f"text {i}", vectors[i], number=i) for i in range(250)]
+    for start in range(0, 250, 100):
+        store.upsert(rows[start : start + 100])
+    store.upsert([row("d3", "newer", unit(1), number=-1)])
+    store.delete(["d4", "d5"])
+    batches = list(store.scan(40))
+    assert max(map(len, batches)) <= 40
+    found = {one.document.id: one for batch in batches for one in batch}
+    assert sum(map(len, batches)) == len(found) == 248
+    assert found["d3"].document == Document("d3", "newer", metadata={"number": -1})
+    assert found["d3"].content_hash == "h-newer"
+    assert found["d9"].document == rows[9].document
+    assert np.array_equal(found["d9"].vector, vectors[9])
+
+
+def test_a_scan_sees_the_moment_at_which_it_began(kind: StoreType, tmp_path: Path) -> None:
+    store = kind.create(tmp_path / "store", DIM, INFO)
+    store.upsert([row(f"d{i}") for i in range(100)])
+    scan = store.scan(10)
+    first = next(scan)
+    kind.open(tmp_path / "store").delete([f"d{i}" for i in range(50)])
+    store.upsert([row("later")])
+    assert {one.document.id for batch in (first, *scan) for one in batch} == {
+        f"d{i}" for i in range(100)
+    }
+
+
 # -- life of a store ---------------------------------------------------------------------------
 
 

@@ -15,7 +15,7 @@ import typer
 
 from thought1.cli.console import note, print_json, print_text, progress
 from thought1.cli.evaluate import NoResults, Price, Results, SystemSpec
-from thought1.cli.models import load_model, quiet_libraries, think_greedily
+from thought1.cli.models import load_model, quiet_libraries
 from thought1.cli.options import Budget, BundledModel, Json, NoThink, thought_budget
 from thought1.cli.systems import T1
 from thought1.types import Thought1Error
@@ -190,7 +190,6 @@ def _open(request: "BrightRequest", cache: Path | None) -> "Contestant":
         quiet_libraries()
         return open_peer(request.system)
     t1 = load_model(request.model)
-    think_greedily(t1)
     kept = None if cache is None else VectorCache(cache)
     return contestant_of(T1System(t1, request.think, kept), request.instruction)
 

@@ -14,7 +14,7 @@ import numpy as np
 import typer
 
 from thought1.cli.console import print_text, progress
-from thought1.cli.models import load_model, think_greedily
+from thought1.cli.models import load_model
 from thought1.cli.options import Budget, BundledModel, NoThink, thought_budget
 from thought1.cli.questions import stdin_lines
 from thought1.cli.vectors import vector_file
@@ -64,7 +64,6 @@ def embed(
         raise Thought1Error(f"{source} is no file; --input takes a file, or - for stdin")
     texts = _read(source, kind)
     t1 = load_model(model)
-    think_greedily(t1)
     rows = 0
     with vector_file(output, t1.dim) as write, progress("embed", None, "texts") as bar:
         for some, vectors in _encode(t1, texts, kind, budget):
@@ -105,5 +104,6 @@ def _encode(
         yield from t1.encode_document_stream(texts)
         return
     while batch := list(islice(texts, _BATCH)):
-        vectors = t1.encode_query([text.text for text in batch], budget=budget)
+        asked = [text.text for text in batch]
+        vectors = t1.encode_query(asked, budget=budget, sampling=t1.greedy)
         yield batch, np.asarray(vectors)

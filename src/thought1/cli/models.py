@@ -3,7 +3,6 @@
 Knows neither printing nor the commands.
 """
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,12 +31,6 @@ def load_model(name: str | None) -> "T1":
         # An index remembers the name, and is searched from other folders too.
         name = str(Path(name).resolve())
     return T1.from_pretrained(name)
-
-
-def think_greedily(t1: "T1") -> None:
-    """Answers and numbers must not depend on a seed, whatever temperature the settings have."""
-    thought = replace(t1.settings.thought, temperature=0.0)
-    t1.checkpoint.settings = replace(t1.settings, thought=thought)
 
 
 def open_index(folder: Path, model: str | None) -> tuple["Index", "T1"]:

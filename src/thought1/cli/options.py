@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from thought1.search.pipeline import Mode
-from thought1.types import Thought1Error
+from thought1.search.options import Mode
+from thought1.types import Sampling, Thought1Error
 
 _MODEL = "FOLDER|HUB_ID"
 
@@ -50,6 +50,37 @@ SearchMode = Annotated[
         help="dense: by the model's vectors; bm25: by words, without the model; hybrid: both.",
     ),
 ]
+Temperature = Annotated[
+    float | None,
+    typer.Option(
+        min=0.0,
+        metavar="T",
+        help="0 always takes the likeliest token; t1 search does by default, t1 think what the "
+        "model's settings say.",
+    ),
+]
+TopP = Annotated[
+    float | None,
+    typer.Option(
+        min=0.01,
+        max=1.0,
+        metavar="P",
+        help="Sample among the likeliest tokens that reach this probability together.",
+    ),
+]
+Seed = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="The same seed gives a question the same thought."),
+]
+NoRepeat = Annotated[
+    int | None,
+    typer.Option(
+        "--no-repeat",
+        min=0,
+        metavar="N",
+        help="No N tokens in a row twice in a thought; 0: any.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")]
 
 
@@ -58,3 +89,22 @@ def thought_budget(think: int | None, no_think: bool) -> int | None:
     if think is not None and no_think:
         raise Thought1Error("--think and --no-think contradict each other: give one of them")
     return 0 if no_think else think
+
+
+def thought_sampling(
+    own: Sampling,
+    temperature: float | None,
+    top_p: float | None,
+    seed: int | None,
+    no_repeat: int | None,
+) -> Sampling:
+    """What the flags say, and `own` where they say nothing."""
+    sampling = Sampling(
+        own.temperature if temperature is None else temperature,
+        own.top_p if top_p is None else top_p,
+        seed or 0,
+        own.no_repeat_ngram if no_repeat is None else no_repeat,
+    )
+    if sampling.temperature == 0 and (top_p is not None or seed is not None):
+        raise Thought1Error("--top-p and --seed need a --temperature above 0")
+    return sampling

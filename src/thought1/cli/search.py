@@ -5,6 +5,7 @@ Knows how results are shown, not how they are found:
     t1 search facts.index "Why do ice cubes crack in warm water?" --think 64 -k 5
 """
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,20 +20,49 @@ from thought1.cli.console import (
     result_data,
     show_result,
 )
-from thought1.cli.models import open_index, open_without_model, think_greedily
+from thought1.cli.models import open_index, open_without_model
 from thought1.cli.options import (
     Budget,
     IndexModel,
     Json,
+    NoRepeat,
     NoThink,
     SearchMode,
+    Seed,
+    Temperature,
+    TopP,
     thought_budget,
+    thought_sampling,
 )
 from thought1.cli.questions import read_questions
 from thought1.cli.where import parse_where
+from thought1.types import Thought1Error
 
 if TYPE_CHECKING:
+    from thought1.search.options import Fusion
     from thought1.types import Receipt, SearchResult
+
+
+Conditions = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--where",
+        metavar="CONDITION",
+        help="Only documents whose metadata meet this: lang=en, 'year>=1990'; also !=, >, < "
+        "and <=. Numbers are compared with numbers. May be repeated; all must hold.",
+    ),
+]
+Offset = Annotated[
+    int, typer.Option("--offset", min=0, metavar="N", help="Leave out a question's first N hits.")
+]
+FusionWeights = Annotated[
+    str | None,
+    typer.Option(
+        "--fusion-weights",
+        metavar="DENSE,BM25",
+        help="What the ranks of each side weigh in mode hybrid; by default 1,1.",
+    ),
+]
 
 
 def search(
@@ -49,29 +79,36 @@ def search(
     mode: SearchMode = "hybrid",
     think: Budget = None,
     no_think: NoThink = False,
-    where: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="CONDITION",
-            help="Only documents whose metadata meet this: lang=en, 'year>=1990'; also !=, >, < "
-            "and <=. Numbers are compared with numbers. May be repeated; all must hold.",
-        ),
-    ] = None,
+    where: Conditions = None,
+    offset: Offset = 0,
+    fusion_weights: FusionWeights = None,
+    temperature: Temperature = None,
+    top_p: TopP = None,
+    seed: Seed = None,
+    no_repeat: NoRepeat = None,
     model: IndexModel = None,
     as_json: Json = False,
 ) -> None:
     """Search an index by meaning, by words, or both."""
-    from thought1.evaluation.collection import search_in_batches
-    from thought1.search.pipeline import SearchOptions
+    from thought1.search.options import SearchOptions
+    from thought1.search.pipeline import search_in_batches
 
+    sampled = (temperature, top_p, seed, no_repeat)
+    if mode != "hybrid" and fusion_weights is not None:
+        raise Thought1Error("--fusion-weights weigh the two sides of --mode hybrid")
+    if mode == "bm25" and any(value is not None for value in sampled):
+        raise Thought1Error(
+            "bm25 does not think: leave --temperature, --top-p, --seed and --no-repeat out"
+        )
     budget = thought_budget(think, no_think)
-    options = SearchOptions(k, mode, budget, parse_where(where or []))
+    fusion = _fusion(fusion_weights)
+    options = SearchOptions(k, mode, budget, parse_where(where or []), offset, fusion=fusion)
     questions = read_questions([] if question is None else [question])
     if mode == "bm25":
         index = open_without_model(folder)
     else:
         index, t1 = open_index(folder, model)
-        think_greedily(t1)
+        options = replace(options, sampling=thought_sampling(t1.greedy, *sampled))
     with progress("search", len(questions), "questions") as bar:
         results, receipt = search_in_batches(index, questions, options, on_progress=bar.update)
     if as_json:
@@ -79,6 +116,20 @@ def search(
         print_json({"results": content, "receipt": receipt_data(receipt)})
     else:
         _show(results, receipt)
+
+
+def _fusion(weights: str | None) -> "Fusion":
+    from thought1.search.options import Fusion
+
+    if weights is None:
+        return Fusion()
+    try:
+        dense, bm25 = map(float, weights.split(","))
+    except ValueError:
+        raise Thought1Error(
+            f"--fusion-weights {weights!r}: give two numbers with a comma between them, such as 2,1"
+        ) from None
+    return Fusion(dense_weight=dense, bm25_weight=bm25)
 
 
 def _show(results: "list[SearchResult]", receipt: "Receipt") -> None:

@@ -14,7 +14,6 @@ from thought1.cli.models import (
     open_index,
     open_without_model,
     quiet_libraries,
-    think_greedily,
 )
 from thought1.types import Thought1Error
 
@@ -74,7 +73,7 @@ def _open(request: "Request") -> "Iterator[System]":
 def _index_system(request: "Request") -> "IndexSystem":
     from thought1.evaluation.collection import DEPTH
     from thought1.evaluation.indexed import IndexSystem
-    from thought1.search.pipeline import SearchOptions
+    from thought1.search.options import SearchOptions
 
     options = SearchOptions(DEPTH, request.mode, request.think)
     folder = None if request.index is None else Path(request.index)
@@ -83,11 +82,8 @@ def _index_system(request: "Request") -> "IndexSystem":
         if words_only:
             return IndexSystem(options, None, index=open_without_model(folder))
         index, t1 = open_index(folder, request.model)
-        think_greedily(t1)
         return IndexSystem(options, t1, index=index)
     if words_only and folder is None:
         return IndexSystem(options, None)
     # An index that is to stay needs vectors, whatever is asked of it now.
-    t1 = load_model(request.model)
-    think_greedily(t1)
-    return IndexSystem(options, t1, folder=folder)
+    return IndexSystem(options, load_model(request.model), folder=folder)

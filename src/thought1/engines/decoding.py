@@ -89,6 +89,7 @@ class Sampler:
         eos_ids: frozenset[int],
         copies: int = 1,
     ) -> None:
+        self.copies = copies
         self.budgets = [budget for budget in budgets for _ in range(copies)]
         self.sampling = sampling
         self.emb_id = emb_id
@@ -98,7 +99,6 @@ class Sampler:
         self.reasons: list[FinishReason] = [
             "budget" if budget else "none" for budget in self.budgets
         ]
-        self.vectors: list[Vectors | None] = [None] * rows
         self.logprobs: list[list[float]] = [[] for _ in range(rows)]
         self._random = (
             [
@@ -123,19 +123,14 @@ class Sampler:
                 self.logprobs[row].append(logprob)
         return torch.tensor(tokens)
 
-    def finish(self, row_ids: Sequence[int], vectors: Vectors) -> None:
-        """Keep the vectors of the rows that have read their `<emb_token>`."""
-        for row, vector in zip(row_ids, vectors, strict=True):
-            self.vectors[row] = vector
-
-    def generations(self) -> list[Generation]:
-        """One per prompt, in the order of the prompts."""
-        done = []
-        for row, (ids, reason) in enumerate(zip(self.thoughts, self.reasons, strict=True)):
-            vector = self.vectors[row]
-            assert vector is not None
-            done.append(Generation(tuple(ids), reason, vector, tuple(self.logprobs[row])))
-        return done
+    def finished(self, row_ids: Sequence[int], vectors: Vectors) -> dict[int, Generation]:
+        """What the rows that have read their `<emb_token>` wrote, with their vectors (n, d)."""
+        return {
+            row: Generation(
+                tuple(self.thoughts[row]), self.reasons[row], vector, tuple(self.logprobs[row])
+            )
+            for row, vector in zip(row_ids, vectors, strict=True)
+        }
 
     def _accept(self, row: int, token: int) -> int:
         """The ending rule: sampled, instead of an end-of-text token, or where the budget ends."""

@@ -18,8 +18,9 @@ from transformers.cache_utils import DynamicLayer
 from thought1.engines.decoding import Sampler, ThoughtBatch
 from thought1.engines.linear import onednn_linears
 from thought1.engines.prefix import PrefixCache
-from thought1.engines.snapshots import SnapshotLog, fork
-from thought1.types import Generation, Sampling, Thought1Error, Vectors
+from thought1.engines.snapshots import SnapshotReader, fork
+from thought1.engines.stream import collected
+from thought1.types import Generation, Sampling, Step, Thought1Error, Vectors
 
 Ids = Sequence[int]
 
@@ -130,7 +131,6 @@ class HFEngine:
         rows_B = torch.arange(len(rows), device=hidden_BTD.device)
         return normalized(hidden_BTD[rows_B, batch.last_B])
 
-    @torch.inference_mode()
     def generate(
         self,
         prefix: Ids,
@@ -152,27 +152,60 @@ class HFEngine:
             snapshots: numbers of tokens after which each thought's vector is read as well. They
                 change no thought, and hold a second cache in memory while they are read.
         """
-        if not rows:
-            return []
-        longest = max(len(row) + budget for row, budget in zip(rows, budgets, strict=True))
+        steps = self.stream(prefix, rows, budgets, sampling, copies=copies, snapshots=snapshots)
+        return collected(steps, snapshots)
+
+    def stream(
+        self,
+        prefix: Ids,
+        rows: Sequence[Ids],
+        budgets: Sequence[int],
+        sampling: Sampling,
+        *,
+        copies: int = 1,
+        snapshots: Sequence[int] = (),
+    ) -> Iterator[Step]:
+        """`generate`, step by step; the prompts are read with the first one.
+
+        Nothing of the model is held between two steps: other calls, other streams included, may
+        come in between. Closing the iterator frees the rows and their cache.
+        """
+        longest = max((len(r) + n for r, n in zip(rows, budgets, strict=True)), default=-1)
         self._check_length(len(prefix) + longest + 1)
         prompts = [tuple(prefix) + tuple(row) for row in rows]
         sampler = Sampler(prompts, budgets, sampling, self.emb_id, self.eos_ids, copies)
-        log = SnapshotLog(snapshots, self.emb_id)
-        with onednn_linears(self.model), self._hidden_of_last_forward() as hidden:
+        return self._steps(prefix, rows, sampler, SnapshotReader(snapshots, self.emb_id))
+
+    @torch.inference_mode()
+    def _steps(
+        self, prefix: Ids, rows: Sequence[Ids], sampler: Sampler, reader: SnapshotReader
+    ) -> Iterator[Step]:
+        if not rows:
+            return
+        with onednn_linears(self.model):
             batch = self._prefill(prefix, rows)
-            batch.repeat(copies)
-            while batch.size:
-                logits_BV = self._decode_step(batch)
-                embedded = batch.reads(self.emb_id)
-                if embedded:
-                    vectors = normalized(hidden[0][embedded, -1])
-                    sampler.finish([batch.row_ids[i] for i in embedded], vectors)
-                    logits_BV = batch.drop(embedded, logits_BV)
-                if batch.size:
-                    batch.feed(sampler.next_tokens(batch.row_ids, logits_BV))
-                    log.read(batch, self._vectors_aside)
-        return log.added_to(sampler.generations())
+        batch.repeat(sampler.copies)
+        while batch.size:
+            yield self._step(batch, sampler, reader)
+
+    def _step(self, batch: ThoughtBatch, sampler: Sampler, reader: SnapshotReader) -> Step:
+        """One token more of each row; the rows that have read their `<emb_token>` leave."""
+        with onednn_linears(self.model), self._hidden_of_last_forward() as hidden:
+            logits_BV = self._decode_step(batch)
+            finished: dict[int, Generation] = {}
+            embedded = batch.reads(self.emb_id)
+            if embedded:
+                vectors = normalized(hidden[0][embedded, -1])
+                finished = sampler.finished([batch.row_ids[i] for i in embedded], vectors)
+                logits_BV = batch.drop(embedded, logits_BV)
+            if not batch.size:
+                return Step({}, {}, finished, reader.seconds)
+            tokens_B = sampler.next_tokens(batch.row_ids, logits_BV)
+            batch.feed(tokens_B)
+            read = reader.read(batch, self._vectors_aside)
+        pairs = zip(batch.row_ids, tokens_B.tolist(), strict=True)
+        tokens = {row: token for row, token in pairs if token != self.emb_id}
+        return Step(tokens, read, finished, reader.seconds)
 
     def _prefill(self, prefix: Ids, rows: Sequence[Ids]) -> ThoughtBatch:
         """Everything but each prompt's last token, which the first decode step reads."""

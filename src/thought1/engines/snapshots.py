@@ -6,14 +6,13 @@ It knows a batch, its cache and a clock, no model: `engines.hf` runs the step th
 
 from collections.abc import Callable, Sequence
 from copy import copy, deepcopy
-from dataclasses import replace
 from time import perf_counter
 
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
 from thought1.engines.decoding import ThoughtBatch
-from thought1.types import Generation, Snapshot, Vectors
+from thought1.types import Snapshot, Vectors
 
 APPENDING = (DynamicLayer, DynamicSlidingWindowLayer)
 """Layers that put a new tensor in the place of the old one and never write into it."""
@@ -32,8 +31,8 @@ def fork(cache: DynamicCache) -> DynamicCache:
     return other
 
 
-class SnapshotLog:
-    """What one batch has read at given lengths of its thoughts, and when.
+class SnapshotReader:
+    """Reads the vectors of one batch at given lengths of its thoughts.
 
     The clock starts with the object. What is read aside is left out of every later time, so that
     the time at n tokens is that of a batch which stops there: prompts, n tokens, `<emb_token>`.
@@ -47,40 +46,36 @@ class SnapshotLog:
         if self.lengths and self.lengths[0] < 0:
             raise ValueError(f"a snapshot needs a length of 0 or more, not {self.lengths[0]}")
         self.emb_id = emb_id
-        self._vectors: dict[int, dict[int, Vectors]] = {}
-        self._seconds: dict[int, float] = {}
         self._length = 0
         self._aside = 0.0
         self._start = perf_counter()
 
-    def read(self, batch: ThoughtBatch, aside: Callable[[ThoughtBatch], Vectors]) -> None:
+    @property
+    def seconds(self) -> float:
+        """Since the start, without what was read aside."""
+        return perf_counter() - self._start - self._aside
+
+    def read(
+        self, batch: ThoughtBatch, aside: Callable[[ThoughtBatch], Vectors]
+    ) -> dict[int, Snapshot]:
         """To be called once for each step, when the rows know which token they read next.
 
         Args:
             aside: gives the vectors (B, d) of the rows if they read `<emb_token>` next.
+
+        Returns:
+            Row -> what was read; nothing where no vector is wanted at this length.
         """
         length, self._length = self._length, self._length + 1
         # Rows that read it anyway need no step of their own.
         if length not in self.lengths or len(batch.reads(self.emb_id)) == batch.size:
-            return
+            return {}
         started = perf_counter()
-        self._vectors[length] = dict(zip(batch.row_ids, aside(batch), strict=True))
+        vectors = aside(batch)
         ended = perf_counter()
-        self._seconds[length] = ended - self._start - self._aside
+        seconds = ended - self._start - self._aside
         self._aside += ended - started
-
-    def added_to(self, done: Sequence[Generation]) -> list[Generation]:
-        """The generations of all rows, in their order, each with its snapshots.
-
-        To be called when the batch is done: its whole time is that of the lengths it never reached.
-        """
-        whole = perf_counter() - self._start - self._aside
-        return [
-            replace(one, snapshots=tuple(self._of(row, one, n, whole) for n in self.lengths))
-            for row, one in enumerate(done)
-        ]
-
-    def _of(self, row: int, one: Generation, length: int, whole: float) -> Snapshot:
-        ended = len(one.token_ids) <= length
-        vector = one.vector if ended else self._vectors[length][row]
-        return Snapshot(length, vector, self._seconds.get(length, whole))
+        return {
+            row: Snapshot(length, vector, seconds)
+            for row, vector in zip(batch.row_ids, vectors, strict=True)
+        }

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from thought1.data.bright import BrightSubset
 from thought1.encoder import Progress, windows
-from thought1.evaluation.blockwise import BlockwiseSearch
+from thought1.search.blockwise import BlockwiseSearch
 from thought1.types import Receipt, Run, Thought, Vectors
 
 BLOCK = 2048

@@ -32,7 +32,7 @@ from thought1.evaluation.indexed import facts_of
 from thought1.evaluation.provenance import hash_json
 from thought1.evaluation.systems import SystemFacts
 from thought1.evaluation.vector_cache import Ingredients, VectorCache
-from thought1.search.pipeline import SearchOptions
+from thought1.search.options import SearchOptions
 from thought1.t1 import T1
 from thought1.types import Receipt, Vectors
 
@@ -53,7 +53,9 @@ class T1System:
     def encode_queries(self, texts: Sequence[str], instruction: str) -> QueryVectors:
         """Vectors (n, d) of queries behind their thoughts."""
         asked = list(texts)
-        thoughts = self.model.think(asked, budget=self.budget, instruction=instruction)
+        thoughts = self.model.think(
+            asked, budget=self.budget, sampling=self.model.greedy, instruction=instruction
+        )
         vectors = np.array([thought.vector for thought in thoughts], np.float32)
         tokens = self.model.count_prompt_tokens(asked, instruction=instruction)
         return QueryVectors(vectors.reshape(-1, self.model.dim), thoughts, tokens)

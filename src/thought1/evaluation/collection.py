@@ -8,22 +8,17 @@ Knows neither how documents are encoded nor how metrics are computed (`protocol`
     evaluation.metrics["ndcg@10"]
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from thought1.data.formats import BeirFolder
 from thought1.evaluation.protocol import Evaluation, evaluate
 from thought1.index import Index
-from thought1.search.pipeline import SearchOptions
+from thought1.search.options import SearchOptions
+from thought1.search.pipeline import Progress, search_in_batches
 from thought1.types import Qrels, Query, Receipt, Run, SearchResult, Thought1Error
 
 DEPTH = 100
 """Documents per query in a run: what recall@100 needs."""
-
-BATCH = 64
-"""Queries that are searched at a time."""
-
-Progress = Callable[[int], object]
-"""Called with the number of queries done since the last call."""
 
 
 def judged_queries(folder: BeirFolder, split: str) -> tuple[list[Query], Qrels]:
@@ -74,36 +69,3 @@ def run_of(queries: Sequence[Query], results: Sequence[SearchResult]) -> Run:
         query.id: {hit.id: hit.score for hit in result.hits}
         for query, result in zip(queries, results, strict=True)
     }
-
-
-def search_in_batches(
-    index: Index,
-    queries: Sequence[str],
-    options: SearchOptions,
-    *,
-    on_progress: Progress | None = None,
-) -> tuple[list[SearchResult], Receipt]:
-    """`Index.search_many`, some queries at a time, so that progress can be seen."""
-    results: list[SearchResult] = []
-    receipts: list[Receipt] = []
-    for start in range(0, len(queries), BATCH):
-        some, receipt = index.search_many(queries[start : start + BATCH], options)
-        results += some
-        receipts.append(receipt)
-        if on_progress:
-            on_progress(len(some))
-    return results, _sum(receipts)
-
-
-def _sum(receipts: Sequence[Receipt]) -> Receipt:
-    milliseconds: dict[str, float] = {}
-    for receipt in receipts:
-        for step, time in receipt.milliseconds.items():
-            milliseconds[step] = milliseconds.get(step, 0.0) + time
-    return Receipt(
-        queries=sum(receipt.queries for receipt in receipts),
-        prompt_tokens=sum(receipt.prompt_tokens for receipt in receipts),
-        thought_tokens=sum(receipt.thought_tokens for receipt in receipts),
-        forced=sum(receipt.forced for receipt in receipts),
-        milliseconds=milliseconds,
-    )

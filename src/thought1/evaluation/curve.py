@@ -16,7 +16,6 @@ import numpy.typing as npt
 
 from thought1.evaluation.faithfulness import MEASURE, JudgedQuestions
 from thought1.evaluation.protocol import Interval, bootstrap_ci
-from thought1.evaluation.thinking import generations
 from thought1.t1 import T1
 from thought1.types import Sampling, Vectors
 
@@ -206,7 +205,7 @@ def _thinking(
     model.count_prompt_tokens(texts)  # tokenises them, which the engine's clock does not see
     seconds = perf_counter() - started
     read = [_Reading(budget, empty.copy(), lengths_Q.copy(), seconds) for budget in budgets]
-    for places, done in generations(model, texts, budgets[-1], sampling, snapshots=budgets):
+    for places, done in model.generations(texts, budgets[-1], sampling, snapshots=budgets):
         for number, found in enumerate(read):
             snapshots = [one.snapshots[number] for one in done]
             found.vectors_QD[places] = [snapshot.vector for snapshot in snapshots]

@@ -20,7 +20,6 @@ import numpy.typing as npt
 
 from thought1.evaluation.faithfulness import MEASURE, JudgedQuestions
 from thought1.evaluation.protocol import PairedDifference, paired_bootstrap
-from thought1.evaluation.thinking import generations
 from thought1.t1 import T1
 from thought1.types import Sampling, Vectors
 
@@ -137,7 +136,7 @@ def _sampled(
     model: T1, texts: Sequence[str], budget: int, sampling: Sampling, copies: int
 ) -> Vectors:
     vectors_QKD = np.zeros((len(texts), copies, model.dim), np.float32)
-    for places, done in generations(model, texts, budget, sampling, copies=copies):
+    for places, done in model.generations(texts, budget, sampling, copies=copies):
         vectors = np.array([one.vector for one in done])
         vectors_QKD[places] = vectors.reshape(len(places), copies, -1)
     return vectors_QKD

@@ -3,19 +3,22 @@
 Knows neither where models come from nor judgements.
 """
 
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
+
 from thought1.data.corpus import Corpus
-from thought1.evaluation import collection
 from thought1.evaluation.provenance import hash_json, version_of
 from thought1.evaluation.systems import Progress, SystemFacts, revision_of, short_name
 from thought1.index import Index
-from thought1.search.pipeline import SearchOptions
+from thought1.search.options import SearchOptions
+from thought1.search.pipeline import search_in_batches
 from thought1.search.words_only import WordsOnly
 from thought1.t1 import T1
-from thought1.types import Receipt, SearchResult, Thought1Error
+from thought1.types import Receipt, SearchResult, Thought1Error, Vectors
 
 
 class IndexSystem:
@@ -73,9 +76,21 @@ class IndexSystem:
         """The best documents of each query, and what it cost."""
         if self._index is None:
             raise ValueError("search before prepare")
-        return collection.search_in_batches(
-            self._index, queries, self.options, on_progress=on_progress
-        )
+        return search_in_batches(self._index, queries, self.options, on_progress=on_progress)
+
+    def vectors(self, ids: Sequence[str]) -> Vectors:
+        """The vectors (n, d) of documents of the index, in the order of `ids`.
+
+        Raises:
+            Thought1Error: it lacks one of them.
+        """
+        if self._index is None:
+            raise ValueError("vectors before prepare")
+        found = self._index.vectors(ids)
+        missing = next((id_ for id_ in ids if id_ not in found), None)
+        if missing is not None:
+            raise Thought1Error(f"the index at {self._index.path} lacks the document {missing!r}")
+        return np.array([found[id_] for id_ in ids], np.float32)
 
     def _make(self, corpus: Corpus, on_progress: Progress) -> Index:
         if self._folder is None:
@@ -91,7 +106,9 @@ def facts_of(options: SearchOptions, model: T1 | None) -> SystemFacts:
     """What answers: the model, or without one the index's BM25."""
     if model is None:
         return SystemFacts("index-bm25", "bm25", f"lancedb-{version_of('lancedb')}", "bm25")
-    thought = model.settings.thought
+    # Thoughts are greedy unless the options say otherwise.
+    temperature = 0.0 if options.sampling is None else options.sampling.temperature
+    thought = replace(model.settings.thought, temperature=temperature)
     budget = thought.max_new_tokens if options.think is None else options.think
     mode = "" if options.mode == "dense" else f"-{options.mode}"
     return SystemFacts(

@@ -14,7 +14,7 @@ from thought1.data.hashing import hash_file
 from thought1.evaluation.collection import judged_queries, run_of
 from thought1.evaluation.protocol import Evaluation, evaluate
 from thought1.evaluation.systems import System, SystemFacts
-from thought1.search.pipeline import Mode
+from thought1.search.options import Mode
 from thought1.types import Qrels, Query, Receipt, Run, SearchResult, Thought1Error
 
 SEED = 0

@@ -26,8 +26,8 @@ import numpy.typing as npt
 from tqdm.auto import tqdm
 
 from thought1.encoder import WINDOW
-from thought1.evaluation.blockwise import Allowed, BlockwiseSearch
-from thought1.types import Document, Run, Sampling, Thought1Error, Vectors
+from thought1.search.blockwise import Allowed, BlockwiseSearch
+from thought1.types import Document, Run, Thought1Error, Vectors
 
 if TYPE_CHECKING:
     from mteb.abstasks.task_metadata import TaskMetadata
@@ -113,7 +113,7 @@ class T1Encoder:
     ) -> Vectors:
         """Some thousand texts at a time, so that the token ids of all never exist at once."""
         instruction = self._instruction(task, side)
-        sampling = Sampling(no_repeat_ngram=self.model.settings.thought.no_repeat_ngram)
+        sampling = self.model.greedy
         stream, found = iter(texts), [np.zeros((0, self.model.dim), np.float32)]
         with tqdm(desc=side, unit=" texts", disable=not options.show_progress_bar) as bar:
             while window := list(islice(stream, WINDOW)):

@@ -27,6 +27,9 @@ from thought1.evaluation.systems import System, SystemFacts
 from thought1.t1 import T1
 from thought1.types import Thought1Error, Vectors
 
+WINDOW = 2048
+"""Vectors that are read at a time."""
+
 
 @dataclass(frozen=True, slots=True)
 class Studied:
@@ -64,13 +67,14 @@ class Plan:
 
     request: Request
     task: Task
+    system: IndexSystem
     model: T1
     budget: int
     """Most tokens of a thought, for the faithfulness report."""
     baselines: tuple[Baseline, ...]
 
     def measure(self, measured: Measured, bars: Bars) -> Studied:
-        """Encode the documents once more, for all studies together, and measure.
+        """Take the documents' vectors from the index, for all studies together, and measure.
 
         Args:
             measured: the evaluation; what its searches took beside thinking is added to the
@@ -89,26 +93,28 @@ class Plan:
                     judged,
                     self.request.budgets,
                     baselines=self.baselines,
+                    sampling=self.model.greedy,
                     search_milliseconds=_search_milliseconds(measured),
                 )
                 bar.update(1)
             if self.request.faithfulness:
-                faithfulness = measure_faithfulness(self.model, judged, self.budget)
+                faithfulness = measure_faithfulness(
+                    self.model, judged, self.budget, sampling=self.model.greedy
+                )
                 bar.update(1)
                 dispersion = measure_dispersion(self.model, judged, self.budget)
                 bar.update(1)
         return Studied(curve, faithfulness, dispersion)
 
     def _documents(self, bars: Bars, documents: int) -> tuple[list[str], Vectors]:
-        # A store gives no vectors back, so that they are made again.
-        ids: list[str] = []
-        vectors: list[Vectors] = []
-        with bars("encode for the studies", documents, "documents") as bar:
-            for some, vectors_ND in self.model.encode_document_stream(self.task.folder.corpus()):
-                ids += [document.id for document in some]
-                vectors.append(vectors_ND)
+        ids = [document.id for document in self.task.folder.corpus()]
+        vectors_ND = np.zeros((len(ids), self.model.dim), np.float32)
+        with bars("read for the studies", documents, "documents") as bar:
+            for start in range(0, len(ids), WINDOW):
+                some = ids[start : start + WINDOW]
+                vectors_ND[start : start + len(some)] = self.system.vectors(some)
                 bar.update(len(some))
-        return ids, np.concatenate(vectors)
+        return ids, vectors_ND
 
 
 def plan_studies(request: Request, task: Task, system: System, results: Path) -> Plan | None:
@@ -135,7 +141,7 @@ def plan_studies(request: Request, task: Task, system: System, results: Path) ->
     # One thought now, so that a budget that does not fit is no surprise after the evaluation.
     system.model.think(max(questions.values(), key=len), budget=max([*request.budgets, budget]))
     baselines = other_systems(results, task, system.facts) if request.budgets else ()
-    return Plan(request, task, system.model, budget, tuple(baselines))
+    return Plan(request, task, system, system.model, budget, tuple(baselines))
 
 
 def other_systems(results: Path, task: Task, facts: SystemFacts) -> list[Baseline]:

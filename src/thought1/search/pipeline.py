@@ -1,77 +1,41 @@
-"""A query's way from text to hits: think, search, fuse, fetch; and the receipt of what it cost.
+"""A query's way from text to hits: the steps in their order, and the receipt of what they cost.
 
-Knows the contracts of a store and of what thinks, and no implementation of either.
+Knows which steps a mode needs; what a step does is its own business (`steps`).
 """
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Literal, Protocol, get_args
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
-import numpy as np
+from thought1.search.options import SearchOptions
+from thought1.search.steps import Bm25, Dense, Fetch, Found, Fuse, Step, Think, Thinker
+from thought1.types import Hit, Receipt, SearchResult, Store, Thought
 
-from thought1.search.fuse import reciprocal_rank_fusion
-from thought1.types import (
-    Document,
-    Filter,
-    Hit,
-    Ranking,
-    Receipt,
-    SearchResult,
-    Store,
-    Thought,
-    Thought1Error,
-    Vectors,
-)
+BATCH = 64
+"""Queries that are searched at a time where progress is to be seen."""
 
-Mode = Literal["hybrid", "dense", "bm25"]
-
-HYBRID_DEPTH = 100
-"""Documents that hybrid search takes from each side before fusing, or k where k is larger."""
+Progress = Callable[[int], object]
+"""Called with the number of queries done since the last call."""
 
 
-class Thinker(Protocol):
-    """The query side of a model."""
+def plan(
+    store: Store, model: Thinker, options: SearchOptions, *, thought: bool = False
+) -> list[Step]:
+    """The steps of a search, in their order.
 
-    def think(self, queries: Sequence[str], *, budget: int | None = None) -> list[Thought]:
-        """A thought with its vector (d,) for each query.
-
-        At most `budget` tokens each; None is the model's own budget. At 0 nothing is thought:
-        the thought is empty, ends with "none", and the vector is the bare query's.
-        """
-
-    def count_prompt_tokens(self, queries: Sequence[str]) -> int:
-        """Tokens of the prompts of these queries together."""
-
-
-@dataclass(frozen=True, slots=True)
-class SearchOptions:
-    """How to search.
-
-    Raises:
-        Thought1Error: a value is out of range, or thinking is asked of a search without a model.
+    Args:
+        thought: the thoughts are there already.
     """
-
-    k: int = 10
-    """Most hits per query."""
-    mode: Mode = "hybrid"
-    """By vector and BM25, fused by reciprocal rank; by vector; or by BM25, without the model."""
-    think: int | None = None
-    """Most tokens of a thought; None is the model's own budget, 0 is not thinking."""
-    where: Filter | None = None
-    """Conditions on metadata."""
-
-    def __post_init__(self) -> None:
-        if self.k < 1:
-            raise Thought1Error(f"k must be 1 or more, not {self.k}")
-        if self.mode not in get_args(Mode):
-            modes = ", ".join(get_args(Mode))
-            raise Thought1Error(f"unknown search mode {self.mode!r}; known modes: {modes}")
-        if self.think is not None and self.think < 0:
-            raise Thought1Error(f"a thought has 0 tokens or more, not {self.think}")
-        if self.think and self.mode == "bm25":
-            raise Thought1Error("bm25 does not think; use the mode hybrid or dense")
+    steps: list[Step] = []
+    if options.mode != "bm25":
+        steps += (
+            [Dense(store, options)] if thought else [Think(model, options), Dense(store, options)]
+        )
+    if options.mode != "dense":
+        steps.append(Bm25(store, options))
+    if options.mode == "hybrid":
+        steps.append(Fuse(options))
+    return [*steps, Fetch(store, options)]
 
 
 def search_many(
@@ -95,95 +59,78 @@ def search_many(
         Thought1Error: the filter is wrong.
         ValueError: thoughts do not fit the queries, or have no vector.
     """
-    clock = _Clock()
     asked = list(queries)
-    behind, receipt = _thoughts(model, asked, options, thoughts, clock)
-    rankings = _rank(store, asked, behind, options, clock)
-    with clock("fetch"):
-        documents = store.get([id_ for ranking in rankings for id_, _ in ranking])
-    results = [
-        SearchResult(query, _hits(ranking, documents), _shown(thought))
-        for query, ranking, thought in zip(asked, rankings, behind, strict=True)
-    ]
-    return results, receipt
-
-
-@dataclass(slots=True)
-class _Clock:
-    milliseconds: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def __call__(self, step: str) -> Iterator[None]:
+    if thoughts is not None and len(thoughts) != len(asked):
+        raise ValueError(f"{len(asked)} queries but {len(thoughts)} thoughts")
+    given = thoughts is not None and options.mode != "bm25"
+    found = Found(asked, list(thoughts or []) if given else [None] * len(asked))
+    milliseconds: dict[str, float] = {}
+    for step in plan(store, model, options, thought=given) if asked else []:
         start = time.perf_counter()
-        yield
-        self.milliseconds[step] = 1000 * (time.perf_counter() - start)
-
-
-def _thoughts(
-    model: Thinker,
-    queries: list[str],
-    options: SearchOptions,
-    given: Sequence[Thought] | None,
-    clock: _Clock,
-) -> tuple[Sequence[Thought | None], Receipt]:
-    """The thought behind each query (None in mode bm25), and the receipt, whose clock runs on."""
-    if given is not None and len(given) != len(queries):
-        raise ValueError(f"{len(queries)} queries but {len(given)} thoughts")
-    nothing = Receipt(len(queries), 0, 0, 0, clock.milliseconds)
-    if options.mode == "bm25":
-        return [None] * len(queries), nothing
-    if given is not None:
-        return given, nothing
-    with clock("think"):
-        thoughts = model.think(queries, budget=options.think)
-        prompt_tokens = model.count_prompt_tokens(queries)
-    thought_tokens = sum(len(thought.token_ids) for thought in thoughts)
-    forced = sum(thought.forced for thought in thoughts)
-    return thoughts, Receipt(
-        len(queries), prompt_tokens, thought_tokens, forced, clock.milliseconds
+        step(found)
+        milliseconds[step.name] = 1000 * (time.perf_counter() - start)
+    receipt = Receipt(
+        len(asked), found.prompt_tokens, found.thought_tokens, found.forced, milliseconds
     )
+    return _results(found, options.offset), receipt
 
 
-def _rank(
-    store: Store,
-    queries: list[str],
-    thoughts: Sequence[Thought | None],
+class Searcher(Protocol):
+    """What answers several queries at once; an `Index` is one."""
+
+    def search_many(
+        self, queries: Sequence[str], options: SearchOptions | None = None
+    ) -> tuple[list[SearchResult], Receipt]:
+        """One result per query, and what it cost."""
+
+
+def search_in_batches(
+    searcher: Searcher,
+    queries: Sequence[str],
     options: SearchOptions,
-    clock: _Clock,
-) -> list[Ranking]:
-    if not queries:  # no vectors to stack
-        return []
-    depth = max(options.k, HYBRID_DEPTH) if options.mode == "hybrid" else options.k
-    sides: list[list[Ranking]] = []
-    if options.mode != "bm25":
-        vectors = _vectors(thoughts)
-        with clock("dense"):
-            sides.append(store.search_dense(vectors, depth, options.where))
-    if options.mode != "dense":
-        with clock("bm25"):
-            sides.append(store.search_bm25(queries, depth, options.where))
-    if options.mode != "hybrid":
-        return sides[0]
-    with clock("fuse"):
-        pairs = zip(*sides, strict=True)
-        return [reciprocal_rank_fusion(pair)[: options.k] for pair in pairs]
+    *,
+    on_progress: Progress | None = None,
+) -> tuple[list[SearchResult], Receipt]:
+    """`search_many`, some queries at a time, so that progress can be seen."""
+    results: list[SearchResult] = []
+    receipts: list[Receipt] = []
+    for start in range(0, len(queries), BATCH):
+        some, receipt = searcher.search_many(queries[start : start + BATCH], options)
+        results += some
+        receipts.append(receipt)
+        if on_progress:
+            on_progress(len(some))
+    return results, _sum(receipts)
 
 
-def _vectors(thoughts: Sequence[Thought | None]) -> Vectors:
-    rows = [thought.vector for thought in thoughts if thought and thought.vector is not None]
-    if len(rows) != len(thoughts):
-        raise ValueError("a thought without its vector cannot be searched with")
-    return np.stack(rows)
+def _results(found: Found, offset: int) -> list[SearchResult]:
+    results = []
+    for query, thought, ranking in zip(found.queries, found.thoughts, found.rankings, strict=True):
+        # A document may have been deleted between search and fetch.
+        hits = [(found.documents[id_], score) for id_, score in ranking if id_ in found.documents]
+        shown = None if thought is None or thought.finish_reason == "none" else thought
+        results.append(
+            SearchResult(
+                query,
+                tuple(
+                    Hit(document.id, score, rank, document.text, document.title, document.metadata)
+                    for rank, (document, score) in enumerate(hits, start=offset + 1)
+                ),
+                shown,
+            )
+        )
+    return results
 
 
-def _hits(ranking: Ranking, documents: Mapping[str, Document]) -> tuple[Hit, ...]:
-    # A document may have been deleted between search and fetch
-    found = [(documents[id_], score) for id_, score in ranking if id_ in documents]
-    return tuple(
-        Hit(document.id, score, rank, document.text, document.title, document.metadata)
-        for rank, (document, score) in enumerate(found, start=1)
+def _sum(receipts: Sequence[Receipt]) -> Receipt:
+    milliseconds: dict[str, float] = {}
+    for receipt in receipts:
+        for step, spent in receipt.milliseconds.items():
+            milliseconds[step] = milliseconds.get(step, 0.0) + spent
+    return Receipt(
+        queries=sum(receipt.queries for receipt in receipts),
+        prompt_tokens=sum(receipt.prompt_tokens for receipt in receipts),
+        thought_tokens=sum(receipt.thought_tokens for receipt in receipts),
+        forced=sum(receipt.forced for receipt in receipts),
+        milliseconds=milliseconds,
     )
-
-
-def _shown(thought: Thought | None) -> Thought | None:
-    return None if thought is None or thought.finish_reason == "none" else thought

@@ -10,9 +10,10 @@ from itertools import islice
 
 import numpy as np
 
-from thought1.types import Document, Thought, Vectors
+from thought1.types import Document, Sampling, Thought, Vectors
 
 _WINDOW = 2048
+_GREEDY = Sampling()
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,7 @@ class WordsOnly:
     dim: int = 1
     weights_hash: str = ""
     templates_hash: str = ""
+    greedy: Sampling = _GREEDY
 
     def encode_document_stream(
         self, documents: Iterable[Document]
@@ -32,7 +34,9 @@ class WordsOnly:
         while chunk := list(islice(stream, _WINDOW)):
             yield chunk, np.full((len(chunk), self.dim), self.dim**-0.5, dtype=np.float32)
 
-    def think(self, queries: Sequence[str], *, budget: int | None = None) -> list[Thought]:
+    def think(
+        self, queries: Sequence[str], *, budget: int | None = None, sampling: Sampling | None = None
+    ) -> list[Thought]:
         """Raises ValueError: only mode bm25 may be searched."""
         raise ValueError("without a model only the mode bm25 can search")
 

@@ -24,7 +24,14 @@ import lancedb
 from lancedb.index import FTS, BTree, IvfFlat
 
 from thought1.store.lance_filter import has_field, quote, to_sql
-from thought1.store.lance_rows import COLUMNS, schema, to_arrow, to_document
+from thought1.store.lance_rows import (
+    COLUMNS,
+    schema,
+    to_arrow,
+    to_document,
+    to_rows,
+    to_vectors,
+)
 from thought1.store.lance_search import matching, nearest, partitions
 from thought1.types import Document, Filter, Ranking, StoredRow, Thought1Error, Vectors
 
@@ -151,6 +158,24 @@ class LanceStore:
     def get(self, ids: Sequence[str]) -> dict[str, Document]:
         """The stored documents among `ids`."""
         return {row["id"]: to_document(row) for row in self._rows(ids, COLUMNS)}
+
+    def vectors(self, ids: Sequence[str]) -> dict[str, Vectors]:
+        """The vector (d,) of each of `ids` that is stored, as it was given."""
+        found: dict[str, Vectors] = {}
+        for some in _among(ids):
+            search = self._table.search().where(some).select(["id", "vector"]).limit(_BLOCK)
+            table = self._retrying(search.to_arrow)
+            found.update(zip(table["id"].to_pylist(), to_vectors(table, self._dim), strict=True))
+        return found
+
+    def scan(self, batch_size: int = 1000) -> Iterator[list[StoredRow]]:
+        """Every row once, at most `batch_size` at a time, in no particular order.
+
+        The rows are those of the moment at which it begins.
+        """
+        search = self._table.search().select([*COLUMNS, "content_hash", "vector"])
+        for batch in self._retrying(search.to_batches, batch_size):
+            yield to_rows(batch, self._dim)
 
     def search_dense(self, vectors: Vectors, k: int, where: Filter | None = None) -> list[Ranking]:
         """The k documents of highest cosine similarity, for each row of `vectors` (n, d).

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from thought1.store.lance_filter import COLUMN, filterable
-from thought1.types import Document, StoredRow, Thought1Error
+from thought1.types import Document, StoredRow, Thought1Error, Vectors
 
 COLUMNS = ["id", "title", "body", "metadata"]
 """What `to_document` reads."""
@@ -64,3 +64,20 @@ def to_document(row: Mapping[str, Any]) -> Document:
     title = row["title"]
     text = row["body"][len(title) + 1 :]
     return Document(row["id"], text, title, json.loads(row["metadata"]))
+
+
+def to_vectors(table: pa.Table | pa.RecordBatch, dim: int) -> Vectors:
+    """The column of vectors, (n, dim)."""
+    column = table["vector"]
+    chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
+    parts = [chunk.flatten().to_numpy(zero_copy_only=False) for chunk in chunks]
+    return np.concatenate([np.zeros(0, np.float32), *parts]).reshape(-1, dim)
+
+
+def to_rows(batch: pa.RecordBatch, dim: int) -> list[StoredRow]:
+    """The rows of a batch that has COLUMNS, content hash and vector."""
+    fields = batch.select([*COLUMNS, "content_hash"]).to_pylist()
+    return [
+        StoredRow(to_document(row), vector, row["content_hash"])
+        for row, vector in zip(fields, to_vectors(batch, dim), strict=True)
+    ]

@@ -8,9 +8,11 @@ import hashlib
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
+
+import numpy as np
 
 from thought1.types import Document, Store, StoredRow, Thought1Error, Vectors
 
@@ -22,6 +24,9 @@ FIRST_WRITE = 32
 WRITE_SECONDS = 10.0
 """How long documents are encoded before they are written: what a kill can cost, about, be the
 model fast or slow."""
+
+UNIT_TOLERANCE = 1e-3
+"""How far the length of a vector may be from 1: half-precision numbers lie within."""
 
 Encode = Callable[[Iterable[Document]], Iterator[tuple[list[Document], Vectors]]]
 """Chunks of the documents with their vectors (n, d)."""
@@ -61,6 +66,18 @@ class Writer:
                     on_progress(len(block))
         return AddReport(counts["added"], counts["unchanged"], counts["replaced"])
 
+    def add_encoded(self, chunks: Iterable[tuple[Sequence[Document], Vectors]]) -> AddReport:
+        """`Index.add_encoded`, where it is described."""
+        counts: Counter[str] = Counter()
+        for documents, vectors in chunks:
+            check_encoded(documents, vectors)
+            given = {d.id: vector for d, vector in zip(documents, vectors, strict=True)}
+            changed = self._changed(list(documents), counts)
+            rows = [StoredRow(d, given[d.id], digest) for d, digest in changed]
+            if rows:
+                self._store.upsert(rows)
+        return AddReport(counts["added"], counts["unchanged"], counts["replaced"])
+
     def _changed(self, window: list[Document], counts: Counter[str]) -> list[tuple[Document, str]]:
         """The documents that are not stored as they are, each id once, and their hashes."""
         digests = [content_hash(document) for document in window]
@@ -89,6 +106,24 @@ class Writer:
         )
         fitting = int(len(block) * WRITE_SECONDS / (time.perf_counter() - start))
         self._block_size = min(WINDOW, max(FIRST_WRITE, fitting))
+
+
+def check_encoded(documents: Sequence[Document], vectors: Vectors) -> None:
+    """Refuse vectors that cannot be those of the documents.
+
+    Raises:
+        Thought1Error: not one for each document, or not of unit length.
+    """
+    if len(documents) != len(vectors):
+        raise Thought1Error(f"{len(documents)} documents but {len(vectors)} vectors")
+    norms = np.linalg.norm(np.asarray(vectors, np.float32), axis=1)
+    wrong = np.flatnonzero(~(np.abs(norms - 1) <= UNIT_TOLERANCE))  # a NaN is not near 1
+    if len(wrong):
+        place = int(wrong[0])
+        raise Thought1Error(
+            f"the vector of document {documents[place].id!r} has length {norms[place]:.4g}, not 1: "
+            "normalise the vectors"
+        )
 
 
 def content_hash(document: Document) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from thought1.engines.hf import HFEngine, pad
+from thought1.engines.hf import pad
 from thought1.t1 import T1
 from thought1.training.batches import Ids
 from thought1.types import Generation, Sampling, Vectors
@@ -35,11 +35,9 @@ def sample_groups(
     model: T1, prompts: Sequence[Ids], group_size: int, budget: int, sampling: Sampling
 ) -> Rolled:
     """`group_size` thoughts after each prompt; a group reads its prompt once."""
-    checkpoint = model.checkpoint
     budgets = [budget] * len(prompts)
     with evaluating(model):
-        engine = HFEngine(checkpoint.model, checkpoint.emb_id, checkpoint.eos_ids)
-        thoughts = engine.generate((), prompts, budgets, sampling, copies=group_size)
+        thoughts = model.engine.generate((), prompts, budgets, sampling, copies=group_size)
     return Rolled([prompt for prompt in prompts for _ in range(group_size)], thoughts)
 
 

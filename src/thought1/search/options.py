@@ -1,0 +1,78 @@
+"""How to search: the same options in Python, on the command line and over HTTP.
+
+Plain values, checked; it knows no store and no model.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from thought1.types import Filter, Sampling, Thought1Error
+
+Mode = Literal["hybrid", "dense", "bm25"]
+
+
+@dataclass(frozen=True, slots=True)
+class Fusion:
+    """How the two rankings of hybrid search become one: reciprocal rank fusion.
+
+    Raises:
+        Thought1Error: a value is negative or no number, or both weights are 0.
+    """
+
+    rank_constant: int = 60
+    """The larger, the less the first places stand out (`fuse.reciprocal_rank_fusion`)."""
+    dense_weight: float = 1.0
+    bm25_weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        weights = self.dense_weight, self.bm25_weight
+        if not all(math.isfinite(weight) and weight >= 0 for weight in weights) or not any(weights):
+            raise Thought1Error(
+                f"fusion weights are two numbers of 0 or more, not both 0, instead of {weights}"
+            )
+        if self.rank_constant < 0:
+            raise Thought1Error(f"a rank constant is 0 or more, not {self.rank_constant}")
+
+
+@dataclass(frozen=True, slots=True)
+class SearchOptions:
+    """How to search.
+
+    Raises:
+        Thought1Error: a value is out of range, or thinking is asked of a search without a model.
+    """
+
+    k: int = 10
+    """Most hits per query."""
+    mode: Mode = "hybrid"
+    """By vector and BM25, fused by rank; by vector; or by BM25, without the model."""
+    think: int | None = None
+    """Most tokens of a thought; None is the model's own budget, 0 is not thinking."""
+    where: Filter | None = None
+    """Conditions on metadata."""
+    offset: int = 0
+    """Hits that are left out at the start: the first one then has rank `offset` + 1."""
+    sampling: Sampling | None = None
+    """How thoughts are sampled; None is greedily, with the model's own repetition control, so
+    that an answer depends on no seed."""
+    fusion: Fusion = Fusion()
+    """In mode hybrid."""
+
+    def __post_init__(self) -> None:
+        if self.k < 1:
+            raise Thought1Error(f"k must be 1 or more, not {self.k}")
+        if self.offset < 0:
+            raise Thought1Error(f"offset must be 0 or more, not {self.offset}")
+        if self.mode not in get_args(Mode):
+            modes = ", ".join(get_args(Mode))
+            raise Thought1Error(f"unknown search mode {self.mode!r}; known modes: {modes}")
+        if self.think is not None and self.think < 0:
+            raise Thought1Error(f"a thought has 0 tokens or more, not {self.think}")
+        if self.think and self.mode == "bm25":
+            raise Thought1Error("bm25 does not think; use the mode hybrid or dense")
+
+    @property
+    def depth(self) -> int:
+        """Documents that the last ranking must hold."""
+        return self.offset + self.k

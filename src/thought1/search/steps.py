@@ -1,0 +1,158 @@
+"""The steps of a search, each a small object: think, retrieve, fuse, fetch.
+
+Each reads what the steps before it have found and adds its own. Knows the contracts of a store and
+of what thinks, and no implementation of either; `pipeline` puts the steps together.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from thought1.search.fuse import reciprocal_rank_fusion
+from thought1.search.options import SearchOptions
+from thought1.types import Document, Ranking, Sampling, Store, Thought, Vectors
+
+HYBRID_DEPTH = 100
+"""Documents that hybrid search takes from each side before fusing, or more where more are asked."""
+
+
+class Thinker(Protocol):
+    """The query side of a model."""
+
+    @property
+    def greedy(self) -> Sampling:
+        """Always the likeliest token, with the model's own repetition control."""
+
+    def think(
+        self, queries: Sequence[str], *, budget: int | None = None, sampling: Sampling | None = None
+    ) -> list[Thought]:
+        """A thought with its vector (d,) for each query.
+
+        At most `budget` tokens each; None is the model's own budget. At 0 nothing is thought:
+        the thought is empty, ends with "none", and the vector is the bare query's. `sampling`
+        None is the model's own.
+        """
+
+    def count_prompt_tokens(self, queries: Sequence[str]) -> int:
+        """Tokens of the prompts of these queries together."""
+
+
+@dataclass(slots=True)
+class Found:
+    """What a search knows so far, query by query."""
+
+    queries: Sequence[str]
+    thoughts: Sequence[Thought | None]
+    """None where nobody has thought yet, or nobody will."""
+    prompt_tokens: int = 0
+    thought_tokens: int = 0
+    forced: int = 0
+    dense: list[Ranking] | None = None
+    bm25: list[Ranking] | None = None
+    rankings: list[Ranking] = field(default_factory=list)
+    """One per query: the answer."""
+    documents: Mapping[str, Document] = field(default_factory=dict)
+
+
+class Step(Protocol):
+    """One step of a search."""
+
+    @property
+    def name(self) -> str:
+        """Under which the receipt states its time."""
+
+    def __call__(self, found: Found) -> None:
+        """Add to what has been found."""
+
+
+@dataclass(frozen=True, slots=True)
+class Think:
+    """A thought, with its vector, about each query."""
+
+    model: Thinker
+    options: SearchOptions
+    name: str = "think"
+
+    def __call__(self, found: Found) -> None:
+        """Fills `thoughts` and the counts of tokens."""
+        sampling = self.options.sampling or self.model.greedy
+        thoughts = self.model.think(found.queries, budget=self.options.think, sampling=sampling)
+        found.thoughts = thoughts
+        found.prompt_tokens = self.model.count_prompt_tokens(found.queries)
+        found.thought_tokens = sum(len(thought.token_ids) for thought in thoughts)
+        found.forced = sum(thought.forced for thought in thoughts)
+
+
+@dataclass(frozen=True, slots=True)
+class Dense:
+    """The nearest documents of each vector."""
+
+    store: Store
+    options: SearchOptions
+    name: str = "dense"
+
+    def __call__(self, found: Found) -> None:
+        """Fills `dense`."""
+        where, depth = self.options.where, _depth(self.options)
+        found.rankings = found.dense = self.store.search_dense(_vectors(found), depth, where)
+
+
+@dataclass(frozen=True, slots=True)
+class Bm25:
+    """The documents that share words with each query."""
+
+    store: Store
+    options: SearchOptions
+    name: str = "bm25"
+
+    def __call__(self, found: Found) -> None:
+        """Fills `bm25`."""
+        where, depth = self.options.where, _depth(self.options)
+        found.rankings = found.bm25 = self.store.search_bm25(found.queries, depth, where)
+
+
+@dataclass(frozen=True, slots=True)
+class Fuse:
+    """Both rankings of each query as one, by reciprocal rank."""
+
+    options: SearchOptions
+    name: str = "fuse"
+
+    def __call__(self, found: Found) -> None:
+        """Makes `rankings` of `dense` and `bm25`."""
+        if found.dense is None or found.bm25 is None:
+            raise ValueError("fusion needs both rankings: retrieve by vector and by words first")
+        fusion = self.options.fusion
+        weights = fusion.dense_weight, fusion.bm25_weight
+        pairs = zip(found.dense, found.bm25, strict=True)
+        found.rankings = [
+            reciprocal_rank_fusion(pair, fusion.rank_constant, weights) for pair in pairs
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """The documents of the hits that are wanted."""
+
+    store: Store
+    options: SearchOptions
+    name: str = "fetch"
+
+    def __call__(self, found: Found) -> None:
+        """Cuts `rankings` to the hits wanted and fills `documents`."""
+        wanted = slice(self.options.offset, self.options.depth)
+        found.rankings = [ranking[wanted] for ranking in found.rankings]
+        found.documents = self.store.get([id_ for ranking in found.rankings for id_, _ in ranking])
+
+
+def _depth(options: SearchOptions) -> int:
+    return max(options.depth, HYBRID_DEPTH) if options.mode == "hybrid" else options.depth
+
+
+def _vectors(found: Found) -> Vectors:
+    rows = [t.vector for t in found.thoughts if t is not None and t.vector is not None]
+    if len(rows) != len(found.queries):
+        raise ValueError("a thought without its vector cannot be searched with")
+    return np.stack(rows)
