@@ -50,6 +50,7 @@ ALLOWED = {
         "thought1.engines.hf",
         "thought1.engines.decoding",
         "thought1.engines.devices",
+        "thought1.engines.last_layer",
         "thought1.engines.linear",
         "thought1.engines.prefix",
         "thought1.engines.route",
