@@ -2,7 +2,8 @@
 
 Counted as floating-point operations of an encoding: 2 for each weight of the backbone's matrices
 (embeddings and language head not counted) and token, and 4 for each pair of positions that attend
-to each other and attention width. Padding counts as nothing done.
+to each other and attention width. Padding counts as nothing done, and the last layer as if it ran
+for all tokens.
 """
 
 from collections.abc import Sequence

@@ -1,8 +1,9 @@
 """The last layer for the last tokens alone.
 
 A vector is read at the last token of a row. Above the last layer's keys and values nothing of the
-other tokens is looked at, so their queries, feed-forward and norms need not be computed: a sixth of
-the operations of a model of six layers. It knows decoder layers, no rows of ids and no sampling.
+other tokens is looked at, so their attention, feed-forward and norms need not be computed: an
+eighth of the matrix products of a BERT of six layers. It knows decoder layers, no rows of ids and
+no sampling.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 from transformers import DynamicCache, PreTrainedModel
 
 MODEL_TYPES = frozenset({"bert", "gemma", "llama", "qwen2", "qwen3"})
-"""Layers that take positions and mask in the form sliced here; tests/test_last_layer.py has each."""
+"""Their layers take positions and mask in the form sliced here; test_last_layer.py tests each."""
 
 
 class _Filled(Exception):
