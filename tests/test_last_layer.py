@@ -65,6 +65,15 @@ def test_the_vectors_are_the_same(
     assert columns[0] == (1 if known else columns[1])
 
 
+def test_autocast_changes_nothing(engine: HFEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The mask is float32 where the attention computes in bfloat16."""
+    with torch.autocast("cpu", torch.bfloat16):
+        found = engine.embed([3], ROWS)
+        monkeypatch.setattr(hf, "last_tokens_only", all_tokens)
+        expected = engine.embed([3], ROWS)
+    torch.testing.assert_close(found, expected, rtol=0, atol=0.02)
+
+
 def test_every_named_type_is_tested(tmp_path_factory: pytest.TempPathFactory) -> None:
     types = set()
     for name in ARCHITECTURES:
