@@ -7,7 +7,8 @@ transformers.generate with a second forward pass, and the share of the machine's
 products that document encoding reaches. Ratios are above 1 where T1 is faster: the median over
 the repeats, with the smallest and the largest. Processor time is the figure to read on a machine
 that has other work; wall time stands beside it. What a processor gains from oneDNN
-(`thought1.engines.linear`) is in the ratios: the first line says how much that is.
+(`thought1.engines.route`) is in the ratios: the first lines name processor, instruction set, route
+and the rate of both routes. T1_LINEAR=torch measures without that gain.
 """
 
 import argparse
@@ -28,6 +29,7 @@ from speed_texts import Length
 from transformers.utils import logging as transformers_logging
 
 from thought1 import T1
+from thought1.engines.route import linear_route, processor
 from thought1.export import export_sentence_transformers
 from thought1.types import Thought1Error
 
@@ -93,11 +95,13 @@ def show_queries(result: QueryResult) -> None:
 
 def measure(model: T1, repeats: int, quick: bool) -> dict[str, Any]:
     """Everything, printed while it is measured."""
-    rates = matmul_rates((256,) if quick else SIZES)
+    route, rates = linear_route(), matmul_rates((256,) if quick else SIZES)
     machine = max(rates.values())
+    instructions = torch.backends.cpu.get_cpu_capability()
+    shown = ", ".join(f"{rate / GIGA:.0f} GFLOP/s through {name}" for name, rate in rates.items())
     print(
-        f"{model.name}: matrix products {rates['torch.mm'] / GIGA:.0f} GFLOP/s through torch.mm, "
-        f"{rates['engine'] / GIGA:.0f} through the engine\n"
+        f"{processor()}, {instructions}\n{model.name}: {shown}; "
+        f"route: few rows {route.few}, many {route.many} ({route.kept})\n"
         f"{'':24} {'tokens':>8} {'faster, processor':>18} {'faster, wall':>18}  goal "
         f"{'T1/s':>8} {'peer/s':>8} {'batch':>6} {'share':>6}"
     )
@@ -112,6 +116,9 @@ def measure(model: T1, repeats: int, quick: bool) -> dict[str, Any]:
     queries = measure_queries(model, query_task(quick), repeats)
     show_queries(queries)
     return {
+        "processor": processor(),
+        "instructions": instructions,
+        "route": asdict(route),
         "matmul_operations_per_second": rates,
         "documents": [asdict(result) for result in documents],
         "queries": asdict(queries),

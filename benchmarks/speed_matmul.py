@@ -2,37 +2,32 @@
 
 Counted as floating-point operations of an encoding: 2 for each weight of the backbone's matrices
 (embeddings and language head not counted) and token, and 4 for each pair of positions that attend
-to each other and attention width. Padding counts as nothing done.
+to each other and attention width. Padding counts as nothing done, and the last layer as if it ran
+for all tokens.
 """
 
 from collections.abc import Sequence
 from functools import partial
 
 import torch
-from timing import fastest
+from timing import interleaved
 from torch import nn
 from transformers import PreTrainedModel
 
-from thought1.engines.linear import onednn_linears
+from thought1.engines.route import products
 
 SIZES = (512, 1024, 2048)
 
 
 @torch.inference_mode()
 def matmul_rates(sizes: Sequence[int] = SIZES, repeats: int = 5) -> dict[str, float]:
-    """Best float32 rate over square products, in FLOP per second of processor time.
-
-    Through `torch.mm`, and through what the engine puts in its place where that is faster.
-    """
-    rates = {"torch.mm": 0.0, "engine": 0.0}
+    """Each route's best float32 rate over square products, in FLOP per second of processor time."""
+    rates = dict.fromkeys(products(), 0.0)
     for size in sizes:
-        layer, x = nn.Linear(size, size, bias=False), torch.randn(size, size)
-        plain = fastest(partial(torch.mm, x, layer.weight), repeats)
-        with onednn_linears(layer):
-            engine = fastest(partial(layer, x), repeats)
-        operations = 2 * size**3
-        rates["torch.mm"] = max(rates["torch.mm"], operations / plain)
-        rates["engine"] = max(rates["engine"], operations / engine)
+        x, weight = torch.randn(size, size), torch.randn(size, size)
+        ways = {name: partial(way, x, weight, None) for name, way in products().items()}
+        for name, times in interleaved(ways, repeats).items():
+            rates[name] = max(rates[name], 2 * size**3 / min(times.cpu))
     return rates
 
 

@@ -64,7 +64,8 @@ def test_speed_runs(model: T1, tmp_path: Path) -> None:
         assert result["difference"] <= 1e-4
         for spread in result["comparison"].values():
             assert 0 < spread["low"] <= spread["median"] <= spread["high"]
-    assert len(done.stdout.splitlines()) == 7
+    assert len(done.stdout.splitlines()) == 8
+    assert report["processor"] in done.stdout and report["route"]["kept"] in done.stdout
     assert all(name in done.stdout for name in names)
 
 
@@ -101,7 +102,7 @@ def test_operations_of_a_known_model(model: T1) -> None:
 
 def test_a_rate_of_matrix_products_is_positive() -> None:
     rates = module("speed_matmul").matmul_rates((64,), repeats=2)
-    assert set(rates) == {"torch.mm", "engine"} and min(rates.values()) > 0
+    assert {"torch"} <= set(rates) <= {"torch", "onednn"} and min(rates.values()) > 0
 
 
 def test_a_comparison_pairs_the_repeats() -> None:

@@ -6,7 +6,9 @@ import pytest
 import torch
 from torch import nn
 
+from thought1.engines import linear
 from thought1.engines.linear import onednn_linears
+from thought1.engines.route import FEW_ROWS, Route, onednn
 
 pytestmark = pytest.mark.skipif(
     not torch.backends.mkldnn.is_available(), reason="this torch has no oneDNN"
@@ -18,9 +20,9 @@ class Sub(nn.Linear):
 
 
 @pytest.fixture(autouse=True)
-def avx512(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The operator works on any processor; only AVX-512 makes it worth its while."""
-    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
+def through_onednn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The operator works on any processor, whether or not it is worth its while there."""
+    monkeypatch.setenv("T1_LINEAR", "onednn")
 
 
 @pytest.fixture
@@ -95,12 +97,41 @@ def test_other_inputs_than_float32_take_the_usual_way(layer: nn.Linear) -> None:
         layer(torch.zeros(1, 96, dtype=torch.float64))
 
 
-@pytest.mark.filterwarnings("ignore:TF32")  # torch's own switch touches it
 def test_nothing_happens_without_need(layer: nn.Linear, monkeypatch: pytest.MonkeyPatch) -> None:
     with torch.autocast("cpu", torch.bfloat16), onednn_linears(layer):
         assert not replaced(layer)
-    with torch.backends.mkldnn.flags(enabled=False), onednn_linears(layer):
-        assert not replaced(layer)
-    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
+    monkeypatch.setenv("T1_LINEAR", "torch")
     with onednn_linears(layer):
         assert not replaced(layer)
+
+
+@pytest.mark.filterwarnings("ignore:TF32")  # torch's own switch touches it
+def test_a_switched_off_onednn_is_not_used(
+    layer: nn.Linear, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("T1_LINEAR", "auto")
+    with torch.backends.mkldnn.flags(enabled=False), onednn_linears(layer):
+        assert not replaced(layer)
+
+
+@pytest.mark.parametrize(("few", "many"), [("onednn", "torch"), ("torch", "onednn")])
+@torch.inference_mode()
+def test_few_and_many_rows_take_their_own_way(
+    few: str, many: str, layer: nn.Linear, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(linear, "linear_route", lambda: Route(few, many, {}, "here"))
+    seen: list[int] = []
+
+    def counted(input: torch.Tensor, *rest: torch.Tensor) -> torch.Tensor:
+        seen.append(input.numel() // 96)
+        return onednn(input, *rest)
+
+    monkeypatch.setattr(linear, "onednn", counted)
+    shapes = [(FEW_ROWS,), (2, FEW_ROWS // 2), (FEW_ROWS + 1,), (2, FEW_ROWS)]
+    for shape in shapes:
+        x = torch.randn(*shape, 96)
+        expected = layer(x)
+        with onednn_linears(layer):
+            torch.testing.assert_close(layer(x), expected, rtol=0, atol=1e-5)
+    expected_rows = [FEW_ROWS] * 2 if few == "onednn" else [FEW_ROWS + 1, 2 * FEW_ROWS]
+    assert seen == expected_rows

@@ -126,6 +126,27 @@ def test_env(t1: T1Command) -> None:
     assert "lancedb" in table and "{" not in table
 
 
+@pytest.mark.parametrize("wanted", ["auto", "torch"])
+def test_env_shows_the_route_of_products(
+    wanted: str, t1: T1Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("T1_LINEAR", wanted)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    linear = t1("env", "--json").json()["linear"]
+    table = t1("env").out
+    for kind in ("few", "many"):
+        row = next(line for line in table.splitlines() if line.startswith(f"linear, {kind} rows"))
+        assert linear[kind] in row
+        for name, rate in linear["rates"].get(kind, {}).items():
+            assert f"{name} {rate / 1e9:.0f} GFLOP/s" in row
+    assert linear["kept"][:40] in table  # a long path is broken over lines
+
+
+def test_a_route_that_is_none_is_refused(t1: T1Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("T1_LINEAR", "fastest")
+    assert "set it to auto, torch or onednn" in t1("env").error()
+
+
 @pytest.fixture
 def start() -> Iterator[Callable[..., "subprocess.Popen[bytes]"]]:
     started = []

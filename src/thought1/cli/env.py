@@ -8,6 +8,7 @@ For programs:
 import os
 import platform
 import sys
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -31,7 +32,7 @@ _PACKAGES = (
 
 
 def env(as_json: Json = False) -> None:
-    """Show versions, threads, devices and the bundled model."""
+    """Show versions, threads, devices, the route of products and the bundled model."""
     facts = _facts()
     if as_json:
         print_json(facts)
@@ -40,8 +41,8 @@ def env(as_json: Json = False) -> None:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, show_header=False)
-    packages = facts.pop("packages")
-    for name, value in {**facts, **packages}.items():
+    packages, linear = facts.pop("packages"), facts.pop("linear")
+    for name, value in {**facts, **_linear_rows(linear), **packages}.items():
         shown = ", ".join(value) if isinstance(value, list) else value
         table.add_row(name, "-" if shown is None else str(shown))
     Console(highlight=False, markup=False).print(table)
@@ -50,6 +51,7 @@ def env(as_json: Json = False) -> None:
 def _facts() -> dict[str, Any]:
     from thought1.checkpoint import bundled_folder
     from thought1.engines.devices import devices, threads
+    from thought1.engines.route import linear_route
 
     try:
         bundled = str(bundled_folder())
@@ -63,9 +65,20 @@ def _facts() -> dict[str, Any]:
         "cpus": os.cpu_count(),
         "threads": threads(),
         "devices": devices(),
+        "linear": asdict(linear_route()),
         "bundled_model": bundled,
         "packages": {name: _version(name) for name in _PACKAGES},
     }
+
+
+def _linear_rows(linear: dict[str, Any]) -> dict[str, str]:
+    """The route of float32 products, for people."""
+    rows = {}
+    for kind in ("few", "many"):
+        rates = linear["rates"].get(kind, {})
+        shown = ", ".join(f"{name} {rate / 1e9:.0f} GFLOP/s" for name, rate in rates.items())
+        rows[f"linear, {kind} rows"] = f"{linear[kind]} ({shown or 'not measured'})"
+    return {**rows, "linear, kept": linear["kept"]}
 
 
 def _version(name: str) -> str | None:

@@ -16,6 +16,7 @@ from transformers import DynamicCache, PreTrainedModel
 from transformers.cache_utils import DynamicLayer
 
 from thought1.engines.decoding import Sampler, ThoughtBatch
+from thought1.engines.last_layer import last_tokens_only
 from thought1.engines.linear import onednn_linears
 from thought1.engines.prefix import PrefixCache
 from thought1.engines.snapshots import SnapshotReader, fork
@@ -127,7 +128,12 @@ class HFEngine:
         self._check_length(len(prefix) + max(map(len, rows)))
         with onednn_linears(self.model):
             cache, batch, mask_BK = self._start(*_no_row_empty(prefix, rows))
-            hidden_BTD = self._backbone(batch, mask_BK, cache)
+            if self.padding_side == "left":
+                return normalized(self._backbone(batch, mask_BK, cache)[:, -1])
+            with last_tokens_only(self.model, cache, batch.last_B):
+                hidden_BTD = self._backbone(batch, mask_BK, cache)
+        if hidden_BTD.shape[1] == 1:
+            return normalized(hidden_BTD[:, 0])
         rows_B = torch.arange(len(rows), device=hidden_BTD.device)
         return normalized(hidden_BTD[rows_B, batch.last_B])
 

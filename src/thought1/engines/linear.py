@@ -1,8 +1,7 @@
-"""Float32 linear layers through oneDNN, which uses AVX-512 on every processor that has it.
+"""Float32 linear layers through oneDNN, where that is faster than what torch takes by itself.
 
-torch sends float32 products on x86 to MKL, which seems to keep its AVX-512 kernels for Intel's own
-processors: on an AMD EPYC one thread reaches 98 GFLOP/s through MKL and 216 through oneDNN
-(`benchmarks/speed.py` prints both). Products of bfloat16 go through oneDNN anyway.
+Which is faster depends on the processor: `engines.route` measures it. Products of bfloat16 go
+through oneDNN anyway.
 
 For inference only: no gradient flows. It knows torch modules, no language model.
 """
@@ -14,32 +13,31 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from thought1.engines.route import Route, linear_route, onednn
+
 
 @contextmanager
 def onednn_linears(model: nn.Module) -> Iterator[None]:
-    """Inside, the float32 `nn.Linear` layers of a model on CPU compute with oneDNN.
+    """Inside, the float32 `nn.Linear` layers of a model on CPU use oneDNN where it is faster.
 
-    Results differ by rounding only. Nothing changes on a GPU, under autocast, and where the
-    processor has no AVX-512 or torch no oneDNN.
+    Results differ by rounding only. Nothing changes on a GPU, under autocast, and where the route
+    is torch's own.
+
+    Raises:
+        Thought1Error: the variable T1_LINEAR names no route of this torch.
     """
-    layers = _replaceable(model) if _available() else []
+    layers = [] if torch.is_autocast_enabled("cpu") else _replaceable(model)
+    if layers:
+        route = linear_route()
+        layers = layers if "onednn" in (route.few, route.many) else []
     for layer in layers:
-        layer.forward = _onednn(layer)  # type: ignore[assignment, method-assign]
+        layer.forward = _routed(layer, route)  # type: ignore[assignment, method-assign]
     try:
         yield
     finally:
         for layer in layers:
             # Another thread may have come in and left in the meantime: none is an error.
             vars(layer).pop("forward", None)
-
-
-def _available() -> bool:
-    return (
-        torch.backends.mkldnn.is_available()
-        and bool(torch.backends.mkldnn.enabled)
-        and torch.backends.cpu.get_cpu_capability() == "AVX512"
-        and not torch.is_autocast_enabled("cpu")
-    )
 
 
 def _replaceable(model: nn.Module) -> list[nn.Linear]:
@@ -54,14 +52,12 @@ def _replaceable(model: nn.Module) -> list[nn.Linear]:
     ]
 
 
-def _onednn(layer: nn.Linear) -> Callable[[Tensor], Tensor]:
-    weight, bias = layer.weight, layer.bias
+def _routed(layer: nn.Linear, route: Route) -> Callable[[Tensor], Tensor]:
+    weight, bias, width = layer.weight, layer.bias, layer.in_features
 
     def forward(input: Tensor) -> Tensor:
-        if input.dtype != torch.float32:
+        if input.dtype != torch.float32 or route.of(input.numel() // width) == "torch":
             return functional.linear(input, weight, bias)
-        # The operator that torch.compile puts here; it has no public name.
-        product: Tensor = torch.ops.mkldnn._linear_pointwise(input, weight, bias, "none", [], "")
-        return product
+        return onednn(input, weight, bias)
 
     return forward
