@@ -17,6 +17,7 @@ LAYERS = {
     "thought1.types": 1,
     "thought1.registry": 1,
     "thought1.config": 1,
+    "thought1.metadata": 1,
     "thought1.ranges": 1,
     "thought1.reinforce_config": 1,
     "thought1.recipes": 1,
