@@ -341,14 +341,18 @@ CARS: list[StoredRow] = [
         ({}, "abcde"),
         ({"lang": "en"}, "ac"),
         ({"lang": {"eq": "en"}}, "ac"),
-        ({"lang": {"ne": "en"}}, "b"),  # d has a number there, e has none
+        ({"lang": {"ne": "en"}}, "bd"),  # e has none
+        ({"lang": {"nin": ["en", 5]}}, "b"),
+        ({"lang": {"nin": []}}, "abcd"),
         ({"lang": 5}, "d"),
         ({"lang": {"gt": "de"}}, "ac"),
         ({"lang": {"in": ["de", 5, True]}}, "bd"),
         ({"lang": {"in": []}}, ""),
         ({"year": {"gte": 2000}}, "bc"),
         ({"year": {"gt": 1990, "lt": 2010}}, "b"),
-        ({"year": {"lte": 1990.5}}, "a"),
+        ({"year": {"lte": 1990.5}}, "ad"),  # text that reads as a number
+        ({"year": {"ne": 1990}}, "bcd"),  # text is not equal to a number
+        ({"year": {"nin": [1990, "1990"]}}, "bc"),
         ({"year": 1990.0}, "a"),
         ({"year": "1990"}, "d"),
         ({"price": 30}, "c"),
@@ -356,6 +360,7 @@ CARS: list[StoredRow] = [
         ({"price": {"ne": 20}}, "ac"),
         ({"sold": True}, "a"),
         ({"sold": {"ne": True}}, "b"),
+        ({"sold": {"ne": 1}}, "ab"),
         ({"lang": "en", "year": {"lt": 2000}}, "a"),
     ],
 )
@@ -379,6 +384,13 @@ def test_filters(store: Store, where: Filter, expected: str) -> None:
         ({"sold": {"gt": False}}, "boolean"),
         ({"colour": "red"}, "no document has the metadata field 'colour'"),
         ({"lang": "en", "colour": {"ne": "red"}}, "'colour'"),
+        ({"price": "10.5"}, "no document has text in the metadata field 'price'"),
+        ({"price": {"gt": "2024-01-01"}}, "no document has text in the metadata field 'price'"),
+        (
+            {"sold": {"in": ["x", 1]}},
+            "no document has text or numbers in the metadata field 'sold'",
+        ),
+        ({"sold": {"gt": 1}}, "no document has numbers in the metadata field 'sold'"),
     ],
 )
 def test_wrong_filters_are_explained(store: Store, where: Filter, message: str) -> None:
@@ -387,6 +399,35 @@ def test_wrong_filters_are_explained(store: Store, where: Filter, message: str) 
         store.search_dense(unit(1)[None], 3, where)
     with pytest.raises(Thought1Error, match=message):
         store.search_bm25(["car"], 3, where)
+
+
+TEXTS = {
+    "day": "2024-05-17", "minute": "2024-05-17T09:30:00+02:00", "month": "2023-12", "year": "2024",
+    "number": " 7", "decimal": "-2.5e3", "word": "unknown", "nan": "nan", "endless": "inf",
+    "empty": "", "almost": "2024-05-17x", "code": "2024-AB",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("condition", "expected"),
+    [
+        ({"gte": 2024}, {"day", "minute", "year"}),
+        ({"gt": 2023, "lt": 2025}, {"day", "minute", "year"}),
+        ({"lt": 2024}, {"month", "decimal"}),
+        ({"lte": -2500}, {"decimal"}),
+        ({"gte": "2024-01-01"}, {"day", "minute", "year"}),
+        ({"gt": "2024-04"}, {"day", "minute"}),
+        ({"lte": "2024-05-17"}, {"day", "minute", "month", "year"}),
+        ({"lt": "2024-05-17"}, {"month"}),
+        ({"gt": "2024-05-17T08:00"}, {"minute"}),
+        ({"gte": "unknown"}, {"word"}),  # plain text is compared as text
+    ],
+)
+def test_ranges_read_numbers_and_dates_in_text(
+    store: Store, condition: Filter, expected: set[str]
+) -> None:
+    store.upsert([row(name, **{"it's at": text}) for name, text in TEXTS.items()])
+    assert matching(store, {"it's at": condition}) == expected
 
 
 @pytest.mark.parametrize("optimized", [False, True])
