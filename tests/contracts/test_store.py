@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import numpy as np
@@ -308,6 +309,47 @@ def test_bm25_finds_what_came_after_the_index(store: Store) -> None:
     assert ids(store.search_bm25(["marvel"], 3)[0]) == ["new"]
 
 
+WORDS = {
+    "composed": "caf\u00e9 Stra\u00dfe",
+    "decomposed": "cafe\u0301 \u1100\u1161\u11a8",
+    "soft": "Donau\u00addampf\u200bschiff",
+    "hash": "0123456789abcdef" * 8,
+    "compound": "Rindfleischetikettierungsueberwachungsaufgabenuebertragungsgesetz",
+    "chinese": "北京大学的学生在图书馆",
+    "japanese": "日本語の形態素解析は難しい",
+    "korean": "대한민국의 서울 국",
+    "thai": "ภาษาไทยเป็นภาษาที่สวยงาม",
+}
+
+
+@pytest.mark.parametrize("optimized", [False, True])
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("caf\u00e9", {"composed", "decomposed"}),
+        ("cafe\u0301", {"composed", "decomposed"}),
+        ("\uac01", {"decomposed"}),
+        ("Donaudampfschiff", {"soft"}),
+        ("Donaudampf\u00adschiff", {"soft"}),
+        ("0123456789abcdef" * 8, {"hash"}),
+        (WORDS["compound"].lower(), {"compound"}),
+        ("图书馆", {"chinese"}),
+        ("日本語", {"japanese"}),
+        ("서울", {"korean"}),
+        ("ภาษาไทย", {"thai"}),
+    ],
+)
+def test_words_of_every_script_are_found(
+    store: Store, query: str, expected: set[str], optimized: bool
+) -> None:
+    documents = [Document(name, text, f"\u00ad{name}") for name, text in WORDS.items()]
+    store.upsert([StoredRow(document, unit(1), "h") for document in documents])
+    if optimized:
+        store.optimize()
+    assert set(ids(store.search_bm25([query], 9)[0])) == expected
+    assert store.get(list(WORDS)) == {document.id: document for document in documents}
+
+
 @pytest.mark.parametrize(
     "query",
     [
@@ -540,6 +582,62 @@ def test_two_handles_write_without_losing_anything(kind: StoreType, tmp_path: Pa
     assert one.count() == other.count() == 11
     assert one.get(["shared"]) == other.get(["shared"])
     assert one.get(["shared"])["shared"].text == "turn 9"
+
+
+@pytest.mark.parametrize("round_", range(4))
+def test_writers_at_the_same_time_store_each_id_once(
+    kind: StoreType, tmp_path: Path, round_: int
+) -> None:
+    """Some add the same new ids, one deletes, one optimizes: one row for each id, none lost."""
+    path = tmp_path / "store"
+    kind.create(path, DIM, INFO)
+    names = [f"d{i}" for i in range(40)]
+    gate = Barrier(6)
+
+    def add(writer: int) -> None:
+        store = kind.open(path)
+        gate.wait()
+        for start in range(0, 40, 10):
+            store.upsert([row(name, f"word {writer}") for name in names[start : start + 10]])
+
+    def delete() -> None:
+        store = kind.open(path)
+        gate.wait()
+        for _ in range(4):
+            store.delete(["d0"])
+
+    def optimize() -> None:
+        store = kind.open(path)
+        gate.wait()
+        store.optimize()
+
+    with ThreadPoolExecutor(6) as pool:
+        jobs = [pool.submit(add, writer) for writer in range(4)]
+        for job in [*jobs, pool.submit(delete), pool.submit(optimize)]:
+            job.result(60)
+    store = kind.open(path)
+    found = ids(store.search_bm25(["word"], 1000)[0])
+    assert len(found) == len(set(found)) == store.count()
+    assert set(names[1:]) <= set(found) <= set(names)
+
+
+def test_an_index_made_twice_at_the_same_time_is_made_once(kind: StoreType, tmp_path: Path) -> None:
+    gate = Barrier(4)
+
+    def create(number: int, path: Path) -> bool:
+        gate.wait()
+        try:
+            kind.create(path, DIM, INFO).upsert([row(str(number))])
+        except Thought1Error as error:
+            assert "already" in str(error)
+            return False
+        return True
+
+    with ThreadPoolExecutor(4) as pool:
+        for round_ in range(5):
+            path = tmp_path / str(round_)
+            assert sum(pool.map(create, range(4), [path] * 4)) == 1
+            assert kind.open(path).count() == 1
 
 
 def test_threads_share_a_store(store: Store) -> None:

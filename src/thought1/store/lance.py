@@ -28,7 +28,8 @@ from lancedb.index import BTree, IvfFlat
 from thought1.store.lance_commits import alone, ensure_key, remove_doubles, retrying
 from thought1.store.lance_filter import quote, to_sql, unmet
 from thought1.store.lance_rows import document_columns, rewrites, schema, to_arrow, to_document
-from thought1.store.lance_search import matching, nearest, partitions, word_index
+from thought1.store.lance_search import matching, nearest, partitions
+from thought1.store.lance_words import word_index
 from thought1.types import Document, Filter, Ranking, StoredRow, Thought1Error, Vectors
 from thought1.words import search_text
 

@@ -77,7 +77,7 @@ def unmet(where: Filter) -> Iterator[tuple[str, str]]:
     """
     for field, operator, value in _conditions(where):
         yield _has_field(field), f"no document has the metadata field {field!r}"
-        values = value if operator in ("in", "nin") else [value]
+        values = value if isinstance(value, Sequence) and operator in ("in", "nin") else [value]
         kinds = dict.fromkeys(_canonical(one)[0] for one in values)
         if operator in ("ne", "nin") or not kinds:
             continue

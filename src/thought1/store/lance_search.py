@@ -7,7 +7,6 @@ scores come in the order of ids, but which of them make the first k is left open
 import math
 from typing import Any
 
-from lancedb.index import FTS
 from lancedb.query import MatchQuery
 
 from thought1.types import Ranking, Vectors
@@ -15,19 +14,6 @@ from thought1.types import Ranking, Vectors
 PROBED_SHARE = 0.2
 """Share of the partitions that an approximate search reads. Measured on 11,752 MiniLM vectors of
 EntailmentBank in 108 partitions: 0.991 of the exact top 10 and 0.965 of the exact top 100."""
-
-LONGEST_WORD = 1024
-"""Bytes; a longer word is not found. By default LanceDB stops at 39, hashes and compounds are
-longer."""
-
-
-def word_index() -> FTS:
-    """The analysis of texts and queries for BM25.
-
-    ICU finds the words of Chinese, Japanese, Korean and Thai by dictionary, and splits the rest
-    where anything stands that is neither letter nor digit. English stemming and stop words.
-    """
-    return FTS(base_tokenizer="icu/split", language="English", max_token_length=LONGEST_WORD)
 
 
 def partitions(rows: int) -> int:
