@@ -9,6 +9,8 @@ import random
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
@@ -23,19 +25,38 @@ CHILD = Path(__file__).with_name("kill_child.py")
 IDS = [document.id for document in documents(0)]
 
 
-def run_and_kill(task: str, folder: Path, generation: int, seconds: float) -> dict[str, int]:
-    """Kill the child `seconds` after it is ready; the last number of each word it said."""
+@contextmanager
+def child(task: str, folder: Path, generation: int) -> Iterator[subprocess.Popen[str]]:
     command = [sys.executable, str(CHILD), task, str(folder), str(generation)]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as child:
-        assert child.stdout is not None and child.stderr is not None
-        first = child.stdout.readline()
-        time.sleep(seconds)
-        child.kill()
-        said = dict(line.split() for line in [first, *child.stdout] if line.endswith("\n"))
-        assert "ready" in said, child.stderr.read()
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def kill(process: subprocess.Popen[str], first: str) -> dict[str, int]:
+    """The last number of each word that the child said until it was killed."""
+    assert process.stdout is not None and process.stderr is not None
+    process.kill()
+    said = dict(line.split() for line in [first, *process.stdout] if line.endswith("\n"))
+    assert "ready" in said, process.stderr.read()
     return {word: int(number) for word, number in said.items()}
+
+
+def ready(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline()
+
+
+def run_and_kill(task: str, folder: Path, generation: int, seconds: float) -> dict[str, int]:
+    """Kill the child `seconds` after it is ready; the last number of each word it said."""
+    with child(task, folder, generation) as process:
+        first = ready(process)
+        time.sleep(seconds)
+        return kill(process, first)
 
 
 def hashes(generation: int) -> list[str]:
@@ -90,6 +111,31 @@ def kill_while_adding(folder: Path, trials: int) -> None:
     check_search(index, trials)
 
 
+def kill_two_writers(folder: Path, trials: int) -> None:
+    """Two processes write the same ids; both are killed, the second some time after the first."""
+    chance = random.Random(23)
+    Index.create(folder, FakeModel())
+    before: list[str | None] = [None] * DOCUMENTS
+    for trial in range(trials):
+        one, other = 2 * trial + 1, 2 * trial + 2
+        with child("add", folder, one) as first, child("add", folder, other) as second:
+            words = ready(first), ready(second)
+            time.sleep(chance.uniform(0.0, 0.7))
+            said = [kill(first, words[0])]
+            time.sleep(chance.uniform(0.0, 0.7))
+            said.append(kill(second, words[1]))
+        index = Index.open(folder, FakeModel())
+        now = stored(index)
+        safe = max(words.get("safe", 0) for words in said)
+        fresh = list(zip(hashes(one), hashes(other), strict=True))
+        assert all(now[i] in fresh[i] for i in range(safe))
+        assert all(now[i] in (*fresh[i], before[i]) for i in range(safe, DOCUMENTS))
+        assert len(index) == sum(found is not None for found in now)  # each id once
+        before = now
+    index.add(documents(2 * trials))
+    check_search(index, 2 * trials)
+
+
 def kill_while_optimizing(folder: Path, trials: int) -> None:
     chance = random.Random(21)
     safe = 1
@@ -134,6 +180,10 @@ def test_kill_while_adding(tmp_path: Path) -> None:
     kill_while_adding(tmp_path / "index", trials=2)
 
 
+def test_kill_two_writers(tmp_path: Path) -> None:
+    kill_two_writers(tmp_path / "index", trials=2)
+
+
 def test_kill_while_optimizing(tmp_path: Path) -> None:
     kill_while_optimizing(tmp_path / "index", trials=1)
 
@@ -145,6 +195,11 @@ def test_kill_while_creating(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_campaign_of_kills_while_adding(tmp_path: Path) -> None:
     kill_while_adding(tmp_path / "index", trials=15)
+
+
+@pytest.mark.slow
+def test_campaign_of_kills_of_two_writers(tmp_path: Path) -> None:
+    kill_two_writers(tmp_path / "index", trials=50)
 
 
 @pytest.mark.slow

@@ -19,6 +19,7 @@ LAYERS = {
     "thought1.registry": 1,
     "thought1.config": 1,
     "thought1.metadata": 1,
+    "thought1.words": 1,
     "thought1.ranges": 1,
     "thought1.reinforce_config": 1,
     "thought1.recipes": 1,

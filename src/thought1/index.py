@@ -156,8 +156,8 @@ class Index:
                 on disk then.
 
         Raises:
-            Thought1Error: a text is not valid Unicode, or metadata cannot be stored. What was
-                written before stays.
+            Thought1Error: a document cannot be stored (`storable`); the message names it. What
+                was written before stays, of its block nothing is written.
         """
         return self._writer.add(documents, on_progress)
 
@@ -199,6 +199,7 @@ class Index:
     def optimize(self) -> None:
         """Compact the folder, refresh the BM25 index and, above a size, build a vector index.
 
+        Documents that an earlier version stored twice are stored once again, the last one written.
         The vector index makes dense search approximate; a search with a filter stays exact.
         """
         self._store.optimize()

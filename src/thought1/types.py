@@ -239,7 +239,9 @@ Ranking = list[tuple[str, float]]
 
 Filter = Mapping[str, Any]
 """Metadata conditions, all of which must hold: `{"lang": "en", "year": {"gte": 1990}}`.
-Operators: eq, ne, gt, gte, lt, lte, in."""
+Operators: eq, ne, gt, gte, lt, lte, in, nin (none of these). ne and nin hold where the field is
+there with another value. gt, gte, lt and lte with a number also read numbers in text, and the
+year of an ISO 8601 date; with such a date they compare dates."""
 
 
 class Store(Protocol):
@@ -253,7 +255,7 @@ class Store(Protocol):
         """What was given as `info` when the store was created."""
 
     def upsert(self, rows: Sequence[StoredRow]) -> None:
-        """Add rows; a row whose id exists replaces it."""
+        """Add rows; a row whose id exists replaces it, whatever other writers do meanwhile."""
 
     def delete(self, ids: Sequence[str]) -> int:
         """Remove documents; returns how many existed."""
@@ -285,4 +287,7 @@ class Store(Protocol):
         """The k best documents by BM25 over title and text, for each query."""
 
     def optimize(self) -> None:
-        """Compact, refresh the BM25 index and, above a size, build an approximate vector index."""
+        """Compact, refresh the BM25 index and, above a size, build an approximate vector index.
+
+        Where an id is stored more than once, the last one written stays.
+        """

@@ -127,14 +127,25 @@ def test_where(t1: T1Command, built: str) -> None:
         assert message in t1("search", built, "water", "--no-think", "--where", wrong).error()
 
 
+def test_parse_where_takes_any_key() -> None:
+    assert parse_where(['"a>=\\"b"!=3', "modified at>=2024-01-01", '""=x']) == {
+        'a>="b': {"nin": [*{3, "3"}]},
+        "modified at": {"gte": "2024-01-01"},
+        "": {"in": ["x"]},
+    }
+
+
 def test_parse_where() -> None:
     assert parse_where([]) is None
-    assert parse_where(["lang = en", "a b!=c=d"]) == {"lang": {"in": ["en"]}, "a b": {"ne": "c=d"}}
+    assert parse_where(["lang = en", "a b!=c=d"]) == {
+        "lang": {"in": ["en"]},
+        "a b": {"nin": ["c=d"]},
+    }
     found = parse_where(["n=1", "x<=1.5", "b!=true", "d>2020-01-01", "big>=" + 30 * "9"])
     assert found is not None
     assert set(found["n"]["in"]) == {1, "1"}
     assert found["x"] == {"lte": 1.5}
-    assert found["b"] == {"ne": True}
+    assert set(found["b"]["nin"]) == {True, "true"}
     assert found["d"] == {"gt": "2020-01-01"}
     assert found["big"] == {"gte": float(30 * "9")}
     for wrong in ["", "=", "x=", "=x", "x", "x~y"]:

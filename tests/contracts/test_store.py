@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import numpy as np
@@ -355,6 +356,47 @@ def test_bm25_finds_what_came_after_the_index(store: Store) -> None:
     assert ids(store.search_bm25(["marvel"], 3)[0]) == ["new"]
 
 
+WORDS = {
+    "composed": "caf\u00e9 Stra\u00dfe",
+    "decomposed": "cafe\u0301 \u1100\u1161\u11a8",
+    "soft": "Donau\u00addampf\u200bschiff",
+    "hash": "0123456789abcdef" * 8,
+    "compound": "Rindfleischetikettierungsueberwachungsaufgabenuebertragungsgesetz",
+    "chinese": "北京大学的学生在图书馆",
+    "japanese": "日本語の形態素解析は難しい",
+    "korean": "대한민국의 서울 국",
+    "thai": "ภาษาไทยเป็นภาษาที่สวยงาม",
+}
+
+
+@pytest.mark.parametrize("optimized", [False, True])
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("caf\u00e9", {"composed", "decomposed"}),
+        ("cafe\u0301", {"composed", "decomposed"}),
+        ("\uac01", {"decomposed"}),
+        ("Donaudampfschiff", {"soft"}),
+        ("Donaudampf\u00adschiff", {"soft"}),
+        ("0123456789abcdef" * 8, {"hash"}),
+        (WORDS["compound"].lower(), {"compound"}),
+        ("图书馆", {"chinese"}),
+        ("日本語", {"japanese"}),
+        ("서울", {"korean"}),
+        ("ภาษาไทย", {"thai"}),
+    ],
+)
+def test_words_of_every_script_are_found(
+    store: Store, query: str, expected: set[str], optimized: bool
+) -> None:
+    documents = [Document(name, text, f"\u00ad{name}") for name, text in WORDS.items()]
+    store.upsert([StoredRow(document, unit(1), "h") for document in documents])
+    if optimized:
+        store.optimize()
+    assert set(ids(store.search_bm25([query], 9)[0])) == expected
+    assert store.get(list(WORDS)) == {document.id: document for document in documents}
+
+
 @pytest.mark.parametrize(
     "query",
     [
@@ -388,14 +430,18 @@ CARS: list[StoredRow] = [
         ({}, "abcde"),
         ({"lang": "en"}, "ac"),
         ({"lang": {"eq": "en"}}, "ac"),
-        ({"lang": {"ne": "en"}}, "b"),  # d has a number there, e has none
+        ({"lang": {"ne": "en"}}, "bd"),  # e has none
+        ({"lang": {"nin": ["en", 5]}}, "b"),
+        ({"lang": {"nin": []}}, "abcd"),
         ({"lang": 5}, "d"),
         ({"lang": {"gt": "de"}}, "ac"),
         ({"lang": {"in": ["de", 5, True]}}, "bd"),
         ({"lang": {"in": []}}, ""),
         ({"year": {"gte": 2000}}, "bc"),
         ({"year": {"gt": 1990, "lt": 2010}}, "b"),
-        ({"year": {"lte": 1990.5}}, "a"),
+        ({"year": {"lte": 1990.5}}, "ad"),  # text that reads as a number
+        ({"year": {"ne": 1990}}, "bcd"),  # text is not equal to a number
+        ({"year": {"nin": [1990, "1990"]}}, "bc"),
         ({"year": 1990.0}, "a"),
         ({"year": "1990"}, "d"),
         ({"price": 30}, "c"),
@@ -403,6 +449,7 @@ CARS: list[StoredRow] = [
         ({"price": {"ne": 20}}, "ac"),
         ({"sold": True}, "a"),
         ({"sold": {"ne": True}}, "b"),
+        ({"sold": {"ne": 1}}, "ab"),
         ({"lang": "en", "year": {"lt": 2000}}, "a"),
     ],
 )
@@ -426,6 +473,13 @@ def test_filters(store: Store, where: Filter, expected: str) -> None:
         ({"sold": {"gt": False}}, "boolean"),
         ({"colour": "red"}, "no document has the metadata field 'colour'"),
         ({"lang": "en", "colour": {"ne": "red"}}, "'colour'"),
+        ({"price": "10.5"}, "no document has text in the metadata field 'price'"),
+        ({"price": {"gt": "2024-01-01"}}, "no document has text in the metadata field 'price'"),
+        (
+            {"sold": {"in": ["x", 1]}},
+            "no document has text or numbers in the metadata field 'sold'",
+        ),
+        ({"sold": {"gt": 1}}, "no document has numbers in the metadata field 'sold'"),
     ],
 )
 def test_wrong_filters_are_explained(store: Store, where: Filter, message: str) -> None:
@@ -434,6 +488,35 @@ def test_wrong_filters_are_explained(store: Store, where: Filter, message: str) 
         store.search_dense(unit(1)[None], 3, where)
     with pytest.raises(Thought1Error, match=message):
         store.search_bm25(["car"], 3, where)
+
+
+TEXTS = {
+    "day": "2024-05-17", "minute": "2024-05-17T09:30:00+02:00", "month": "2023-12", "year": "2024",
+    "number": " 7", "decimal": "-2.5e3", "word": "unknown", "nan": "nan", "endless": "inf",
+    "empty": "", "almost": "2024-05-17x", "code": "2024-AB",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("condition", "expected"),
+    [
+        ({"gte": 2024}, {"day", "minute", "year"}),
+        ({"gt": 2023, "lt": 2025}, {"day", "minute", "year"}),
+        ({"lt": 2024}, {"month", "decimal"}),
+        ({"lte": -2500}, {"decimal"}),
+        ({"gte": "2024-01-01"}, {"day", "minute", "year"}),
+        ({"gt": "2024-04"}, {"day", "minute"}),
+        ({"lte": "2024-05-17"}, {"day", "minute", "month", "year"}),
+        ({"lt": "2024-05-17"}, {"month"}),
+        ({"gt": "2024-05-17T08:00"}, {"minute"}),
+        ({"gte": "unknown"}, {"word"}),  # plain text is compared as text
+    ],
+)
+def test_ranges_read_numbers_and_dates_in_text(
+    store: Store, condition: Filter, expected: set[str]
+) -> None:
+    store.upsert([row(name, **{"it's at": text}) for name, text in TEXTS.items()])
+    assert matching(store, {"it's at": condition}) == expected
 
 
 @pytest.mark.parametrize("optimized", [False, True])
@@ -546,6 +629,62 @@ def test_two_handles_write_without_losing_anything(kind: StoreType, tmp_path: Pa
     assert one.count() == other.count() == 11
     assert one.get(["shared"]) == other.get(["shared"])
     assert one.get(["shared"])["shared"].text == "turn 9"
+
+
+@pytest.mark.parametrize("round_", range(4))
+def test_writers_at_the_same_time_store_each_id_once(
+    kind: StoreType, tmp_path: Path, round_: int
+) -> None:
+    """Some add the same new ids, one deletes, one optimizes: one row for each id, none lost."""
+    path = tmp_path / "store"
+    kind.create(path, DIM, INFO)
+    names = [f"d{i}" for i in range(40)]
+    gate = Barrier(6)
+
+    def add(writer: int) -> None:
+        store = kind.open(path)
+        gate.wait()
+        for start in range(0, 40, 10):
+            store.upsert([row(name, f"word {writer}") for name in names[start : start + 10]])
+
+    def delete() -> None:
+        store = kind.open(path)
+        gate.wait()
+        for _ in range(4):
+            store.delete(["d0"])
+
+    def optimize() -> None:
+        store = kind.open(path)
+        gate.wait()
+        store.optimize()
+
+    with ThreadPoolExecutor(6) as pool:
+        jobs = [pool.submit(add, writer) for writer in range(4)]
+        for job in [*jobs, pool.submit(delete), pool.submit(optimize)]:
+            job.result(60)
+    store = kind.open(path)
+    found = ids(store.search_bm25(["word"], 1000)[0])
+    assert len(found) == len(set(found)) == store.count()
+    assert set(names[1:]) <= set(found) <= set(names)
+
+
+def test_an_index_made_twice_at_the_same_time_is_made_once(kind: StoreType, tmp_path: Path) -> None:
+    gate = Barrier(4)
+
+    def create(number: int, path: Path) -> bool:
+        gate.wait()
+        try:
+            kind.create(path, DIM, INFO).upsert([row(str(number))])
+        except Thought1Error as error:
+            assert "already" in str(error)
+            return False
+        return True
+
+    with ThreadPoolExecutor(4) as pool:
+        for round_ in range(5):
+            path = tmp_path / str(round_)
+            assert sum(pool.map(create, range(4), [path] * 4)) == 1
+            assert kind.open(path).count() == 1
 
 
 def test_threads_share_a_store(store: Store) -> None:

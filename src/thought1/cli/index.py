@@ -123,7 +123,12 @@ def _open(folder: Path, model: str | None, overwrite: bool) -> tuple["Index", "T
 
     if overwrite or not holds_something(folder):
         loaded = load_model(model)
-        return Index.create(folder, loaded, overwrite=overwrite), loaded
+        try:
+            return Index.create(folder, loaded, overwrite=overwrite), loaded
+        except Thought1Error:
+            if overwrite or not holds_something(folder):
+                raise
+        return Index.open(folder, loaded), loaded  # made by another process in the meantime
     try:
         Index.remembered(folder)
     except Thought1Error as error:

@@ -1,31 +1,35 @@
 """The default store: LanceDB, which keeps documents, vectors and BM25 index in one folder.
 
 Knows neither model nor prompts nor fusion. One table; each write is one commit, which a kill of
-the process leaves whole or undone; several processes may read and write, and every read sees the
-latest commit.
+the process leaves whole or undone; several processes may read and write (lance_commits.py), and
+every read sees the latest commit.
 
 The store's `info` lives in the table's schema metadata: it is written by the same commit as the
 table, is part of every version, and so can neither be lost nor be out of step with the data.
 
-BM25 is Lucene's (k1 = 1.2, b = 0.75), English stemming and stop words, over title and text.
+BM25 is Lucene's (k1 = 1.2, b = 0.75) over title and text; what a word is, `word_index` says. An
+index that an earlier version of this program made keeps the analysis that it was made with.
 Rows added since the last `optimize` are found too, by a scan; where indexed and new rows meet,
 their scores use the statistics of each part, so rankings are exact again after `optimize`.
 """
 
 import json
 import shutil
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
 import lancedb
-from lancedb.index import FTS, BTree, IvfFlat
+import pyarrow as pa
+from lancedb.index import BTree, IvfFlat
 
-from thought1.store.lance_filter import has_field, quote, to_sql
+from thought1.store.lance_commits import alone, ensure_key, remove_doubles, retrying
+from thought1.store.lance_filter import quote, to_sql, unmet
 from thought1.store.lance_rows import (
-    COLUMNS,
+    document_columns,
+    rewrites,
     schema,
     to_arrow,
     to_document,
@@ -33,7 +37,9 @@ from thought1.store.lance_rows import (
     to_vectors,
 )
 from thought1.store.lance_search import matching, nearest, partitions
+from thought1.store.lance_words import word_index
 from thought1.types import Document, Filter, Ranking, StoredRow, Thought1Error, Vectors
+from thought1.words import search_text
 
 EXACT_LIMIT = 100_000
 """Up to this many documents every vector is compared: about 50 ms at 384 dimensions."""
@@ -63,6 +69,7 @@ class LanceStore:
         if _INFO not in metadata:
             raise Thought1Error(f"{path} is a LanceDB folder, but not an index of Thought 1")
         self._info: dict[str, Any] = json.loads(metadata[_INFO])
+        self._columns: pa.Schema = table.schema
         self._dim: int = table.schema.field("vector").type.list_size
         self._unindexed_ids = 0
         self.exact_limit = EXACT_LIMIT
@@ -85,7 +92,10 @@ class LanceStore:
         columns = schema(dim).with_metadata({_INFO: json.dumps(dict(info)).encode()})
         mode = "overwrite" if overwrite else "create"
         try:
-            return cls(_connect(path).create_table(_TABLE, schema=columns, mode=mode), path)
+            # LanceDB alone lets two creations at the same time replace one another.
+            with alone(path):
+                table = _connect(path).create_table(_TABLE, schema=columns, mode=mode)
+            return cls(table, path)
         except BaseException as error:
             # Another process may have made a store here in the meantime: leave that alone.
             if made is not None and not any(path.glob(f"{_FOLDER}/_versions/*.manifest")):
@@ -106,10 +116,15 @@ class LanceStore:
         Raises:
             Thought1Error: there is none, or it cannot be read.
         """
-        if not (path / _FOLDER).is_dir():
+        if not path.is_dir():
             raise Thought1Error(f"there is no index at {path}")
+        # Where there is none yet, another process may be making it: wait for that.
+        made = any(path.glob(f"{_FOLDER}/_versions/*.manifest"))
         try:
-            table = _connect(path).open_table(_TABLE)
+            with nullcontext() if made else alone(path):
+                if not (path / _FOLDER).is_dir():
+                    raise Thought1Error(f"there is no index at {path}")
+                table = _connect(path).open_table(_TABLE)
         except ValueError as error:
             raise Thought1Error(
                 f"there is no index at {path}, only the rest of an interrupted creation: create "
@@ -127,15 +142,18 @@ class LanceStore:
     def upsert(self, rows: Sequence[StoredRow]) -> None:
         """Add rows in one commit; a row whose id exists replaces it, the last one wins.
 
+        Of writers at the same time, the one that commits last wins.
+
         Raises:
             Thought1Error: text that is not valid Unicode, metadata that cannot be stored.
             ValueError: vectors of another dimension than the store's.
         """
         unique = list({row.document.id: row for row in rows}.values())
         if unique:
+            self._retrying(ensure_key, self._table)
             merge = self._table.merge_insert("id").when_matched_update_all()
             merge = merge.when_not_matched_insert_all()
-            self._retrying(merge.execute, to_arrow(unique, self._dim))
+            self._retrying(merge.execute, to_arrow(unique, self._columns))
             self._unindexed_ids += len(unique)
         if self._unindexed_ids >= _UNINDEXED_IDS:
             self._retrying(self._index_ids)
@@ -157,7 +175,9 @@ class LanceStore:
 
     def get(self, ids: Sequence[str]) -> dict[str, Document]:
         """The stored documents among `ids`."""
-        return {row["id"]: to_document(row) for row in self._rows(ids, COLUMNS)}
+        return {
+            row["id"]: to_document(row) for row in self._rows(ids, document_columns(self._columns))
+        }
 
     def vectors(self, ids: Sequence[str]) -> dict[str, Vectors]:
         """The vector (d,) of each of `ids` that is stored, as it was given."""
@@ -173,7 +193,8 @@ class LanceStore:
 
         The rows are those of the moment at which it begins.
         """
-        search = self._table.search().select([*COLUMNS, "content_hash", "vector"])
+        columns = [*document_columns(self._columns), "content_hash", "vector"]
+        search = self._table.search().select(columns)
         for batch in self._retrying(search.to_batches, batch_size):
             yield to_rows(batch, self._dim)
 
@@ -205,14 +226,19 @@ class LanceStore:
             Thought1Error: the filter is wrong, or no document has one of its fields.
         """
         condition = self._condition(k, where)
+        if rewrites(self._columns):
+            queries = [search_text(query) for query in queries]
         rankings = [self._retrying(matching, self._table, query, k, condition) for query in queries]
         return self._checked(rankings, where)
 
     def optimize(self) -> None:
         """Compact, refresh the BM25 index and, above `exact_limit`, build the vector index.
 
-        The space of replaced and deleted rows is freed. Others may read and write meanwhile.
+        Of an id that an earlier version of this program stored twice the last row stays. The space
+        of replaced and deleted rows is freed. Others may read and write meanwhile.
         """
+        self._retrying(ensure_key, self._table)
+        self._retrying(remove_doubles, self._table)
         self._retrying(self._drop_stale_index)
         self._retrying(self._compact)
         if self.count() > self.exact_limit:
@@ -250,25 +276,10 @@ class LanceStore:
         if "id" not in present:
             self._index_ids()
         if "body" not in present:
-            self._table.create_index("body", config=FTS(language="English"))
+            self._table.create_index("body", config=word_index())
 
     def _retrying(self, operation: Callable[..., T], *arguments: object) -> T:
-        """Do it, and again where another process got in between.
-
-        LanceDB reports as RuntimeError that files of an older version were removed while they
-        were read, and that two commits conflict. Every attempt sees the latest version, and
-        every operation of this class can be repeated.
-        """
-        pause = 0.1
-        while True:
-            try:
-                return operation(*arguments)
-            except (OSError, RuntimeError) as error:
-                if pause > 1.0:
-                    message = f"the index at {self._path} cannot be used: {error}"
-                    raise Thought1Error(message) from error
-            time.sleep(pause)
-            pause *= 2
+        return retrying(self._path, operation, *arguments)
 
     def _condition(self, k: int, where: Filter | None) -> str:
         if k < 1:
@@ -276,11 +287,11 @@ class LanceStore:
         return to_sql(where) if where else ""
 
     def _checked(self, rankings: list[Ranking], where: Filter | None) -> list[Ranking]:
-        """Nothing found may mean a misspelt field, which deserves an answer."""
+        """Nothing found may mean a misspelt field or another kind of values: that is said."""
         if where and not any(rankings) and self.count():
-            for field in where:
-                if not self._retrying(self._table.count_rows, has_field(field)):
-                    raise Thought1Error(f"no document has the metadata field {field!r}")
+            for condition, problem in unmet(where):
+                if not self._retrying(self._table.count_rows, condition):
+                    raise Thought1Error(problem)
         return rankings
 
     def _rows(self, ids: Sequence[str], columns: list[str]) -> Iterator[dict[str, Any]]:

@@ -14,6 +14,7 @@ from itertools import islice
 
 import numpy as np
 
+from thought1.store.storable import storable
 from thought1.types import Document, Store, StoredRow, Thought1Error, Vectors
 
 WINDOW = 2048
@@ -71,8 +72,9 @@ class Writer:
         counts: Counter[str] = Counter()
         for documents, vectors in chunks:
             check_encoded(documents, vectors)
-            given = {d.id: vector for d, vector in zip(documents, vectors, strict=True)}
-            changed = self._changed(list(documents), counts)
+            kept = [storable(document) for document in documents]
+            given = {d.id: vector for d, vector in zip(kept, vectors, strict=True)}
+            changed = self._changed(kept, counts)
             rows = [StoredRow(d, given[d.id], digest) for d, digest in changed]
             if rows:
                 self._store.upsert(rows)
@@ -129,29 +131,19 @@ def check_encoded(documents: Sequence[Document], vectors: Vectors) -> None:
 def content_hash(document: Document) -> str:
     """SHA-256 over title, text and metadata: whatever is stored of a document but its id.
 
-    Raises:
-        Thought1Error: the document's text or id is not valid Unicode.
+    The document is one that `storable` gives.
     """
     metadata = sorted(document.metadata.items())
-    # default: what cannot be stored is refused by the store, with a better message
-    content = json.dumps(
-        [document.title, document.text, metadata], ensure_ascii=False, default=repr
-    )
-    try:
-        document.id.encode()
-        return hashlib.sha256(content.encode()).hexdigest()
-    except UnicodeEncodeError as error:
-        raise Thought1Error(
-            f"document {document.id!r} holds text that is not valid Unicode: {error}"
-        ) from error
+    content = json.dumps([document.title, document.text, metadata], ensure_ascii=False)
+    return hashlib.sha256(content.encode()).hexdigest()
 
 
 def _window(stream: Iterator[Document]) -> list[Document]:
     window: list[Document] = []
     chars = 0
     for document in islice(stream, WINDOW):
-        window.append(document)
-        chars += len(document.text)
+        window.append(storable(document))
+        chars += len(window[-1].text)
         if chars >= WINDOW_CHARS:
             break
     return window
