@@ -34,6 +34,10 @@ class FakeModel:
         self.encoded: list[str] = []  # ids of all documents that were encoded
         self.thinkings = 0  # calls of `think`
 
+    def identities(self, index_format: int, created: str) -> list[dict[str, str]]:
+        rest = "document template" if index_format > 1 else "templates"
+        return [{"weights": self.weights_hash, rest: self.templates_hash}]
+
     def encode_document_stream(
         self, documents: Iterable[Document]
     ) -> Iterator[tuple[list[Document], Vectors]]:
