@@ -121,9 +121,8 @@ def room(tmp_path: Path) -> Path:
     return make_room(tmp_path)
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_killed_at_random_moments(room: Path, stage: str) -> None:
-    campaign(room, stage, kills=2, seed=5)
+def test_killed_at_random_moments(room: Path) -> None:
+    campaign(room, "1-contrast", kills=2, seed=5)
 
 
 @pytest.mark.slow

@@ -99,7 +99,7 @@ class Validate(TrainerCallback):
 
 def write_whole(path: Path, content: Any) -> None:
     """Write JSON so that a kill leaves the file as it was, or new and whole."""
-    partial = path.with_suffix(".part")
+    partial = path.with_name(f"{path.name}.part")
     partial.write_text(json.dumps(content), "utf-8")
     partial.replace(path)
 
