@@ -120,7 +120,8 @@ def test_killed_and_resumed_bit_for_bit(room: Path, usual: Path) -> None:
 
 
 def test_the_best_evaluation_is_kept(room: Path, tmp_path: Path) -> None:
-    folder = train(recipe(room, tmp_path / "best", text=VALIDATED)).parent
+    found = recipe(room, tmp_path / "best", text=VALIDATED)
+    folder = train(found).parent
     scores = {
         entry["step"]: entry["validation_thinking_ndcg@10"]
         for entry in logged(folder)
@@ -140,6 +141,11 @@ def test_the_best_evaluation_is_kept(room: Path, tmp_path: Path) -> None:
     moved = [e["validation_probe_kl"] for e in logged(folder) if "validation_probe_kl" in e]
     assert moved[0] == 0
     assert moved[-1] != 0
+    # Killed before its first checkpoint, it begins anew, and says the same.
+    shutil.rmtree(folder / "model")
+    train(found)
+    again = [e["validation_probe_kl"] for e in logged(folder) if "validation_probe_kl" in e]
+    assert again == moved + moved
 
 
 def test_a_restart_before_the_first_checkpoint_samples_anew(

@@ -47,7 +47,7 @@ class Probe:
         _, rows = render(model, "query", texts)
         prompts = [row[:-1] for row in rows]
         path = self.folder / "probe-start.json"
-        if not path.is_file():
+        if step == 0 or not path.is_file():  # a stage that was killed at its start begins anew
             rolled = sample_groups(model, prompts, 1, self.budget, self.sampling)
             write_whole(path, [_known(thought) for thought in rolled.thoughts])
             return 0.0
