@@ -169,7 +169,7 @@ class FromFile:
 
     def __init__(self, model: T1, vectors: VectorFile) -> None:
         self.name, self.dim = model.name, model.dim
-        self.weights_hash, self.templates_hash = model.weights_hash, model.templates_hash
+        self.identities = model.identities
         self.think, self.count_prompt_tokens = model.think, model.count_prompt_tokens
         self._vectors = vectors
 

@@ -35,6 +35,10 @@ class FakeModel:
         self.thinkings = 0  # calls of `think`
         self.samplings: list[Sampling | None] = []  # how each of them was to sample
 
+    def identities(self, index_format: int, created: str) -> list[dict[str, str]]:
+        rest = "document template" if index_format > 1 else "templates"
+        return [{"weights": self.weights_hash, rest: self.templates_hash}]
+
     def encode_document_stream(
         self, documents: Iterable[Document]
     ) -> Iterator[tuple[list[Document], Vectors]]:

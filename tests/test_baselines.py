@@ -3,6 +3,7 @@
 import base64
 import json
 import math
+import shutil
 import sys
 import threading
 from collections import Counter
@@ -152,6 +153,13 @@ def test_settings_and_weights_change_with_the_model(
     before = model.settings
     model.model.prompts = {**model.model.prompts, "query": "other: "}
     assert model.settings != before
+    shutil.copytree(sentence_transformer, tmp_path / "other")
+    pooling = tmp_path / "other" / "1_Pooling" / "config.json"
+    assert SentenceModel.load(str(tmp_path / "other")).settings == before
+    content = json.loads(pooling.read_text("utf-8"))
+    pooling.write_text(json.dumps({**content, "pooling_mode": "cls"}), "utf-8")
+    assert SentenceModel.load(str(tmp_path / "other")).settings != before
+    shutil.rmtree(tmp_path / "other")
     assert weights_of(str(tmp_path)) is None
     (tmp_path / "2_Dense").mkdir()
     hashes = []

@@ -49,7 +49,7 @@ def test_an_index_remembers_its_model(index: Index, model: FakeModel) -> None:
     info = Index.remembered(index.path)
     assert info == index.info == Index.open(str(index.path), model).info
     assert replace(info, created="", thought1_version="") == IndexInfo(
-        FORMAT, "fake", "weights-1", "templates-1", 64, "", ""
+        FORMAT, "fake", model.identities(FORMAT, "")[0], 64, "", ""
     )
     assert info.created.endswith("+00:00")
     assert len(Index.open(index.path, model)) == 3
@@ -59,7 +59,7 @@ def test_an_index_remembers_its_model(index: Index, model: FakeModel) -> None:
     ("other", "message"),
     [
         (FakeModel(weights_hash="w", name="new"), "model 'fake'.*'new' differs in weights. Open"),
-        (FakeModel(templates_hash="t"), "differs in templates"),
+        (FakeModel(templates_hash="t"), "differs in document template"),
         (FakeModel(dim=8, weights_hash="w"), "differs in dimension and weights"),
     ],
 )
@@ -90,7 +90,9 @@ def test_no_index_and_foreign_indexes_are_explained(tmp_path: Path, model: FakeM
     later = {"format": FORMAT + 1, "thought1_version": "9.9", "unknown": True}
     store_type("lance").create(tmp_path / "later", 64, later)
     for read in (Index.remembered, lambda path: Index.open(path, model)):
-        with pytest.raises(Thought1Error, match=r"format 2, made by thought1 9\.9.*--upgrade"):
+        with pytest.raises(
+            Thought1Error, match=rf"format {FORMAT + 1}, made by thought1 9\.9.*--upgrade"
+        ):
             read(tmp_path / "later")
 
 

@@ -28,6 +28,7 @@ LAYERS = {
     "thought1.metrics": 1,
     "thought1.prompts": 2,
     "thought1.settings": 2,
+    "thought1.identity": 2,
     "thought1.engines": 2,
     "thought1.store": 2,
     "thought1.checkpoint": 3,

@@ -1,6 +1,7 @@
 """A recipe from start to release on tiny models: stages, logs, lineage, and what settings do."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from small_recipe import (
     CONTRAST,
     DISTIL,
@@ -71,6 +73,34 @@ def test_the_lineage_knows_the_weights_of_a_local_teacher(
     entry = run._teacher_lineage(local, taught)
     assert entry == {"teacher": str(released), "teacher_weights": hash_weights(released)}
     assert run._teacher_lineage(local, untaught) == {"teacher": ""}
+
+
+def test_a_teacher_is_all_its_modules(
+    room: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another projection, pooling or prompt behind the same transformer is another teacher."""
+    fake = FakeTeacher()
+    monkeypatch.setattr(teacher, "_encode", fake)
+    model = tmp_path / "teacher"
+    shutil.copytree(room / "bert", model)
+    plain = teacher.teacher_weights(model)
+    for folder in ("1_Pooling", "2_Dense"):
+        (model / folder).mkdir()
+    listed = [{"path": ""}, {"path": "1_Pooling"}, {"path": "2_Dense"}]
+    (model / "modules.json").write_text(json.dumps(listed))
+    assert teacher.teacher_weights(model) == plain == hash_weights(model)
+    hashes = set()
+    for value in (1.0, 2.0):
+        save_file({"linear.weight": torch.tensor([value])}, model / "2_Dense" / "model.safetensors")
+        hashes.add(teacher.teacher_weights(model))
+        teacher.teach(model, ["ice"], tmp_path)
+    assert len({plain, *hashes}) == 3
+    for name in ("1_Pooling/config.json", "config_sentence_transformers.json"):
+        (model / name).write_text('{"changed": true}')
+        teacher.teach(model, ["ice"], tmp_path)
+        teacher.teach(model, ["ice"], tmp_path)
+    assert fake.asked == [1, 1, 1, 1]
+    assert hash_weights(model) == plain
 
 
 def test_the_release_is_a_model(finished: tuple[Recipe, Path, FakeTeacher]) -> None:

@@ -1,9 +1,11 @@
 """Whole trainings of stage 3: rollouts, alarms, the best weights, interruptions, processes."""
 
 import json
+import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,6 +25,10 @@ from small_recipe import (
 
 from thought1.checkpoint import load_checkpoint
 from thought1.data.rollouts import read_rollouts
+from thought1.training.alarms import Alarms
+from thought1.training.best import KeepAlarms
+from thought1.training.callbacks import write_whole
+from thought1.training.grpo import ReinforceTrainer
 from thought1.training.run import train
 from thought1.types import Thought1Error
 
@@ -114,13 +120,15 @@ def test_killed_and_resumed_bit_for_bit(room: Path, usual: Path) -> None:
 
 
 def test_the_best_evaluation_is_kept(room: Path, tmp_path: Path) -> None:
-    folder = train(recipe(room, tmp_path / "best", text=VALIDATED)).parent
+    found = recipe(room, tmp_path / "best", text=VALIDATED)
+    folder = train(found).parent
     scores = {
         entry["step"]: entry["validation_thinking_ndcg@10"]
         for entry in logged(folder)
         if "validation_thinking_ndcg@10" in entry
     }
     assert list(scores) == [0, 2, 4, 6]
+    assert [entry["step"] for entry in steps(folder)] == [1, 2, 3, 4, 5, 6]
     best = json.loads((folder / "best.json").read_text())
     assert best["score"] == max(scores.values())
     assert scores[best["step"]] == best["score"]
@@ -133,6 +141,71 @@ def test_the_best_evaluation_is_kept(room: Path, tmp_path: Path) -> None:
     moved = [e["validation_probe_kl"] for e in logged(folder) if "validation_probe_kl" in e]
     assert moved[0] == 0
     assert moved[-1] != 0
+    # Killed before its first checkpoint, it begins anew, and says the same.
+    shutil.rmtree(folder / "model")
+    train(found)
+    again = [e["validation_probe_kl"] for e in logged(folder) if "validation_probe_kl" in e]
+    assert again == moved + moved
+
+
+def test_a_restart_before_the_first_checkpoint_samples_anew(
+    room: Path, tmp_path: Path, usual: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = recipe(room, tmp_path / "early", text=RECIPE)
+    step = ReinforceTrainer.training_step
+
+    def interrupted(self: ReinforceTrainer, *positional: Any, **named: Any) -> torch.Tensor:
+        if self.state.global_step == 3:
+            raise KeyboardInterrupt
+        return step(self, *positional, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ReinforceTrainer, "training_step", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            train(found)
+    folder = train(found).parent
+    assert [batch.step for batch in read_rollouts(folder / "rollouts.jsonl")] == [0, 2, 4]
+    assert equal(weights(folder / "model"), weights(usual / "model"))
+
+
+def test_the_history_of_alarms_is_part_of_a_checkpoint(room: Path, tmp_path: Path) -> None:
+    """In the file that makes it whole; one of its own, as earlier versions wrote, is read too."""
+    found = recipe(room, tmp_path / "alarms", EVERY_STEP, "stages.0.max_steps=3", text=RECIPE)
+    folder = train(found).parent
+
+    def history(step: int) -> dict[str, Any]:
+        kept = KeepAlarms(Alarms(budget=6))
+        kept.resume(folder / f"checkpoint-{step}")
+        return kept.alarms.state_dict()
+
+    second, third = history(2), history(3)
+    assert [facts["step"] for facts in third["recent"]] == [0, 1, 2]
+    for name in ("model", "checkpoint-3"):
+        shutil.rmtree(folder / name)
+    path = folder / "checkpoint-2" / "trainer_state.json"
+    state = json.loads(path.read_text())
+    del state["stateful_callbacks"]["KeepAlarms"]
+    path.write_text(json.dumps(state))
+    path.with_name("alarms.json").write_text(json.dumps(second))
+    assert history(2) == second
+    train(found)
+    assert history(3) == third
+
+
+def test_a_kill_while_a_file_is_written_leaves_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "best.json"
+    write_whole(path, {"step": 2})
+
+    def torn(self: Path, text: str, *_: Any) -> int:
+        self.open("w").write(text[:4])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "write_text", torn)
+    with pytest.raises(KeyboardInterrupt):
+        write_whole(path, {"step": 4})
+    assert json.loads(path.read_text()) == {"step": 2}
 
 
 @pytest.mark.parametrize(

@@ -1,16 +1,11 @@
 """Training that is killed, and training in several processes."""
 
-import shutil
 import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from small_recipe import (
@@ -19,7 +14,6 @@ from small_recipe import (
     FACTS,
     HEAD,
     driven,
-    environment,
     losses,
     make_room,
     recipe,
@@ -94,36 +88,6 @@ def test_a_killed_training_ends_as_if_nothing_had_happened(
     assert all(torch.equal(value, expected[name]) for name, value in found.items())
     # Step 3 was trained and logged before the kill, and again after it.
     assert losses(stage) == [losses(usual)[i] for i in (0, 1, 2, 2, 3)]
-
-
-@pytest.mark.slow
-def test_killed_again_and_again(room: Path, usual: Path) -> None:
-    """Kills at random moments, from the start of the process to the saving of the model."""
-    path = write_recipe(room, room / "campaign")
-    command = ["-c", DRIVER, str(path), "stages.0.save_minutes=0"]
-    start = time.monotonic()
-    first = driven(command)
-    assert first.returncode == 0, first.stderr
-    whole = time.monotonic() - start
-    shutil.rmtree(room / "campaign")
-    random = np.random.default_rng(0)
-    killed = 0
-    for _ in range(12):
-        child = subprocess.Popen(
-            [sys.executable, *command], env=environment(), stderr=subprocess.DEVNULL
-        )
-        try:
-            # Imports take most of the time; kills belong into what comes after.
-            assert child.wait(whole * random.uniform(0.5, 1.05)) == 0
-            break
-        except subprocess.TimeoutExpired:
-            child.kill()
-            child.wait()
-            killed += 1
-    assert killed > 0
-    result = train(load_recipe(path, ["stages.0.save_minutes=0"]))
-    expected = weights(usual / "model")
-    assert all(torch.equal(value, expected[name]) for name, value in weights(result).items())
 
 
 def test_interrupted_while_the_model_is_saved(

@@ -8,7 +8,9 @@ import logging
 import re
 import shutil
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import cast
@@ -28,10 +30,17 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from thought1.identity import Identity, document_side
 from thought1.prompts import Renderer
 from thought1.settings import Settings
 from thought1.types import Thought1Error
-from thought1.untrained import add_emb_token, default_settings, token_id
+from thought1.untrained import (
+    add_emb_token,
+    default_settings,
+    default_templates,
+    token_id,
+    writes_date,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -70,7 +79,11 @@ class Checkpoint:
 
     @cached_property
     def templates_hash(self) -> str:
-        """SHA-256 over templates, lengths and tokenizer."""
+        """SHA-256 over the templates, lengths and tokenizer of both sides.
+
+        As indexes of format 1 and the results of evaluations hold it; it follows the way in which
+        the installed version of tokenizers writes a tokenizer.
+        """
         digest = hashlib.sha256(self.settings.templates_hash.encode())
         # Truncation and padding are switches that any call sets anew, and no part of the file's
         # meaning here.
@@ -79,6 +92,28 @@ class Checkpoint:
         tokenizer.no_padding()
         digest.update(tokenizer.to_str().encode())
         return digest.hexdigest()
+
+    @cached_property
+    def identity(self) -> Identity:
+        """What decides a document's vector, by name; nothing of how queries are asked."""
+        return {"weights": self.weights_hash, **document_side(self.settings, self.tokenizer)}
+
+    def identities(self, index_format: int, created: str) -> list[Identity]:
+        """`identity` as an index of that format, made at that time (ISO 8601), holds it.
+
+        In format 1, default templates were rendered at each loading, with that day's date where
+        the chat template writes one. So they follow as they were around the day, too.
+        """
+        if index_format > 1:
+            return [self.identity]
+        found = [self]
+        if writes_date(self.tokenizer) and Settings.load(self.folder) is None:
+            day = datetime.fromisoformat(created).date()
+            for days in (-1, 0, 1):  # `created` is in UTC, the date was a local one
+                query, document = default_templates(self.tokenizer, day + timedelta(days))
+                settings = replace(self.settings, query=query, document=document)
+                found.append(replace(self, settings=settings))
+        return [{"weights": self.weights_hash, "templates": one.templates_hash} for one in found]
 
 
 def bundled_folder() -> Path:
@@ -185,19 +220,26 @@ def _decoder_config(folder: Path) -> PretrainedConfig:
     return config
 
 
-def hash_weights(folder: Path) -> str:
-    """SHA-256 over name, type and bytes of every tensor in the folder's safetensors files."""
+def hash_weights(folder: Path, modules: Sequence[str] = ()) -> str:
+    """SHA-256 over name, type and bytes of every tensor in the folder's safetensors files.
+
+    Args:
+        modules: sub-folders whose tensors count too. Without tensors there the hash is the same.
+    """
     where = {}
-    for path in sorted(folder.glob("*.safetensors")):
-        with safe_open(path, "pt") as file:
-            where.update(dict.fromkeys(file.keys(), path))
+    for module in ("", *modules):
+        for path in sorted((folder / module).glob("*.safetensors")):
+            with safe_open(path, "pt") as file:
+                keys = file.keys()
+                where.update(dict.fromkeys([(module, key) for key in keys], path))
     if not where:
         raise Thought1Error(f"{folder} holds no safetensors weights")
     digest = hashlib.sha256()
-    for name, path in sorted(where.items()):
+    for (module, name), path in sorted(where.items()):
         with safe_open(path, "pt") as file:
             tensor = file.get_tensor(name)
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)} ".encode())
+        place = f"{module}/{name}" if module else name
+        digest.update(f"{place} {tensor.dtype} {tuple(tensor.shape)} ".encode())
         digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy().data)
     return digest.hexdigest()
 

@@ -8,7 +8,8 @@ computed nor how they are kept.
     index.search("Why do ice cubes crack in warm water?", k=10).hits
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -31,8 +32,12 @@ from thought1.types import (
     Vectors,
 )
 
-FORMAT = 1
-"""Version of what an index is on disk; a program refuses an index of a later one."""
+logger = logging.getLogger(__name__)
+
+FORMAT = 2
+"""Version of what an index is on disk; a program refuses an index of a later one.
+
+Format 1 knew its model by the hash of the weights and one hash of all else, queries included."""
 
 STORE = "lance"
 
@@ -48,13 +53,11 @@ class IndexModel(Thinker, Protocol):
     def name(self) -> str:
         """The folder or hub id it was loaded from."""
 
-    @property
-    def weights_hash(self) -> str:
-        """Changes with the weights."""
+    def identities(self, index_format: int, created: str) -> Sequence[Mapping[str, str | int]]:
+        """What decides a document's vector, by name, as an index made at that time may hold it.
 
-    @property
-    def templates_hash(self) -> str:
-        """Changes with whatever else decides a vector."""
+        First as it is today; what follows differs in nothing but the date in a chat template.
+        """
 
     def encode_document_stream(
         self, documents: Iterable[Document]
@@ -68,8 +71,8 @@ class IndexInfo:
 
     format: int
     model: str
-    weights_hash: str
-    templates_hash: str
+    identity: Mapping[str, str | int]
+    """What encoded its documents, by name; in format 1 "weights" and "templates"."""
     dim: int
     thought1_version: str
     created: str
@@ -93,14 +96,14 @@ class Index:
         Raises:
             Thought1Error: there is an index already (and not `overwrite`), or something else.
         """
+        created = datetime.now(UTC).isoformat(timespec="seconds")
         info = IndexInfo(
             format=FORMAT,
             model=model.name,
-            weights_hash=model.weights_hash,
-            templates_hash=model.templates_hash,
+            identity=dict(model.identities(FORMAT, created)[0]),
             dim=model.dim,
             thought1_version=_version(),
-            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            created=created,
         )
         folder = Path(path)
         store = store_type(STORE).create(folder, model.dim, asdict(info), overwrite=overwrite)
@@ -108,7 +111,7 @@ class Index:
 
     @classmethod
     def open(cls, path: str | Path, model: IndexModel) -> "Index":
-        """The index at `path`, which must have been made with `model`.
+        """The index at `path`; `model` must encode documents as the one that made it.
 
         Raises:
             Thought1Error: no index there, one of a later format, or another model is needed.
@@ -116,21 +119,7 @@ class Index:
         folder = Path(path)
         store = store_type(STORE).open(folder)
         info = _read_info(store, folder)
-        differing = [
-            word
-            for word, needed, given in [
-                ("dimension", info.dim, model.dim),
-                ("weights", info.weights_hash, model.weights_hash),
-                ("templates", info.templates_hash, model.templates_hash),
-            ]
-            if needed != given
-        ]
-        if differing:
-            raise Thought1Error(
-                f"the index at {folder} needs the model {info.model!r} that it was made with; "
-                f"{model.name!r} differs in {' and '.join(differing)}. Open it with that model, "
-                "or make a new index with this one"
-            )
+        _check(info, model, folder)
         return cls(folder, model, store, info)
 
     @staticmethod
@@ -275,7 +264,32 @@ def _read_info(store: Store, path: Path) -> IndexInfo:
             f"the index at {path} has format {number}, made by thought1 {written_by}; this program "
             f"reads formats up to {FORMAT}: pip install --upgrade thought1"
         )
-    return IndexInfo(**store.info)
+    content = dict(store.info)
+    if number == 1:
+        weights, templates = content.pop("weights_hash"), content.pop("templates_hash")
+        content["identity"] = {"weights": weights, "templates": templates}
+    return IndexInfo(**content)
+
+
+def _check(info: IndexInfo, model: IndexModel, folder: Path) -> None:
+    """Refuse a model that encodes documents otherwise."""
+    given = model.identities(info.format, info.created)
+    differing = ["dimension"] if info.dim != model.dim else []
+    if info.identity not in given:
+        names = dict.fromkeys([*info.identity, *given[0]])
+        differing += [name for name in names if info.identity.get(name) != given[0].get(name)]
+    if differing:
+        raise Thought1Error(
+            f"the index at {folder} needs the model {info.model!r} that it was made with; "
+            f"{model.name!r} differs in {' and '.join(differing)}. Open it with that model, "
+            "or make a new index with this one"
+        )
+    if info.identity != given[0]:
+        logger.warning(
+            "%s: the chat template wrote the day's date before each document when this index was "
+            "made, and no longer does; make the index anew to compare like with like",
+            folder,
+        )
 
 
 def _version() -> str:

@@ -44,6 +44,8 @@ class T1:
         self.engine = _engine(checkpoint) if engine is None else engine
         self.encoder = Encoder(self.engine, tokens_per_forward(checkpoint.model.device.type))
         self.renderer = Renderer(checkpoint.tokenizer)
+        self.identities = checkpoint.identities
+        """What decides a document's vector, for an index: `Checkpoint.identities`."""
         self.truncated = 0
         """How many texts have been cut to the maximum length since this object exists."""
 
@@ -256,8 +258,7 @@ class T1:
         copies: int = 1,
         snapshots: Sequence[int] = (),
     ) -> Iterator[tuple[list[int], list[Generation]]]:
-        if sampling is None:
-            sampling = self.settings.thought.sampling
+        sampling = sampling or self.settings.thought.sampling
         # Longest first, so that what does not fit fails at once.
         order = sorted(range(len(prompts.rows)), key=lambda i: -len(prompts.rows[i]))
         for start in range(0, len(order), batch_size):
@@ -305,8 +306,7 @@ class T1:
         by a line break.
         """
         for window in windows(documents):
-            texts = [d.full_text for d in window]
-            yield window, self._encode_texts(texts, None, 256, on_progress)
+            yield window, self._encode_texts([d.full_text for d in window], None, 256, on_progress)
 
     def _encode_texts(
         self,

@@ -56,7 +56,7 @@ def open_without_model(folder: Path) -> "Index":
     from thought1.search.words_only import WordsOnly
 
     info = Index.remembered(folder)
-    stand_in = WordsOnly(info.model, info.dim, info.weights_hash, info.templates_hash)
+    stand_in = WordsOnly(info.model, info.dim, info.identity)
     return Index.open(folder, stand_in)
 
 

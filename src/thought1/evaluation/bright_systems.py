@@ -82,10 +82,8 @@ class T1System:
         """Everything but the texts that decides a document's vector."""
         return {
             "side": "document",
-            "weights": self.model.weights_hash,
-            "templates": self.model.templates_hash,
             "dtype": str(self.model.checkpoint.model.dtype),
-            "max_tokens": self.model.settings.max_document_tokens,
+            **self.model.checkpoint.identity,
         }
 
 

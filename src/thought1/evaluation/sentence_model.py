@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from transformers import PreTrainedTokenizerBase
 
 from thought1.data.hashing import hash_file
 from thought1.evaluation.provenance import hash_json
+from thought1.identity import hash_tokenizer
 from thought1.types import Thought1Error, Vectors
 
 
@@ -55,8 +57,17 @@ class SentenceModel:
 
     @property
     def settings(self) -> str:
-        """SHA-256 over what decides a vector beside the weights: prompts and longest text."""
-        return hash_json([dict(self.model.prompts), self.model.max_seq_length])
+        """SHA-256 over what decides a vector beside the weights.
+
+        Prompts, the longest text, the tokenizer, and the settings of every module, such as how
+        tokens are pooled.
+        """
+        modules = [[type(one).__name__, one.get_config_dict()] for one in self.model]
+        known = [dict(self.model.prompts), self.model.max_seq_length, modules]
+        tokenizer = self.model.tokenizer
+        if isinstance(tokenizer, PreTrainedTokenizerBase) and tokenizer.is_fast:
+            known.append(hash_tokenizer(tokenizer))
+        return hash_json(known)
 
     @staticmethod
     def _normal(vectors: Any) -> Vectors:

@@ -4,8 +4,8 @@ Knows neither store nor index. Every document gets the same vector, so an index 
 by words only, in mode bm25.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
 
 import numpy as np
@@ -22,9 +22,12 @@ class WordsOnly:
 
     name: str = "none"
     dim: int = 1
-    weights_hash: str = ""
-    templates_hash: str = ""
+    identity: Mapping[str, str | int] = field(default_factory=dict)
     greedy: Sampling = _GREEDY
+
+    def identities(self, index_format: int, created: str) -> Sequence[Mapping[str, str | int]]:
+        """Whatever the index says."""
+        return [self.identity]
 
     def encode_document_stream(
         self, documents: Iterable[Document]

@@ -6,14 +6,15 @@ It knows the trainer's callback interface, a function that scores and files; no 
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.trainer_callback import ExportableState
 
 from thought1.training.alarms import Alarms, EvalFacts
-from thought1.training.callbacks import JsonLog, Scores, Validate
+from thought1.training.callbacks import JsonLog, Scores, Validate, write_whole
 from thought1.training.reinforce import ring
 
 MEASURE = "thinking_ndcg@10"
@@ -47,7 +48,9 @@ class ValidateBest(Validate):
 
     def _run(self, args: TrainingArguments, state: TrainerState, control: TrainerControl) -> None:
         self.step = state.global_step
+        training = self.model.training
         super()._run(args, state, control)
+        self.model.train(training)  # else trl takes the step's own numbers for an evaluation's
         if not state.is_world_process_zero:
             return
         found = self.scores[MEASURE]
@@ -61,7 +64,7 @@ class ValidateBest(Validate):
             torch.save(_trained(self.model), partial)
             partial.replace(self.folder / "best.pt")
             told = {"step": self.step, "score": found, "scores": self.scores}
-            (self.folder / "best.json").write_text(json.dumps(told), "utf-8")
+            write_whole(self.folder / "best.json", told)
 
     def best(self) -> dict[str, Any] | None:
         """Step, score and scores of the best evaluation so far."""
@@ -86,22 +89,29 @@ def _trained(model: nn.Module) -> dict[str, torch.Tensor]:
     return {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
 
 
-class KeepAlarms(TrainerCallback):
-    """The alarms' history goes into every checkpoint."""
+class KeepAlarms(TrainerCallback, ExportableState):
+    """The alarms' history goes into every checkpoint, in the file that makes it a whole one."""
 
     def __init__(self, alarms: Alarms) -> None:
         self.alarms = alarms
 
-    def on_save(
+    def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
-        """Write it beside the trainer's state."""
-        if state.is_world_process_zero:
-            folder = Path(args.output_dir or ".") / f"checkpoint-{state.global_step}"
-            (folder / "alarms.json").write_text(json.dumps(self.alarms.state_dict()), "utf-8")
+        """Have a place in the state, also where that was read from an earlier checkpoint."""
+        kept = cast(dict[str, Any], state.stateful_callbacks)
+        kept.setdefault(type(self).__name__, self.state())
+
+    def state(self) -> dict[str, Any]:
+        """What the trainer writes into its state."""
+        return {"args": {}, "attributes": self.alarms.state_dict()}
 
     def resume(self, checkpoint: Path) -> None:
-        """Read it; a checkpoint that was interrupted before has none."""
+        """Read it. Earlier versions kept it in a file of its own, which a kill could prevent."""
+        written = json.loads((checkpoint / "trainer_state.json").read_text("utf-8"))
+        kept = written["stateful_callbacks"].get(type(self).__name__)
         path = checkpoint / "alarms.json"
-        if path.is_file():
+        if kept is not None:
+            self.alarms.load_state_dict(kept["attributes"])
+        elif path.is_file():
             self.alarms.load_state_dict(json.loads(path.read_text("utf-8")))

@@ -105,9 +105,10 @@ def reinforce_trainer(
     alarms = KeepAlarms(rewarder.alarms)
     if resume is not None:
         alarms.resume(resume)
-        # The steps since the checkpoint are sampled a second time.
-        if PartialState().is_main_process:
-            cut_rollouts(folder / ROLLOUTS, int(resume.name.rpartition("-")[2]) - 1)
+    if PartialState().is_main_process:
+        # The steps since the checkpoint, or the beginning, are sampled a second time.
+        begun = int(resume.name.rpartition("-")[2]) if resume else 0
+        cut_rollouts(folder / ROLLOUTS, begun - 1)
     callbacks: list[TrainerCallback] = [
         SaveByClock(stage.save_minutes, config.iterations),
         log,

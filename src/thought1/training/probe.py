@@ -15,6 +15,7 @@ import torch
 
 from thought1.t1 import T1
 from thought1.training.batches import Ids
+from thought1.training.callbacks import write_whole
 from thought1.training.logprobs import completion_logprobs
 from thought1.training.rollouts import Rolled, policy_tensors, sample_groups, sequences
 from thought1.training.tokens import render
@@ -46,9 +47,9 @@ class Probe:
         _, rows = render(model, "query", texts)
         prompts = [row[:-1] for row in rows]
         path = self.folder / "probe-start.json"
-        if not path.is_file():
+        if step == 0 or not path.is_file():  # a stage that was killed at its start begins anew
             rolled = sample_groups(model, prompts, 1, self.budget, self.sampling)
-            path.write_text(json.dumps([_known(thought) for thought in rolled.thoughts]), "utf-8")
+            write_whole(path, [_known(thought) for thought in rolled.thoughts])
             return 0.0
         nothing = np.zeros(0, np.float32)
         then = [

@@ -22,7 +22,7 @@ from torch import nn
 from transformers import TrainerCallback, set_seed
 
 from thought1 import __version__
-from thought1.checkpoint import Checkpoint, hash_weights, load_checkpoint, save_checkpoint
+from thought1.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from thought1.config import Recipe, StageConfig
 from thought1.t1 import T1
 from thought1.training.adapters import add_adapters
@@ -42,7 +42,7 @@ from thought1.training.start import (
     switch_dropout_off,
     thought_settings,
 )
-from thought1.training.teacher import TeacherVectors, teach
+from thought1.training.teacher import TeacherVectors, teach, teacher_weights
 from thought1.training.validation import Validation
 
 logger = logging.getLogger(__name__)
@@ -263,7 +263,4 @@ def _teacher_lineage(recipe: Recipe, stage: StageConfig) -> dict[str, str]:
     if not stage.needs_teacher:
         return {"teacher": ""}
     name = stage.teacher or recipe.teacher
-    folder = Path(locate(name))
-    # A teacher from the hub is known by its name alone.
-    weights = hash_weights(folder) if folder.is_dir() else ""
-    return {"teacher": name, "teacher_weights": weights}
+    return {"teacher": name, "teacher_weights": teacher_weights(Path(locate(name)))}

@@ -4,6 +4,7 @@ It knows texts and vectors, nothing of the student.
 """
 
 import hashlib
+import json
 import logging
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,6 +15,7 @@ import numpy.typing as npt
 import torch
 
 from thought1.checkpoint import hash_weights
+from thought1.data.hashing import hash_file
 from thought1.types import Thought1Error
 
 logger = logging.getLogger(__name__)
@@ -29,8 +31,8 @@ def teach(model: Path, texts: Iterable[str], cache: Path) -> TeacherVectors:
     """
     distinct = sorted(set(texts))
     # A teacher that was trained again in the same folder is another teacher.
-    weights = hash_weights(model) if model.is_dir() else ""
-    key = hashlib.sha256("\0".join([str(model), weights, *distinct]).encode()).hexdigest()[:16]
+    known = [str(model), teacher_weights(model), _configuration(model)]
+    key = hashlib.sha256("\0".join([*known, *distinct]).encode()).hexdigest()[:16]
     file = cache / f"teacher-{key}.npy"
     if not file.is_file():
         logger.info("the teacher %s encodes %d texts", model, len(distinct))
@@ -41,6 +43,30 @@ def teach(model: Path, texts: Iterable[str], cache: Path) -> TeacherVectors:
         partial.replace(file)
     rows = np.load(file, mmap_mode="r")
     return {text: rows[i] for i, text in enumerate(distinct)}
+
+
+def teacher_weights(model: Path) -> str:
+    """`hash_weights` over the transformer and the modules behind it; "" for a hub id.
+
+    A teacher from the hub is known by its name alone.
+    """
+    return hash_weights(model, _modules(model)) if model.is_dir() else ""
+
+
+def _modules(model: Path) -> list[str]:
+    """The folders of the modules that have their own, such as a projection."""
+    listed = model / "modules.json"
+    modules = json.loads(listed.read_text("utf-8")) if listed.is_file() else []
+    return [module["path"] for module in modules if module["path"]]
+
+
+def _configuration(model: Path) -> str:
+    """SHA-256 over the configuration of all modules, prompts and lengths included."""
+    if not model.is_dir():
+        return ""
+    files = [path for folder in ("", *_modules(model)) for path in (model / folder).glob("*.json")]
+    named = {path.relative_to(model).as_posix(): hash_file(path) for path in files}
+    return hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()
 
 
 def _encode(model: Path, texts: Sequence[str]) -> npt.NDArray[np.float32]:
