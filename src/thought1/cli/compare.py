@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from thought1.cli.console import plain, print_json, print_text
-from thought1.cli.options import Json
+from thought1.cli.options import IgnoreIdenticalIds, Json
 from thought1.types import Thought1Error
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ def compare(
         Literal["error", "zero"],
         typer.Option(help="A judged query that a run lacks: refuse it, or count it as 0."),
     ] = "error",
+    ignore_identical_ids: IgnoreIdenticalIds = False,
     queries: Annotated[
         Path | None, typer.Option(metavar="FILE", help="queries.jsonl, to show the questions.")
     ] = None,
@@ -91,7 +92,9 @@ def compare(
     if not pairs:
         raise Thought1Error("nothing to compare: give RUN_A, RUN_B and --qrels, or --subset")
     texts = _read_texts(queries, thoughts_a, thoughts_b)
-    found = compare_runs(pairs, metric, missing=missing, seed=seed)
+    found = compare_runs(
+        pairs, metric, missing=missing, ignore_identical_ids=ignore_identical_ids, seed=seed
+    )
     if as_json:
         print_json(_data(found, metric, texts, top))
         return

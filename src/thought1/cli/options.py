@@ -50,6 +50,14 @@ SearchMode = Annotated[
         help="dense: by the model's vectors; bm25: by words, without the model; hybrid: both.",
     ),
 ]
+IgnoreIdenticalIds = Annotated[
+    bool,
+    typer.Option(
+        "--ignore-identical-ids",
+        help="Leave a document with the query's own id out of that query's ranking, before the "
+        "cut, as BEIR and mteb do where queries are documents themselves.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")]
 
 

@@ -68,15 +68,14 @@ def _open(request: "Request") -> "Iterator[System]":
     from thought1.evaluation.baselines import open_baseline
 
     quiet_libraries()
-    yield open_baseline(request.system)
+    yield open_baseline(request.system, request.depth)
 
 
 def _index_system(request: "Request") -> "IndexSystem":
-    from thought1.evaluation.collection import DEPTH
     from thought1.evaluation.indexed import IndexSystem
     from thought1.search.pipeline import SearchOptions
 
-    options = SearchOptions(DEPTH, request.mode, request.think)
+    options = SearchOptions(request.depth, request.mode, request.think)
     folder = None if request.index is None else Path(request.index)
     words_only = request.mode == "bm25"
     if folder is not None and holds_something(folder):

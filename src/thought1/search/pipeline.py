@@ -27,6 +27,9 @@ from thought1.types import (
 
 Mode = Literal["hybrid", "dense", "bm25"]
 
+MAX_K = 1_000_000
+"""Most hits of one query: their texts are all in memory, and no reader asks for more."""
+
 HYBRID_DEPTH = 100
 """Documents that hybrid search takes from each side before fusing, or k where k is larger."""
 
@@ -63,8 +66,8 @@ class SearchOptions:
     """Conditions on metadata."""
 
     def __post_init__(self) -> None:
-        if self.k < 1:
-            raise Thought1Error(f"k must be 1 or more, not {self.k}")
+        if not isinstance(self.k, int | np.integer) or not 1 <= self.k <= MAX_K:
+            raise Thought1Error(f"k must be a whole number from 1 to {MAX_K:,}, not {self.k}")
         if self.mode not in get_args(Mode):
             modes = ", ".join(get_args(Mode))
             raise Thought1Error(f"unknown search mode {self.mode!r}; known modes: {modes}")
