@@ -17,6 +17,16 @@ if TYPE_CHECKING:
     from thought1.evaluation.score import Score
 
 
+Excluded = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Documents that leave the ranking of a query before the cut: lines of query and "
+        "document, or JSON lines with _id and excluded_ids.",
+    ),
+]
+
+
 def score(
     run_file: Annotated[
         Path,
@@ -36,14 +46,7 @@ def score(
         ),
     ],
     *,
-    exclude: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Documents that leave the ranking of a query before the cut: lines of query and "
-            "document, or JSON lines with _id and excluded_ids.",
-        ),
-    ] = None,
+    exclude: Excluded = None,
     metrics: Annotated[
         str,
         typer.Option(metavar="LIST", help="With commas between: ndcg@K, recall@K, mrr@K, mrr."),

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from thought1.evaluation.indexed import IndexSystem
     from thought1.evaluation.measure import Request, Task
     from thought1.evaluation.systems import System
+    from thought1.t1 import T1 as Model
 
 T1 = "t1"
 """The system that searches an index, with the model or by its BM25."""
@@ -82,11 +83,21 @@ def _index_system(request: "Request") -> "IndexSystem":
         if words_only:
             return IndexSystem(options, None, index=open_without_model(folder))
         index, t1 = open_index(folder, request.model)
-        think_greedily(t1)
+        _check_budget(t1, request)
         return IndexSystem(options, t1, index=index)
     if words_only and folder is None:
         return IndexSystem(options, None)
     # An index that is to stay needs vectors, whatever is asked of it now.
     t1 = load_model(request.model)
-    think_greedily(t1)
+    _check_budget(t1, request)
     return IndexSystem(options, t1, folder=folder)
+
+
+def _check_budget(t1: "Model", request: "Request") -> None:
+    """Let the model think greedily; a budget that no prompt leaves room for shows at once."""
+    if (request.think or 0) >= t1.engine.max_positions:
+        raise Thought1Error(
+            f"a thought of {request.think} tokens does not fit the model's "
+            f"{t1.engine.max_positions} positions: use a smaller budget"
+        )
+    think_greedily(t1)

@@ -110,11 +110,11 @@ def score_run(
     for query in qrels:
         scores = run.get(query, {})
         without = rules.excluded.get(query, frozenset())
-        identical += query in scores
-        if rules.ignore_identical_ids:
-            scores = {doc: score for doc, score in scores.items() if doc != query}
-        kept[query] = {doc: score for doc, score in scores.items() if doc not in without}
-        removed += len(scores) - len(kept[query])
+        left = {doc: score for doc, score in scores.items() if doc not in without}
+        removed += len(scores) - len(left)
+        identical += query in left
+        own = query if rules.ignore_identical_ids else None
+        kept[query] = {doc: score for doc, score in left.items() if doc != own}
         relevant_excluded += sum(qrels[query].get(doc, 0) > 0 for doc in without)
     return Score(
         evaluate(kept, qrels, measures),
