@@ -43,7 +43,7 @@ def check_file(path: Path, *, makes_folders: bool = False) -> None:
         Thought1Error: it cannot: no such folder, something else in its place, no permission, ...
     """
     if makes_folders and not _occupied(path.parent, path):
-        check_folder(_part(path))
+        _try_folder(_part(path), path)
         return
     local(path)
     try:
@@ -64,14 +64,18 @@ def check_folder(folder: Path) -> None:
     Raises:
         Thought1Error: it cannot: a file in the way, no permission, ...
     """
+    _try_folder(folder, folder)
+
+
+def _try_folder(folder: Path, wanted: Path) -> None:
     there = local(folder)
-    while not _occupied(there, folder):
+    while not _occupied(there, wanted):
         there = there.parent
     try:
         with TemporaryDirectory(prefix=".t1-", dir=there) as scratch:
             (Path(scratch) / folder.relative_to(there)).mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise _unwritable(folder, error) from error
+        raise _unwritable(wanted, error) from error
 
 
 @contextmanager
