@@ -408,9 +408,10 @@ def test_hybrid_looks_deeper_than_k(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"k": 0}, "k must be 1 or more"),
+        ({"k": 0}, "k must be a whole number from 1 to 1,000,000, not 0"),
         ({"mode": "sparse"}, "unknown search mode 'sparse'; known modes: hybrid, dense, bm25"),
         ({"think": -1}, "0 tokens or more"),
+        ({"offset": -1}, "offset must be a whole number from 0 to 1,000,000, not -1"),
         ({"mode": "bm25", "think": 8}, "bm25 does not think"),
     ],
 )

@@ -26,6 +26,7 @@ LAYERS = {
     "thought1.losses": 1,
     "thought1.next_token": 1,
     "thought1.metrics": 1,
+    "thought1.tally": 1,
     "thought1.prompts": 2,
     "thought1.settings": 2,
     "thought1.identity": 2,

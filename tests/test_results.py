@@ -14,10 +14,11 @@ import pytest
 
 from thought1.data.formats import BeirFolder, read_run
 from thought1.data.hashing import hash_file
+from thought1.data.outputs import whole_file
 from thought1.evaluation import provenance
 from thought1.evaluation.measure import Measured, Request, Task
 from thought1.evaluation.protocol import Evaluation
-from thought1.evaluation.provenance import origin, peak_memory_mb, whole_file
+from thought1.evaluation.provenance import origin, peak_memory_mb
 from thought1.evaluation.replay import changes, compare, request_of, run_difference
 from thought1.evaluation.results import (
     Studies,

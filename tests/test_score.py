@@ -125,7 +125,7 @@ def test_what_is_left_out_is_counted() -> None:
     content = found.to_json()
     assert content.keys() == {
         *("metrics", "ci", "queries", "missing", "unjudged", "removed", "short"),
-        *("relevant_excluded", "unjudged_excluded"),
+        *("relevant_excluded", "unjudged_excluded", "identical_ids", "unretrieved"),
     }
     assert content["queries"] == 2
     table = found.to_json(per_query=True)["per_query"]
@@ -133,7 +133,7 @@ def test_what_is_left_out_is_counted() -> None:
 
 
 def test_a_query_whose_documents_are_all_excluded_counts_zero() -> None:
-    found = score_run(RUN, {"q1": {"d": 1}}, ["mrr"], Rules(excluded={"q1": {"a", "b", "c"}}))
+    found = score_run(RUN, {"q1": {"a": 1}}, ["mrr"], Rules(excluded={"q1": {"a", "b", "c"}}))
     assert (found.evaluation.metrics, found.removed) == ({"mrr": 0.0}, 3)
 
 
@@ -142,10 +142,19 @@ def test_a_query_whose_documents_are_all_excluded_counts_zero() -> None:
     ("run", "qrels", "message"),
     [
         ({}, QRELS, "the run is empty"),
-        ({"7": {"a": 1.0}}, QRELS, "none of the 2 judged queries: .* such as 7, the qrels q1, q2"),
+        (
+            {"7": {"a": 1.0}},
+            QRELS,
+            'none of the 2 judged queries: .* such as "7", the qrels "q1" and "q2"',
+        ),
         (RUN, {"q1": {"a": 0}, "q2": {"b": -1}}, "no query with a relevant document"),
         (RUN, {**QRELS, "q0": {"a": 0}}, "1 of the 3 judged queries .* no relevant .*: q0; take"),
         ({**RUN, "q1": {"a": math.nan}}, QRELS, "NaN"),
+        (
+            {"q1": {"msmarco_7": 1.0}, "q2": {"msmarco_8": 1.0}},
+            {"q1": {"7": 1}, "q2": {"8": 1}},
+            'it has "msmarco_7" and "msmarco_8", the qrels "7" and "8"; check',
+        ),
     ],
 )
 def test_refused(run: Run, qrels: Qrels, message: str, missing) -> None:
@@ -191,3 +200,19 @@ def test_the_pages_are_right(tmp_path: Path, page: str) -> None:
         assert any(value > 0 for value in expected.values())
         examples += 1
     assert examples == 3
+
+
+def test_a_document_with_the_id_of_its_query_can_be_left_out() -> None:
+    run: Run = {"q": {"q": 3.0, "d": 2.0}, "r": {"e": 1.0}}
+    qrels: Qrels = {"q": {"d": 1}, "r": {"e": 1}}
+    seen = score_run(run, qrels, ["recall@1"])
+    assert (seen.evaluation.metrics["recall@1"], seen.identical) == (0.5, 1)
+    without = score_run(run, qrels, ["recall@1"], Rules(ignore_identical_ids=True))
+    assert (without.evaluation.metrics["recall@1"], without.identical) == (1.0, 1)
+    excluded = score_run(run, qrels, ["recall@1"], Rules(excluded={"q": {"q"}}))
+    assert (excluded.identical, excluded.removed) == (0, 1)
+
+
+def test_exclusions_of_other_ids_are_refused() -> None:
+    with pytest.raises(Thought1Error, match=r'none of the 1 excluded .*, the exclusions "A"'):
+        score_run(RUN, QRELS, rules=Rules(excluded={"q1": {"A"}}))

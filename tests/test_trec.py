@@ -25,6 +25,11 @@ def write(path: Path, content: str) -> Path:
         ("q\t0\td\t1", {"q": {"d": 1}}),
         ("q \t 0 \td\t 1 \n", {"q": {"d": 1}}),
         ("q\td\t1\nq\td\t1\n", {"q": {"d": 1}}),
+        ("query-id\tQ0\tcorpus-id\tscore\nq\t0\td\t1\n", {"q": {"d": 1}}),
+        ("query_id iter doc_id rel\nq 0 d 1\n", {"q": {"d": 1}}),
+        ("Query ID\tDoc ID\tScore\nq\td\t1\n", {"q": {"d": 1}}),
+        ("query 0 d 1\n", {"query": {"d": 1}}),
+        ('\n{"q": {"d": 1}}', {"q": {"d": 1}}),
     ],
 )
 def test_read_qrels(tmp_path: Path, content: str, expected: object) -> None:
@@ -74,10 +79,11 @@ def test_write_run_is_trec_format(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("run", "tag", "error", "message"),
     [
-        ({"q": {"a b": 1.0}}, "t1", Thought1Error, 'the document id "a b" cannot be written'),
+        ({"q": {"a\tb": 1.0}}, "t1", Thought1Error, 'the document id "a\\tb" cannot be written'),
+        ({"q": {"a\n": 1.0}}, "t1", Thought1Error, "neither tab nor line break"),
         ({"q": {"": 1.0}}, "t1", Thought1Error, 'the document id "" cannot be written'),
-        ({"q\u00a0": {"a": 1.0}}, "t1", Thought1Error, "the query id"),
-        ({"q": {"a": 1.0}}, "two words", Thought1Error, "the tag"),
+        ({"q ": {"a": 1.0}}, "t1", Thought1Error, "the query id"),
+        ({"q": {"a": 1.0}}, "two\twords", Thought1Error, "the tag"),
         ({"q": {"a": float("nan")}}, "t1", ValueError, "score of 'a' for 'q' is nan"),
     ],
 )
@@ -168,4 +174,32 @@ def test_read_exclusions(tmp_path: Path, content: str, expected: object) -> None
 def test_bad_exclusions(tmp_path: Path, content: str, message: str) -> None:
     with pytest.raises(Thought1Error) as caught:
         read_exclusions(write(tmp_path / "x", content))
+    assert message in str(caught.value)
+
+
+def test_ids_with_blanks_survive_a_run(tmp_path: Path) -> None:
+    run: Run = {"q 1": {"Ice cream": 2.0, "b": 1.0}}
+    write_run(tmp_path / "run", run, "t1")
+    assert (
+        tmp_path / "run"
+    ).read_text() == "q 1\tQ0\tIce cream\t1\t2.0\tt1\nq 1\tQ0\tb\t2\t1.0\tt1\n"
+    assert read_run(tmp_path / "run") == run
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('{"q": 1}', "run.json is a JSON file, but not one object"),
+        ('{"q": {"d": true}}', "the score of 'd' for 'q' must be a number"),
+        ('{"q": {"d": NaN}}', "must be a number"),
+        ('{"q": {"d": 1, "d": 2}}', "a key occurs twice"),
+        ('{"query": "q"}\n{"query": "r"}', "Extra data"),
+        ("{}", "it is empty"),
+    ],
+)
+def test_json_runs(tmp_path: Path, content: str, message: str) -> None:
+    good = write(tmp_path / "good.json", '{"q": {\n"d": 0.5, "e": 1}}')
+    assert read_run(good) == {"q": {"d": 0.5, "e": 1.0}}
+    with pytest.raises(Thought1Error) as caught:
+        read_run(write(tmp_path / "run.json", content))
     assert message in str(caught.value)

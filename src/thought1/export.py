@@ -108,7 +108,7 @@ def export_sentence_transformers(model: T1, folder: Path) -> None:
             vectors differ, as with a tokenizer that does not work on each part for itself.
     """
     sentence_transformer = _sentence_transformer()
-    _check_target(folder)
+    check_target(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     workshop = Path(tempfile.mkdtemp(prefix=".exporting-", dir=folder.parent))
     try:
@@ -133,7 +133,8 @@ def _sentence_transformer() -> "type[SentenceTransformer]":
     return SentenceTransformer
 
 
-def _check_target(folder: Path) -> None:
+def check_target(folder: Path) -> None:
+    """Raise Thought1Error where `folder` is a file, or holds what is no earlier export."""
     if folder.is_dir():
         if any(folder.iterdir()) and not (folder / RECORD).is_file():
             raise Thought1Error(

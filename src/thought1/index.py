@@ -16,6 +16,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Protocol, overload
 
+from thought1.data.outputs import local
 from thought1.registry import store_type
 from thought1.search.options import Mode, SearchOptions
 from thought1.search.pipeline import search_many
@@ -105,7 +106,7 @@ class Index:
             thought1_version=_version(),
             created=created,
         )
-        folder = Path(path)
+        folder = local(path)
         store = store_type(STORE).create(folder, model.dim, asdict(info), overwrite=overwrite)
         return cls(folder, model, store, info)
 
@@ -116,7 +117,7 @@ class Index:
         Raises:
             Thought1Error: no index there, one of a later format, or another model is needed.
         """
-        folder = Path(path)
+        folder = local(path)
         store = store_type(STORE).open(folder)
         info = _read_info(store, folder)
         _check(info, model, folder)
@@ -129,7 +130,8 @@ class Index:
         Raises:
             Thought1Error: no index there, or one of a later format.
         """
-        return _read_info(store_type(STORE).open(Path(path)), Path(path))
+        folder = local(path)
+        return _read_info(store_type(STORE).open(folder), folder)
 
     def add(
         self, documents: Iterable[Document], *, on_progress: Callable[[int], None] | None = None

@@ -7,7 +7,6 @@ Words and habits are those of sentence-transformers: `encode_query`, `encode_doc
     vectors = model.encode_query(["Why do ice cubes crack in warm water?"])   # (1, d)
 """
 
-import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -22,9 +21,8 @@ from thought1.encoder import Encoder, Progress, tokens_per_forward, windows
 from thought1.engines.hf import HFEngine
 from thought1.prompts import Rendered, Renderer
 from thought1.settings import Settings
+from thought1.tally import Tally
 from thought1.types import Document, Engine, Generation, Sampling, Thought, Vectors
-
-logger = logging.getLogger(__name__)
 
 Evidence = Sequence[Sequence[str]]
 """For each query the retrieved texts that the model reads before it thinks."""
@@ -46,8 +44,8 @@ class T1:
         self.renderer = Renderer(checkpoint.tokenizer)
         self.identities = checkpoint.identities
         """What decides a document's vector, for an index: `Checkpoint.identities`."""
-        self.truncated = 0
-        """How many texts have been cut to the maximum length since this object exists."""
+        self.documents_read = Tally("documents")
+        self.queries_read = Tally("queries")
 
     @classmethod
     def from_pretrained(
@@ -114,6 +112,11 @@ class T1:
     def greedy(self) -> Sampling:
         """Always the likeliest token, with the checkpoint's own repetition control."""
         return replace(self.settings.thought.sampling, temperature=0.0)
+
+    @property
+    def truncated(self) -> int:
+        """How many texts have been cut to the maximum length since this object exists."""
+        return self.documents_read.cut + self.queries_read.cut
 
     def think(
         self,
@@ -234,7 +237,7 @@ class T1:
         prompts = self.renderer.render(
             template, texts, limit, instruction=instruction, evidence=evidence
         )
-        self._count_truncated(prompts, "queries")
+        self.queries_read.add(len(prompts.rows), prompts.truncated)
         return prompts
 
     def _embed(
@@ -317,14 +320,8 @@ class T1:
     ) -> Vectors:
         template, limit = self.settings.document, self.settings.max_document_tokens - 1
         rendered = self.renderer.render(template, texts, limit, instruction=instruction)
-        self._count_truncated(rendered, "documents")
+        self.documents_read.add(len(rendered.rows), rendered.truncated)
         return self._embed(rendered.prefix, rendered.rows, batch_size, on_progress)
-
-    def _count_truncated(self, rendered: Rendered, what: str) -> None:
-        if rendered.truncated:
-            self.truncated += rendered.truncated
-            told = rendered.truncated, len(rendered.rows), what
-            logger.warning("%d of %d %s are longer than the model reads and were cut", *told)
 
     @staticmethod
     def similarity(a: Vectors | torch.Tensor, b: Vectors | torch.Tensor) -> torch.Tensor:

@@ -177,6 +177,10 @@ class Engine(Protocol):
     def dim(self) -> int:
         """Dimension d of the vectors."""
 
+    @property
+    def max_positions(self) -> int:
+        """Longest sequence, in tokens."""
+
     def embed(self, prefix: Sequence[int], rows: Sequence[Sequence[int]]) -> Vectors:
         """Vectors (n, d) at the last token of each `prefix + row`, in one forward pass."""
 

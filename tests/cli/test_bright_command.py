@@ -124,7 +124,7 @@ def test_refused(t1: T1Command, tmp_path: Path, folder: Path) -> None:
     assert "lacks examples/pony-" in refused(folder, *later)
     assert not (tmp_path / "results").exists()  # found out before anything was measured
     (tmp_path / "file").touch()
-    assert "file cannot be made" in refused(
+    assert "cannot be written: Not a directory" in refused(
         folder, "--subset", "biology", "--results", tmp_path / "file"
     )
     assert "not a hub id" in refused(tmp_path / "none")

@@ -35,6 +35,7 @@ def test_evaluate(t1: T1Command, tmp_path: Path, collection: Path, model: str, m
     report = t1(*arguments, "--json", "--run", run_file).json()
     assert set(report) == {
         "metrics", "ci", "queries", "system", "model", "mode", "think", "receipt", "cost", "result",
+        "checks",
     }  # fmt: skip
     assert set(report["metrics"]) == set(report["ci"]) == METRICS
     for name, value in report["metrics"].items():
@@ -134,7 +135,7 @@ def test_evaluate_refuses_what_cannot_work(t1: T1Command, tmp_path: Path, collec
     assert "cannot be written" in refused(collection, "--split", "dev", "--run", nowhere)
     bm25 = [collection, "--split", "dev", "--mode", "bm25"]
     (tmp_path / "file").touch()
-    assert "file cannot be made" in refused(*bm25, "--results", tmp_path / "file")
+    assert "cannot be written: Not a directory" in refused(*bm25, "--results", tmp_path / "file")
     assert t1("evaluate", *bm25, "--no-results", "--price", "inf").code == 2
     assert "bm25 does not think" in refused(*bm25, "--think", "4")
 
@@ -173,7 +174,7 @@ def test_results_are_kept(
     assert content["request"] == {
         "folder": str(collection), "split": "dev", "name": "", "system": "t1", "mode": "dense",
         "think": 3, "model": None, "index": built, "rewritten": None,
-        "curve": None, "faithfulness": False,
+        "curve": None, "faithfulness": False, "ignore_identical_ids": False,
     }  # fmt: skip
     assert content["task"]["hashes"].keys() == {"corpus.jsonl", "queries.jsonl", "qrels/dev.tsv"}
     assert (content["task"]["documents"], content["task"]["queries"]) == (4, 2)

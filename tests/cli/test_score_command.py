@@ -72,7 +72,7 @@ def test_refused(t1: T1Command, files: list[object], tmp_path: Path) -> None:
     assert "lacks 1 of the 2 judged queries: q2;" in refused("--run", "q1 Q0 d 1 2 x\n")
     assert "no query with a relevant document" in refused("--qrels", "q1 0 a 0\n")
     assert "have no relevant document" in refused("--qrels", "q1 0 a 0\nq2 0 x 1\n")
-    assert "that the qrels lack, and for no other: q9;" in refused("--exclude", "q9 a\n")
+    assert 'the exclusions name "q9", the qrels' in refused("--exclude", "q9 a\n")
     assert "unknown measure 'map'" in t1(*files, "--metrics", "mrr,map").error()
     assert "unknown measure ''" in t1(*files, "--metrics", "").error()
     assert "cannot be read" in t1(*files, "--run", tmp_path / "none").error()

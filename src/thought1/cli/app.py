@@ -17,6 +17,7 @@ from typer.core import TyperGroup
 
 from thought1 import __version__
 from thought1.cli.bright import bright
+from thought1.cli.command import Command
 from thought1.cli.compare import compare
 from thought1.cli.console import note, warnings_on_stderr
 from thought1.cli.data import data
@@ -68,23 +69,23 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.command()(index)
-app.command()(search)
-app.command()(think)
-app.command()(embed)
-app.command()(train)
-app.command()(evaluate)
-app.command()(replay)
-app.command()(score)
-app.command()(compare)
-app.command()(bright)
-app.command()(leaderboard)
-app.command()(report)
-app.command()(rewards)
+app.command(cls=Command)(index)
+app.command(cls=Command)(search)
+app.command(cls=Command)(think)
+app.command(cls=Command)(embed)
+app.command(cls=Command)(train)
+app.command(cls=Command)(evaluate)
+app.command(cls=Command)(replay)
+app.command(cls=Command)(score)
+app.command(cls=Command)(compare)
+app.command(cls=Command)(bright)
+app.command(cls=Command)(leaderboard)
+app.command(cls=Command)(report)
+app.command(cls=Command)(rewards)
 app.add_typer(export, name="export")
 app.add_typer(data, name="data")
-app.command()(worlds)
-app.command()(env)
+app.command(cls=Command)(worlds)
+app.command(cls=Command)(env)
 
 
 def _print_version(wanted: bool) -> None:

@@ -18,6 +18,7 @@ from thought1.cli.evaluate import NoResults, Price, Results, SystemSpec
 from thought1.cli.models import load_model, quiet_libraries
 from thought1.cli.options import Budget, BundledModel, Json, NoThink, thought_budget
 from thought1.cli.systems import T1
+from thought1.data.outputs import check_file, check_folder
 from thought1.types import Thought1Error
 
 if TYPE_CHECKING:
@@ -89,7 +90,6 @@ def bright(
     """Measure BRIGHT: exact search, 1000 documents for each query, thinking greedily."""
     from thought1.data.bright import LONG, SHORT, BrightSource, instruction_for
     from thought1.evaluation.bright_results import BrightRequest
-    from thought1.evaluation.results import make_folder
 
     request = BrightRequest(
         source,
@@ -101,19 +101,23 @@ def bright(
         instruction=instruction,
     )
     _check(request, cache)
+    names = tuple(dict.fromkeys(subset)) if subset else LONG if long else SHORT
     if run_dir is not None and not run_dir.is_dir():
         raise Thought1Error(f"{run_dir} is no folder: make it first")
-    names = tuple(dict.fromkeys(subset)) if subset else LONG if long else SHORT
+    if run_dir is not None:
+        for name in names:
+            check_file(run_dir / f"{name}.run")
+    if cache is not None:
+        check_folder(cache)
     place = BrightSource(source)
     for name in names:
         place.check(name, long=long, queries=queries)
     # Read before the model is loaded: what is wrong with the first subset shows at once.
     first = place.load(names[0], long=long, queries=queries)
     sentences = {name: instruction_for(instruction, name, long=long) for name in names}
-    if not no_results:
-        make_folder(results)
     kept = _Kept(request, _open(request, cache), sentences)
     kept.runs, kept.results, kept.price = run_dir, None if no_results else results, price
+    kept.check_places()
     result = _measure(_subsets(place, names, first), kept)
     if as_json:
         print_json({**kept.to_json(), **result.to_json()})
@@ -135,6 +139,16 @@ class _Kept:
     price: float | None = None
     hashes: dict[str, Mapping[str, str]] = field(default_factory=dict)
     paths: dict[str, str] = field(default_factory=dict)
+
+    def check_places(self) -> None:
+        """Whether the result of each subset can be kept."""
+        from thought1.evaluation.results import check_place
+
+        if self.results is not None:
+            for name, sentence in self.sentences.items():
+                facts = self.contestant.facts(sentence)
+                task = replace(self.request, subset=name).task_name
+                check_place(self.results, task, facts.name, facts.revision)
 
     def keep(self, done: "BrightSubset", scores: "SubsetScores", answers: "Answers") -> None:
         """Write the files of a subset."""

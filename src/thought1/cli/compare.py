@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from thought1.cli.console import plain, print_json, print_text
-from thought1.cli.options import Json
+from thought1.cli.options import IgnoreIdenticalIds, Json
 from thought1.types import Thought1Error
 
 if TYPE_CHECKING:
@@ -41,6 +41,13 @@ Subsets = Annotated[
 ]
 
 
+Metric = Annotated[str, typer.Option(metavar="NAME", help="ndcg@K, recall@K, mrr@K or mrr.")]
+Missing = Annotated[
+    Literal["error", "zero"],
+    typer.Option(help="A judged query that a run lacks: refuse it, or count it as 0."),
+]
+
+
 def compare(
     run_a: Annotated[
         Path | None, typer.Argument(metavar="RUN_A", help="The first system's run.")
@@ -53,16 +60,12 @@ def compare(
         Path | None, typer.Option("--qrels", metavar="FILE", help="The judgements of both.")
     ] = None,
     subset: Subsets = None,
-    metric: Annotated[
-        str, typer.Option(metavar="NAME", help="ndcg@K, recall@K, mrr@K or mrr.")
-    ] = "ndcg@10",
+    metric: Metric = "ndcg@10",
     exclude: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Excluded documents, as for `t1 score`.")
     ] = None,
-    missing: Annotated[
-        Literal["error", "zero"],
-        typer.Option(help="A judged query that a run lacks: refuse it, or count it as 0."),
-    ] = "error",
+    missing: Missing = "error",
+    ignore_identical_ids: IgnoreIdenticalIds = False,
     queries: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="queries.jsonl or a table, to show the questions."),
@@ -93,7 +96,9 @@ def compare(
     if not pairs:
         raise Thought1Error("nothing to compare: give RUN_A, RUN_B and --qrels, or --subset")
     texts = _read_texts(queries, thoughts_a, thoughts_b)
-    found = compare_runs(pairs, metric, missing=missing, seed=seed)
+    found = compare_runs(
+        pairs, metric, missing=missing, ignore_identical_ids=ignore_identical_ids, seed=seed
+    )
     if as_json:
         print_json(_data(found, metric, texts, top))
         return

@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 from tqdm import tqdm
 
+from thought1.tally import Tally
 from thought1.types import Receipt, SearchResult, Thought
 
 _SNIPPET = 160
@@ -54,18 +55,30 @@ def show_means(content: Mapping[str, Any]) -> None:
 
 
 class _Warnings(logging.Handler):
-    """Log records as plain lines; each kind of warning once, however many batches raise it."""
+    """Log records as plain lines; each kind of warning once, however many batches raise it.
+
+    What holds a tally is told at the end, when the totals are known.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.seen: set[str] = set()
+        self.counted: list[logging.LogRecord] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        if record.levelno < logging.WARNING:
+        values = record.args if isinstance(record.args, tuple) else ()
+        if any(isinstance(value, Tally) for value in values):
+            self.counted.append(record)
+        elif record.levelno < logging.WARNING:
             note(record.getMessage())
         elif record.msg not in self.seen:
             self.seen.add(record.msg)
             note(f"warning: {record.getMessage()}")
+
+    def tell_totals(self) -> None:
+        """Each tally once, by its numbers now."""
+        for message in dict.fromkeys(record.getMessage() for record in self.counted):
+            note(f"warning: {message}")
 
 
 @contextmanager
@@ -79,6 +92,7 @@ def warnings_on_stderr() -> Iterator[None]:
     try:
         yield
     finally:
+        handler.tell_totals()
         logger.removeHandler(handler)
         logger.setLevel(level)
         logger.propagate = propagate

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from thought1.cli.command import Command
 from thought1.cli.console import note, print_json, print_text, progress
 from thought1.cli.options import Json
 from thought1.types import Thought1Error
@@ -42,7 +43,7 @@ def list_sets(as_json: Json = False) -> None:
     Console().print(table)
 
 
-@data.command()
+@data.command(cls=Command)
 def get(
     names: Annotated[
         list[str], typer.Argument(metavar="NAME", help="See `t1 data list`; all takes every set.")
@@ -65,9 +66,11 @@ def get(
     ] = False,
 ) -> None:
     """Fetch training sets, convert them, and compare every file's hash."""
+    from thought1.data.outputs import check_folder
     from thought1.data.public.catalogue import choose, load_catalogue
 
     chosen = choose(names, load_catalogue())
+    check_folder(to)
     failed = []
     for public in chosen:
         try:

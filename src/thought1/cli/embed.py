@@ -17,7 +17,7 @@ from thought1.cli.console import print_text, progress
 from thought1.cli.models import load_model
 from thought1.cli.options import Budget, BundledModel, NoThink, thought_budget
 from thought1.cli.questions import stdin_lines
-from thought1.cli.vectors import vector_file
+from thought1.cli.vectors import check_vector_file, vector_file
 from thought1.types import Document, Thought1Error, Vectors
 
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ def embed(
         raise Thought1Error("documents are not thought about: drop --think and --no-think")
     if source != "-" and not Path(source).is_file():
         raise Thought1Error(f"{source} is no file; --input takes a file, or - for stdin")
+    check_vector_file(output)
     texts = _read(source, kind)
     t1 = load_model(model)
     rows = 0

@@ -23,6 +23,7 @@ from thought1.cli.console import (
 )
 from thought1.cli.options import (
     Budget,
+    IgnoreIdenticalIds,
     IndexOrBundledModel,
     Json,
     NoThink,
@@ -30,10 +31,12 @@ from thought1.cli.options import (
     thought_budget,
 )
 from thought1.cli.systems import check_options, open_request
+from thought1.data.outputs import check_file, check_folder
 from thought1.types import Thought1Error
 
 if TYPE_CHECKING:
-    from thought1.evaluation.measure import Measured
+    from thought1.evaluation.measure import Measured, Request
+    from thought1.evaluation.studies import Studied
 
 
 Folder = Annotated[
@@ -137,13 +140,11 @@ def evaluate(
     run_file: RunFile = None,
     curve: CurveBudgets = None,
     faithfulness: WithFaithfulness = False,
+    ignore_identical_ids: IgnoreIdenticalIds = False,
     as_json: Json = False,
 ) -> None:
     """Measure retrieval: 100 documents for each judged question, thinking greedily."""
-    from thought1.data.formats import write_run
-    from thought1.evaluation.measure import Request, measure
-    from thought1.evaluation.results import TAG, build_result, make_folder, write_result
-    from thought1.evaluation.studies import Studied, plan_studies
+    from thought1.evaluation.measure import Request
 
     request = Request(
         str(folder),
@@ -157,28 +158,77 @@ def evaluate(
         None if rewritten is None else str(rewritten),
         curve,
         faithfulness,
+        ignore_identical_ids,
     )
-    if run_file is not None and (run_file.is_dir() or not run_file.parent.is_dir()):
-        raise Thought1Error(f"{run_file} cannot be written: no such folder, or a folder itself")
     check_options(request)
-    with open_request(request) as (task, system_under_test):
-        plan = plan_studies(request, task, system_under_test, results)
-        if not no_results:
-            make_folder(results)
-        measured = measure(task, system_under_test, progress)
-        studied = plan.measure(measured, progress) if plan else Studied()
-    content = build_result(measured, request, price=price, studies=studied.to_studies())
-    kept = None if no_results else write_result(results, content, measured)
+    if index_folder is not None:
+        check_folder(index_folder)
+    if run_file is not None:
+        check_file(run_file)
+    measured, studied = _measure(request, results, keeps=not no_results)
+    kept = _Kept(measured, request, price, studied, None if no_results else results, run_file)
+    kept.write()
     if as_json:
-        print_json(_report(measured, content, kept))
+        print_json(_report(measured, kept.content, kept.path))
     else:
-        _show(measured, content)
+        _show(measured, kept.content)
         for line in studied.tables():
             print_text(line)
-        if kept is not None:
-            note(f"result: {kept}")
-    if run_file is not None:
-        write_run(run_file, measured.run, TAG)
+        if kept.path is not None:
+            note(f"result: {kept.path}")
+    _remark(measured)
+    if kept.problem is not None:
+        raise kept.problem
+
+
+def _measure(request: "Request", results: Path, *, keeps: bool) -> "tuple[Measured, Studied]":
+    """What was found; whatever can be refused is refused before anything is read or encoded."""
+    from thought1.evaluation.measure import measure
+    from thought1.evaluation.results import check_place
+    from thought1.evaluation.studies import Studied, plan_studies
+
+    with open_request(request) as (task, system):
+        if keeps:
+            facts = system.facts
+            check_place(results, task.name, task.name_system(facts), facts.revision)
+        plan = plan_studies(request, task, system, results)
+        measured = measure(task, system, progress)
+        return measured, plan.measure(measured, progress) if plan else Studied()
+
+
+class _Kept:
+    """The files of an evaluation. What cannot be written, on a disk that is full by now, must not
+    keep the numbers from being shown: it is told after them."""
+
+    def __init__(
+        self,
+        measured: "Measured",
+        request: "Request",
+        price: float | None,
+        studied: "Studied",
+        results: Path | None,
+        run_file: Path | None,
+    ) -> None:
+        from thought1.evaluation.results import build_result
+
+        studies = studied.to_studies()
+        self.content = build_result(measured, request, price=price, studies=studies)
+        self.path: Path | None = None
+        self.problem: Thought1Error | None = None
+        self._measured, self._results, self._run_file = measured, results, run_file
+
+    def write(self) -> None:
+        """Write them, or remember why not."""
+        from thought1.data.formats import write_run
+        from thought1.evaluation.results import TAG, write_result
+
+        try:
+            if self._run_file is not None:
+                write_run(self._run_file, self._measured.run, TAG)
+            if self._results is not None:
+                self.path = write_result(self._results, self.content, self._measured)
+        except Thought1Error as error:
+            self.problem = error
 
 
 def _report(measured: "Measured", content: dict[str, Any], kept: Path | None) -> dict[str, Any]:
@@ -193,6 +243,7 @@ def _report(measured: "Measured", content: dict[str, Any], kept: Path | None) ->
         "think": measured.system.think,
         "receipt": receipt_data(measured.receipt),
         "cost": content["cost"],
+        "checks": content["checks"],
         "result": None if kept is None else str(kept),
         **{study: content[study] for study in STUDIES if study in content},
     }
@@ -205,6 +256,26 @@ def _show(measured: "Measured", content: dict[str, Any]) -> None:
     price = content["cost"]["cost_per_1000_queries"]
     if price is not None:
         print_text(f"1,000 queries cost {price:.4g}")
+
+
+def _remark(measured: "Measured") -> None:
+    """What a reader must know of the collection before the figures are quoted."""
+    checks = measured.checks
+    if checks is None:
+        return
+    if checks.missing_documents:
+        note(
+            f"warning: the collection lacks {checks.missing_documents} of the "
+            f"{checks.judged_documents} judged documents: no ranking can hold them"
+        )
+    if measured.task.ignore_identical_ids:
+        note(f"{checks.removed_identical} documents with the query's own id were left out")
+    elif checks.identical_ids:
+        note(
+            f"{checks.identical_ids} of {len(measured.task.queries)} queries have the id of a "
+            "document: where both are one text, --ignore-identical-ids leaves it out of the "
+            "query's own ranking, as BEIR and mteb do"
+        )
 
 
 def _who(measured: "Measured") -> str:

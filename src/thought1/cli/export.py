@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from thought1.cli.command import Command
 from thought1.cli.console import print_text
 from thought1.cli.models import load_model
 from thought1.cli.options import BundledModel
@@ -22,7 +23,7 @@ def _root() -> None:
     """Keeps the format's name a command of its own, though there is one only."""
 
 
-@export.command("sentence-transformers")
+@export.command("sentence-transformers", cls=Command)
 def sentence_transformers(
     *,
     output: Annotated[
@@ -31,7 +32,10 @@ def sentence_transformers(
     model: BundledModel = None,
 ) -> None:
     """A folder that SentenceTransformer loads: documents, and queries without a thought."""
-    from thought1.export import export_sentence_transformers
+    from thought1.data.outputs import check_folder
+    from thought1.export import check_target, export_sentence_transformers
 
+    check_target(output)
+    check_folder(output)
     export_sentence_transformers(load_model(model), output)
     print_text(f"{output}: exported for sentence-transformers")

@@ -16,6 +16,7 @@ import typer
 from thought1.cli.console import note, print_text, progress
 from thought1.cli.models import holds_something, load_model, open_index, open_without_model
 from thought1.cli.options import IndexOrBundledModel
+from thought1.data.outputs import check_folder
 from thought1.types import Thought1Error
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ def index(
         open_without_model(output).optimize()
         print_text(f"{output}: optimized")
         return
+    check_folder(output)
     start = time.perf_counter()
     summary = _build(corpus, output, model, skip_bad, overwrite, optimize)
     print_text(f"{output}: {summary}, {time.perf_counter() - start:.1f} s")

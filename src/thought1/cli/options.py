@@ -81,6 +81,14 @@ NoRepeat = Annotated[
         help="No N tokens in a row twice in a thought; 0: any.",
     ),
 ]
+IgnoreIdenticalIds = Annotated[
+    bool,
+    typer.Option(
+        "--ignore-identical-ids",
+        help="Leave a document with the query's own id out of that query's ranking, before the "
+        "cut, as BEIR and mteb do where queries are documents themselves.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")]
 
 

@@ -11,7 +11,6 @@ from typing import Annotated
 import typer
 
 from thought1.cli.console import print_text
-from thought1.types import Thought1Error
 
 
 def report(
@@ -31,16 +30,14 @@ def report(
     title: Annotated[str, typer.Option(help="The page's heading.")] = "Retrieval results",
 ) -> None:
     """Write one HTML page that needs no network: tables, plots, single queries, provenance."""
+    from thought1.data.outputs import check_file, whole_file
     from thought1.evaluation.report.page import render_page
     from thought1.evaluation.report.reading import read_results
 
     target = output or folder / "report.html"
     results = read_results(folder)
+    check_file(target)
     page = render_page(results, title)
-    try:
-        target.write_text(page, encoding="utf-8", newline="\n")
-    except OSError as error:
-        raise Thought1Error(
-            f"{target} cannot be written ({error.strerror or error}): name another file with -o"
-        ) from None
+    with whole_file(target) as stream:
+        stream.write(page.encode("utf-8"))
     print_text(f"{target}: {len(results)} {'result' if len(results) == 1 else 'results'}")

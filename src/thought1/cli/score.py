@@ -10,11 +10,21 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from thought1.cli.console import print_json, print_text, show_means
-from thought1.cli.options import Json
+from thought1.cli.console import note, print_json, print_text, show_means
+from thought1.cli.options import IgnoreIdenticalIds, Json
 
 if TYPE_CHECKING:
     from thought1.evaluation.score import Score
+
+
+Excluded = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Documents that leave the ranking of a query before the cut: lines of query and "
+        "document, or JSON lines with _id and excluded_ids.",
+    ),
+]
 
 
 def score(
@@ -23,24 +33,20 @@ def score(
         typer.Option(
             "--run",
             metavar="FILE",
-            help="The ranking: a TREC run, or a TSV with BEIR's header; may be .gz.",
+            help="The ranking: a TREC run, a TSV with BEIR's header, or one JSON object "
+            "{query: {document: score}}; may be .gz.",
         ),
     ],
     qrels_file: Annotated[
         Path,
         typer.Option(
-            "--qrels", metavar="FILE", help="The judgements: TREC or BEIR's TSV; may be .gz."
+            "--qrels",
+            metavar="FILE",
+            help="The judgements: TREC, BEIR's TSV, or one JSON object; may be .gz.",
         ),
     ],
     *,
-    exclude: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Documents that leave the ranking of a query before the cut: lines of query and "
-            "document, or JSON lines with _id and excluded_ids.",
-        ),
-    ] = None,
+    exclude: Excluded = None,
     metrics: Annotated[
         str,
         typer.Option(metavar="LIST", help="With commas between: ndcg@K, recall@K, mrr@K, mrr."),
@@ -51,6 +57,7 @@ def score(
             help="A judged query that the run lacks: refuse, count as 0, or leave it out."
         ),
     ] = "error",
+    ignore_identical_ids: IgnoreIdenticalIds = False,
     as_json: Json = False,
     per_query: Annotated[
         bool, typer.Option("--per-query", help="Also the values of each query.")
@@ -61,19 +68,25 @@ def score(
     from thought1.evaluation.score import Rules, score_run
 
     measures = list(dict.fromkeys(name.strip() for name in metrics.split(",")))
-    rules = Rules(missing, read_exclusions(exclude) if exclude else {})
+    excluded = read_exclusions(exclude) if exclude else {}
+    rules = Rules(missing, excluded, ignore_identical_ids)
     found = score_run(read_run(run_file), read_qrels(qrels_file), measures, rules)
+    if found.identical and not ignore_identical_ids:
+        note(
+            f"{found.identical} queries found a document with their own id: where both are one "
+            "text, --ignore-identical-ids leaves it out, as BEIR and mteb do"
+        )
     if as_json:
         print_json(found.to_json(per_query=per_query))
         return
-    _show(found, missing)
+    _show(found, missing, ignore_identical_ids)
     if per_query:
         print_text("\t".join(["\nquery", *measures]))
         for query, values in found.by_query().items():
             print_text("\t".join([query, *(f"{value:.5f}" for value in values.values())]))
 
 
-def _show(found: "Score", missing: str) -> None:
+def _show(found: "Score", missing: str, ignored: bool) -> None:
     show_means(found.to_json())
     print_text(f"{found.evaluation.queries} queries")
     if found.missing:
@@ -81,6 +94,13 @@ def _show(found: "Score", missing: str) -> None:
         print_text(f"{found.missing} judged queries are not in the run: {counted}")
     if found.unjudged:
         print_text(f"{found.unjudged} queries of the run are not judged: left out")
+    if ignored:
+        print_text(f"{found.identical} documents with the query's own id were left out")
+    if found.unretrieved:
+        print_text(
+            f"{found.unretrieved} relevant documents are in no ranking of the run: too deep, or "
+            "not in the index at all"
+        )
     if found.removed:
         print_text(f"{found.removed} excluded documents were taken out of the run")
     if found.relevant_excluded:

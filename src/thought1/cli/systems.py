@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from thought1.evaluation.indexed import IndexSystem
     from thought1.evaluation.measure import Request, Task
     from thought1.evaluation.systems import System
+    from thought1.t1 import T1 as Model
 
 T1 = "t1"
 """The system that searches an index, with the model or by its BM25."""
@@ -67,23 +68,34 @@ def _open(request: "Request") -> "Iterator[System]":
     from thought1.evaluation.baselines import open_baseline
 
     quiet_libraries()
-    yield open_baseline(request.system)
+    yield open_baseline(request.system, request.depth)
 
 
 def _index_system(request: "Request") -> "IndexSystem":
-    from thought1.evaluation.collection import DEPTH
     from thought1.evaluation.indexed import IndexSystem
     from thought1.search.options import SearchOptions
 
-    options = SearchOptions(DEPTH, request.mode, request.think)
+    options = SearchOptions(request.depth, request.mode, request.think)
     folder = None if request.index is None else Path(request.index)
     words_only = request.mode == "bm25"
     if folder is not None and holds_something(folder):
         if words_only:
             return IndexSystem(options, None, index=open_without_model(folder))
         index, t1 = open_index(folder, request.model)
+        _check_budget(t1, request)
         return IndexSystem(options, t1, index=index)
     if words_only and folder is None:
         return IndexSystem(options, None)
     # An index that is to stay needs vectors, whatever is asked of it now.
-    return IndexSystem(options, load_model(request.model), folder=folder)
+    t1 = load_model(request.model)
+    _check_budget(t1, request)
+    return IndexSystem(options, t1, folder=folder)
+
+
+def _check_budget(t1: "Model", request: "Request") -> None:
+    """A budget that no prompt leaves room for shows at once."""
+    if (request.think or 0) >= t1.engine.max_positions:
+        raise Thought1Error(
+            f"a thought of {request.think} tokens does not fit the model's "
+            f"{t1.engine.max_positions} positions: use a smaller budget"
+        )

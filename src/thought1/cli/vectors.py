@@ -8,14 +8,22 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 import numpy as np
 
+from thought1.data.outputs import check_file, whole_file
 from thought1.types import Thought1Error, Vectors
 
 Write = Callable[[Sequence[str], Vectors], None]
 """Appends vectors (n, d) with the ids of their texts."""
+
+
+def check_vector_file(path: Path) -> None:
+    """Raise Thought1Error where vectors cannot be written to `path`, by its ending or at all."""
+    if path.suffix not in (".npy", ".jsonl"):
+        raise Thought1Error(f"{path}: the output must end in .npy or .jsonl")
+    check_file(path)
 
 
 @contextmanager
@@ -23,26 +31,13 @@ def vector_file(path: Path, dim: int) -> Iterator[Write]:
     """A file to write vectors of `dim` dimensions to: NumPy (.npy) or JSON lines (.jsonl).
 
     Raises:
-        Thought1Error: another ending, or the file cannot be made.
+        Thought1Error: the file cannot be made.
     """
-    if path.suffix not in (".npy", ".jsonl"):
-        raise Thought1Error(f"{path}: the output must end in .npy or .jsonl")
-    if path.is_dir():
-        raise Thought1Error(f"{path} is a folder; name a file for the output")
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        stream = part.open("wb")
-    except OSError as error:
-        raise Thought1Error(f"{path} cannot be written: {error}") from None
-    try:
-        with stream:
-            yield _npy(stream, dim) if path.suffix == ".npy" else _jsonl(stream)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with whole_file(path) as stream:
+        yield _npy(stream, dim) if path.suffix == ".npy" else _jsonl(stream)
 
 
-def _npy(stream: BinaryIO, dim: int) -> Write:
+def _npy(stream: IO[bytes], dim: int) -> Write:
     """NumPy's format, float32; the ids are left out.
 
     NumPy keeps room in the header for a growing number of rows, so it can be written anew.
@@ -65,7 +60,7 @@ def _npy(stream: BinaryIO, dim: int) -> Write:
     return write
 
 
-def _jsonl(stream: BinaryIO) -> Write:
+def _jsonl(stream: IO[bytes]) -> Write:
     """One object {"_id", "vector"} a line."""
 
     def write(ids: Sequence[str], vectors: Vectors) -> None:

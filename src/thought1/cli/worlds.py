@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from thought1.cli.console import print_text
+from thought1.data.outputs import check_folder
 from thought1.data.worlds import Style, WorldSettings, check_target, make_world, write_world
 
 _STANDARD = WorldSettings()
@@ -39,6 +40,7 @@ def worlds(
 ) -> None:
     """Generate a world: documents, questions, judgements, thoughts and evidence."""
     check_target(folder)
+    check_folder(folder)
     settings = WorldSettings(
         seed=seed,
         entities=entities,

@@ -4,11 +4,12 @@ Knows nothing of queries, documents or metrics: only ids, grades and scores.
 """
 
 import math
-import os
 import re
 from collections.abc import Container, Iterator
 from pathlib import Path
 
+from thought1.data.json_table import read_json_table
+from thought1.data.outputs import check_file, whole_file
 from thought1.data.rows import (
     BadRow,
     Line,
@@ -22,31 +23,36 @@ from thought1.types import Qrels, Run, Thought1Error
 
 _MAX_LINE_BYTES = 2**20
 
-_QUERY_HEADERS = ("query-id", "query_id")
+_QUERY_HEADERS = {"queryid", "query", "qid", "topic", "topicid"}
+"""The first column's name in a header, without case, hyphens, underscores and blanks."""
 
 NO_EXCLUSION = "N/A"
 """BRIGHT's way to say that nothing is excluded for a query; never a document."""
 
 
 def read_qrels(path: Path) -> Qrels:
-    """Judgements from BEIR's TSV (query-id, corpus-id, score; the header may be missing) or from
-    TREC's four columns (query, iteration, document, grade); may be .gz.
+    """Judgements from BEIR's TSV (query-id, corpus-id, score) or from TREC's four columns (query,
+    iteration, document, grade), each with a header or without; or from one JSON object {query:
+    {document: grade}}, as pytrec_eval takes it; may be .gz.
 
     A line that only repeats another counts once (EntailmentBank has such lines). Raises BadRow
     with file and line: wrong columns, a grade that is no integer, one pair with two grades.
     """
+    table = read_json_table(path, "grade", int)
+    if table is not None:
+        return table
     qrels: Qrels = {}
     width = 0
     for line in _read_filled_lines(path):
         columns = _split(line.text, (3, 4))
-        if not width and columns[0].lower() in _QUERY_HEADERS:
-            width = 3
+        first, width = not width, width or len(columns)
+        if first and _is_header(columns):
             continue
-        width = width or len(columns)
         if len(columns) != width or width not in (3, 4) or "" in columns:
             raise BadRow(
                 f"{line.location}: needs query, document, score (BEIR) in each line, or query, 0, "
                 f"document, grade (TREC), none of them empty; has {len(columns)} columns"
+                + ("" if first else f", and the first line {width}")
             )
         query, document, grade = columns[0], columns[-2], columns[-1]
         if not re.fullmatch(r"[+-]?[0-9]{1,9}", grade):
@@ -63,16 +69,20 @@ def read_run(path: Path) -> Run:
     """A TREC run: query, Q0, document, rank, score, tag; the rank is ignored; may be .gz.
 
     Also BEIR's TSV with its header (query-id, corpus-id, score). The header is needed: three
-    columns without one may as well be MS MARCO's, whose third is a rank.
+    columns without one may as well be MS MARCO's, whose third is a rank. Also one JSON object
+    {query: {document: score}}, as pytrec_eval and ranx take and write it.
 
     Raises BadRow with file and line: wrong columns, a score that is no number, a document twice.
     """
+    table = read_json_table(path, "score", float)
+    if table is not None:
+        return table
     run: Run = {}
     width = 0
     for line in _read_filled_lines(path):
         columns = _split(line.text, (3, 6))
-        if not width and columns[0].lower() in _QUERY_HEADERS and len(columns) == 3:
-            width = 3
+        if not width and len(columns) in (3, 6) and _is_header(columns):
+            width = len(columns)
             continue
         width = width or 6
         if len(columns) != width or "" in columns:
@@ -124,35 +134,35 @@ def write_run(path: Path, run: Run, tag: str) -> None:
     Scores keep all their digits. The file appears whole or not at all. A query without documents
     leaves no line. Raises Thought1Error where an id cannot be written or the file not be created.
     """
-    _check_word(tag, "tag")
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        try:
-            with part.open("w", encoding="utf-8", newline="\n") as stream:
-                stream.writelines(_run_lines(run, tag))
-            os.replace(part, path)
-        finally:
-            part.unlink(missing_ok=True)
-    except OSError as error:
-        raise Thought1Error(f"{show_path(path)} cannot be written: {error}") from error
+    check_file(path)
+    with whole_file(path) as stream:
+        stream.writelines(line.encode("utf-8") for line in run_lines(run, tag))
 
 
-def _run_lines(run: Run, tag: str) -> Iterator[str]:
+def run_lines(run: Run, tag: str) -> Iterator[str]:
+    """The lines of `write_run`: columns between blanks, or between tabs where an id has a blank.
+
+    trec_eval takes either for white space, and so reads both where no id has a blank.
+    """
+    words = [tag, *run, *(document for scores in run.values() for document in scores)]
+    gap = " " if all(word.split() == [word] for word in words) else "\t"
+    check_id(tag, "tag")
     for query, scores in run.items():
-        _check_word(query, "query id")
+        check_id(query, "query id")
         ranking = sorted(scores.items(), key=lambda item: (-item[1], item[0]))
         for rank, (document, score) in enumerate(ranking, start=1):
-            _check_word(document, "document id")
+            check_id(document, "document id")
             if not math.isfinite(score):
                 raise ValueError(f"score of {document!r} for {query!r} is {score}")
-            yield f"{query} Q0 {document} {rank} {float(score)!r} {tag}\n"
+            yield gap.join((query, "Q0", document, str(rank), repr(float(score)), tag)) + "\n"
 
 
-def _check_word(word: str, name: str) -> None:
-    if word.split() != [word]:
+def check_id(word: str, name: str) -> None:
+    """Raise Thought1Error where `word` cannot stand in a column of a run or of judgements."""
+    if not word or word != word.strip(" ") or re.search(r"[\t\n\r]", word):
         raise Thought1Error(
-            f"the {name} {quote(word)} cannot be written to a TREC run, whose columns are "
-            "separated by white space; use ids without white space"
+            f"the {name} {quote(word)} cannot be written to a run, whose columns are separated by "
+            "tabs: it must hold something, neither tab nor line break, and no blank at its ends"
         )
 
 
@@ -162,6 +172,12 @@ def _read_filled_lines(path: Path) -> Iterator[Line]:
             raise line
         if line.text.strip():
             yield line
+
+
+def _is_header(columns: list[str]) -> bool:
+    return re.sub(r"[-_ ]", "", columns[0].casefold()) in _QUERY_HEADERS and not any(
+        re.fullmatch(r"[+-]?[0-9.]+", column) for column in columns
+    )
 
 
 def _split(text: str, widths: Container[int]) -> list[str]:

@@ -104,8 +104,9 @@ class WordRanker:
 class DenseRanker:
     """Exact search by cosine."""
 
-    def __init__(self, embedder: Embedder) -> None:
+    def __init__(self, embedder: Embedder, depth: int = DEPTH) -> None:
         self._embedder = embedder
+        self._depth = depth
         self._ids: list[str] = []
         self._documents_ND: Vectors = np.zeros((0, 0), dtype=np.float32)
 
@@ -126,7 +127,7 @@ class DenseRanker:
         cost.tokens += self._embedder.tokens - before
         with cost.clock("dense"):
             numbers = [str(number) for number in range(len(queries))]
-            run = exact_run(numbers, queries_QD, self._ids, self._documents_ND, DEPTH)
+            run = exact_run(numbers, queries_QD, self._ids, self._documents_ND, self._depth)
         return [list(run[number].items()) for number in numbers]
 
 
@@ -167,17 +168,17 @@ class Baseline:
         )
 
 
-def open_baseline(spec: str) -> Baseline:
-    """The system that `spec` names: one of the forms above.
+def open_baseline(spec: str, depth: int = DEPTH) -> Baseline:
+    """The system that `spec` names: one of the forms above; `depth` documents of each query.
 
     Raises:
         Thought1Error: it has none of these forms, its model cannot be loaded, or a package that
             it needs is not installed.
     """
     if spec in WORDS:
-        return Baseline(words_facts(spec), WordRanker(spec))
+        return Baseline(words_facts(spec), WordRanker(spec, depth))
     facts, embedder = open_embedder(spec)
-    return Baseline(facts, DenseRanker(embedder))
+    return Baseline(facts, DenseRanker(embedder, depth))
 
 
 def words_facts(kind: str) -> SystemFacts:

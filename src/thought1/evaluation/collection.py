@@ -9,8 +9,10 @@ Knows neither how documents are encoded nor how metrics are computed (`protocol`
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from thought1.data.formats import BeirFolder
+from thought1.evaluation.overlap import CheckedCorpus
 from thought1.evaluation.protocol import Evaluation, evaluate
 from thought1.index import Index
 from thought1.search.options import SearchOptions
@@ -53,9 +55,11 @@ def evaluate_collection(
         options: by default dense search to a depth of 100, with the checkpoint's own budget.
 
     Raises:
-        Thought1Error: no such split, a judged query is missing, or ir-measures is.
+        Thought1Error: no such split, a judged query is missing, or ir-measures is; or the
+            collection holds none of the judged documents.
     """
     queries, qrels = judged_queries(folder, split)
+    CheckedCorpus(folder.corpus(), qrels).corpus.validate()
     options = options or SearchOptions(k=DEPTH, mode="dense")
     texts = [query.text for query in queries]
     results, receipt = search_in_batches(index, texts, options, on_progress=on_progress)
@@ -69,3 +73,23 @@ def run_of(queries: Sequence[Query], results: Sequence[SearchResult]) -> Run:
         query.id: {hit.id: hit.score for hit in result.hits}
         for query, result in zip(queries, results, strict=True)
     }
+
+
+def without_identical_ids(
+    queries: Sequence[Query], results: Sequence[SearchResult], depth: int = DEPTH
+) -> tuple[list[SearchResult], int]:
+    """The results without the document that has the query's own id, as BEIR and mteb count.
+
+    Args:
+        results: of one document more than `depth`, to which they are cut afterwards.
+
+    Returns:
+        The results, and how many documents were left out.
+    """
+    kept, removed = [], 0
+    for query, result in zip(queries, results, strict=True):
+        others = [hit for hit in result.hits if hit.id != query.id]
+        removed += len(result.hits) - len(others)
+        hits = (replace(hit, rank=rank) for rank, hit in enumerate(others[:depth], start=1))
+        kept.append(replace(result, hits=tuple(hits)))
+    return kept, removed

@@ -19,7 +19,7 @@ from thought1.evaluation.protocol import (
     paired_bootstrap,
     paired_differences,
 )
-from thought1.evaluation.score import Exclusions, Missing, Rules, score_run
+from thought1.evaluation.score import Exclusions, Rules, score_run
 from thought1.evaluation.statistics import (
     EQUAL,
     Wins,
@@ -99,6 +99,7 @@ def compare_runs(
     measure: str,
     *,
     missing: Literal["error", "zero"] = "error",
+    ignore_identical_ids: bool = False,
     seed: int = 0,
 ) -> dict[str, Comparison]:
     """Compare two systems on one or more subsets: subset -> what was found.
@@ -107,6 +108,7 @@ def compare_runs(
         pairs: subset -> runs and judgements, at least one.
         measure: such as "ndcg@10".
         missing: what a judged query does that one of the runs lacks: as `score.Missing`.
+        ignore_identical_ids: as in `score.Rules`.
         seed: of resamples and of random signs.
 
     Raises:
@@ -115,10 +117,14 @@ def compare_runs(
     if not pairs:
         raise ValueError("compare_runs needs at least one pair of runs")
     parse_measure(measure)
+
+    def rules(pair: Pair) -> Rules:
+        return Rules(missing, pair.excluded, ignore_identical_ids)
+
     values = {
         name: (
-            _values(pair.a, pair, measure, missing, f"{name}, first run"),
-            _values(pair.b, pair, measure, missing, f"{name}, second run"),
+            _values(pair.a, pair, measure, rules(pair), f"{name}, first run"),
+            _values(pair.b, pair, measure, rules(pair), f"{name}, second run"),
         )
         for name, pair in pairs.items()
     }
@@ -164,9 +170,9 @@ def _parse_thought(fields: Mapping[str, object]) -> tuple[str, str]:
     return parse_id(fields), (thought or "").strip()
 
 
-def _values(run: Run, pair: Pair, measure: str, missing: Missing, name: str) -> Mapping[str, float]:
+def _values(run: Run, pair: Pair, measure: str, rules: Rules, name: str) -> Mapping[str, float]:
     try:
-        score = score_run(run, pair.qrels, [measure], Rules(missing, pair.excluded))
+        score = score_run(run, pair.qrels, [measure], rules)
     except Thought1Error as error:
         raise Thought1Error(f"{name}: {error}") from error
     return score.evaluation.per_query[measure]

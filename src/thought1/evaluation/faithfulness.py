@@ -48,6 +48,8 @@ class JudgedQuestions:
     references: Mapping[str, str] | None = None
     """query id -> reference thought, for every question; cut to the model's positions, not to the
     budget."""
+    ignore_identical_ids: bool = False
+    """Whether a document with the query's own id is left out of its ranking."""
 
     def __post_init__(self) -> None:
         if len(self.document_ids) != len(self.document_vectors):
@@ -78,7 +80,10 @@ class JudgedQuestions:
 
     def ndcg(self, vectors_QD: Vectors) -> dict[str, float]:
         """nDCG@10 of each question by exact search; one vector per question, in their order."""
-        run = exact_run(self.questions, vectors_QD, self.document_ids, self.document_vectors, DEPTH)
+        depth = DEPTH + self.ignore_identical_ids
+        run = exact_run(self.questions, vectors_QD, self.document_ids, self.document_vectors, depth)
+        if self.ignore_identical_ids:
+            run = {q: {d: s for d, s in scores.items() if d != q} for q, scores in run.items()}
         return evaluate_run(run, self.qrels, [MEASURE])[MEASURE]
 
 

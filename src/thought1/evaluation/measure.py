@@ -5,13 +5,15 @@ Knows neither how a system works nor how a result is kept (`results`). `t1 evalu
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from thought1.data.formats import BeirFolder, read_queries
 from thought1.data.hashing import hash_file
-from thought1.evaluation.collection import judged_queries, run_of
+from thought1.data.trec import check_id
+from thought1.evaluation.collection import DEPTH, judged_queries, run_of, without_identical_ids
+from thought1.evaluation.overlap import CheckedCorpus, Checks
 from thought1.evaluation.protocol import Evaluation, evaluate
 from thought1.evaluation.systems import System, SystemFacts
 from thought1.search.options import Mode
@@ -41,11 +43,19 @@ class Request:
     curve: str | None = None
     """Thinking budgets of the curve, with commas between them; see `budgets`."""
     faithfulness: bool = False
+    ignore_identical_ids: bool = False
+    """Whether a document with the query's own id is left out of its ranking, before the cut."""
 
     @property
     def task_name(self) -> str:
-        """The name under which the result is kept."""
-        return self.name or f"{Path(self.folder).resolve().name}-{self.split}"
+        """The name under which the result is kept; what is counted otherwise is another task."""
+        name = self.name or f"{Path(self.folder).resolve().name}-{self.split}"
+        return name + "-ignore-identical-ids" * self.ignore_identical_ids
+
+    @property
+    def depth(self) -> int:
+        """Documents that a system is asked for: one more where one may be left out."""
+        return DEPTH + self.ignore_identical_ids
 
     @property
     def budgets(self) -> tuple[int, ...]:
@@ -85,7 +95,11 @@ class Request:
         for name, value in options.items():
             if value not in (None, ""):
                 command += [name, str(value)]
-        return [*command, *(["--faithfulness"] if self.faithfulness else [])]
+        flags = {
+            "--faithfulness": self.faithfulness,
+            "--ignore-identical-ids": self.ignore_identical_ids,
+        }
+        return [*command, *(name for name, given in flags.items() if given)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +119,11 @@ class Task:
     are."""
     rewriter: str = ""
     """What tells one set of rewritten queries from another."""
+    ignore_identical_ids: bool = False
+
+    def name_system(self, system: SystemFacts) -> str:
+        """The system's name in a result: with what rewrote its queries."""
+        return "+".join(filter(None, (system.name, self.rewriter)))
 
     @property
     def asked(self) -> dict[str, str]:
@@ -124,22 +143,26 @@ class Measured:
     results: list[SearchResult]
     """One for each query of the task."""
     receipt: Receipt
+    checks: Checks | None = None
+    """Of the collection; None where another protocol does its own."""
 
     @property
     def system_name(self) -> str:
         """The system's, and what rewrote its queries."""
-        return "+".join(filter(None, (self.system.name, self.task.rewriter)))
+        return self.task.name_system(self.system)
 
 
 def read_task(request: Request) -> Task:
     """The judged questions of a request, and the hashes of what they come from.
 
     Raises:
-        Thought1Error: a file or split is missing or broken, or a judged query has no rewritten
-            form in the file that should have it.
+        Thought1Error: a file or split is missing or broken, a judged query has no rewritten
+            form in the file that should have it, or an id that no run can hold.
     """
     folder = BeirFolder(Path(request.folder))
     queries, qrels = judged_queries(folder, request.split)
+    for query in queries:
+        check_id(query.id, "query id")
     hashes = folder.hashes(request.split)
     rewritten: dict[str, str] = {}
     rewriter = ""
@@ -158,6 +181,7 @@ def read_task(request: Request) -> Task:
         "beir",
         rewritten,
         rewriter,
+        request.ignore_identical_ids,
     )
 
 
@@ -165,16 +189,24 @@ def measure(task: Task, system: System, bars: Bars) -> Measured:
     """Prepare the system, ask it the questions, evaluate the answers.
 
     Raises:
-        Thought1Error: the documents cannot be read, the system fails, or ir-measures is missing.
+        Thought1Error: the documents cannot be read, or none of them is judged; the system fails,
+            or ir-measures is missing.
     """
+    checked = CheckedCorpus(task.folder.corpus(), task.qrels)
     with bars("index", None, "documents") as bar:
-        documents = system.prepare(task.folder.corpus(), bar.update)
+        documents = system.prepare(checked.corpus, bar.update)
     asked = list(task.asked.values())
     with bars("ask", len(asked), "queries") as bar:
         results, receipt = system.search(asked, bar.update)
+    checks = checked.checks
+    if checks is None:
+        raise ValueError(f"{system.facts.name} has not read the documents")
+    if task.ignore_identical_ids:
+        results, removed = without_identical_ids(task.queries, results)
+        checks = replace(checks, removed_identical=removed)
     run = run_of(task.queries, results)
     evaluation = evaluate(run, task.qrels)
-    return Measured(task, documents, system.facts, run, evaluation, results, receipt)
+    return Measured(task, documents, system.facts, run, evaluation, results, receipt, checks)
 
 
 def _rewritten(file: Path, queries: list[Query]) -> dict[str, str]:

@@ -9,14 +9,13 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from thought1.types import Thought1Error
+from thought1.data.outputs import whole_file
 
 PACKAGES = (
     "thought1",
@@ -81,33 +80,12 @@ def version_of(package: str) -> str | None:
         return None
 
 
-@contextmanager
-def whole_file(path: Path) -> Iterator[IO[bytes]]:
-    """A binary stream whose content appears at `path` when the block ends well, and else not.
-
-    Missing folders are made.
-
-    Raises:
-        Thought1Error: the file cannot be written.
-    """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with part.open("wb") as stream:
-                yield stream
-            os.replace(part, path)
-        finally:
-            part.unlink(missing_ok=True)
-    except OSError as error:
-        raise Thought1Error(f"{path} cannot be written: {error}") from error
-
-
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write the whole file or nothing; Thought1Error where it cannot be written."""
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     with whole_file(path) as stream:
-        stream.write(text.encode("utf-8"))
+        # Bytes of a path that are no text stay what JSON can say: an escape.
+        stream.write(text.encode("utf-8", "backslashreplace"))
 
 
 def _git(folder: Path, *arguments: str) -> str | None:

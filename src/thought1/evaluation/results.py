@@ -7,19 +7,19 @@ how systems work nor how anything is printed.
 
 import gzip
 import json
-import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 
-from thought1.data.formats import read_run, write_run
+from thought1.data.formats import read_run
+from thought1.data.outputs import check_file, whole_file
+from thought1.data.trec import run_lines
 from thought1.evaluation.measure import SEED, Measured, Request
-from thought1.evaluation.provenance import origin, peak_memory_mb, whole_file, write_json
+from thought1.evaluation.provenance import origin, peak_memory_mb, write_json
 from thought1.types import Run, SearchResult, Thought1Error
 
 FORMAT = 1
@@ -91,8 +91,10 @@ def build_result(
         "cost": cost_of(measured, price),
         "origin": {**origin(request.command()), "seed": SEED},
         "request": request.to_json(),
-        "files": {"run": f"{_safe(name)}.run.gz", "details": f"{_safe(name)}.details.jsonl.gz"},
+        "files": _beside(name),
     }
+    if measured.checks is not None:
+        content["checks"] = asdict(measured.checks)
     extra = dict(zip(STUDIES, (studies.curve, studies.faithfulness), strict=True))
     return {**content, **{key: dict(value) for key, value in extra.items() if value is not None}}
 
@@ -113,6 +115,10 @@ def cost_of(measured: Measured, price: float | None = None) -> dict[str, Any]:
     }
 
 
+def _beside(task: str) -> dict[str, str]:
+    return {"run": f"{_safe(task)}.run.gz", "details": f"{_safe(task)}.details.jsonl.gz"}
+
+
 def result_path(folder: Path, content: Mapping[str, Any]) -> Path:
     """`folder/<system>/<revision>/<task>.json`, whatever characters the names have."""
     system, task = content["system"], content["task"]
@@ -121,18 +127,20 @@ def result_path(folder: Path, content: Mapping[str, Any]) -> Path:
     )
 
 
-def make_folder(folder: Path) -> None:
-    """Make the folder of results, so that a wrong one is known before anything is measured.
+def check_place(folder: Path, task: str, system: str, revision: str) -> None:
+    """Try whether a result can be kept, before anything is measured.
+
+    Args:
+        folder: of all results.
+        task: as it will be named in the result, like the two others.
 
     Raises:
-        Thought1Error: nothing can be written there.
+        Thought1Error: a file of the result cannot be written.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise Thought1Error(f"{folder} cannot be made: {error.strerror}") from error
-    if not os.access(folder, os.W_OK):
-        raise Thought1Error(f"{folder} cannot be written to: name another folder for the results")
+    names = {"task": {"name": task}, "system": {"name": system, "revision": revision}}
+    path = result_path(folder, names)
+    for name in (path.name, *_beside(task).values()):
+        check_file(path.with_name(name), makes_folders=True)
 
 
 def write_result(folder: Path, content: Mapping[str, Any], measured: Measured) -> Path:
@@ -145,11 +153,7 @@ def write_result(folder: Path, content: Mapping[str, Any], measured: Measured) -
         Thought1Error: a file cannot be written.
     """
     path = result_path(folder, content)
-    with TemporaryDirectory() as scratch:
-        plain = Path(scratch) / "run"
-        write_run(plain, measured.run, TAG)
-        with plain.open(encoding="utf-8") as lines:
-            _write_gzip(path.with_name(content["files"]["run"]), lines)
+    _write_gzip(path.with_name(content["files"]["run"]), run_lines(measured.run, TAG))
     _write_gzip(path.with_name(content["files"]["details"]), _details(measured))
     write_json(path, content)
     return path
@@ -247,7 +251,7 @@ def _write_gzip(path: Path, lines: Iterable[str]) -> None:
     # Without a time and a name in it, equal lines make equal files.
     with whole_file(path) as raw, gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as stream:
         for line in lines:
-            stream.write(line.encode("utf-8"))
+            stream.write(line.encode("utf-8", "backslashreplace"))
 
 
 def _safe(name: str) -> str:

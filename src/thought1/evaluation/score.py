@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from thought1.evaluation.overlap import two_sides
 from thought1.evaluation.protocol import Evaluation, evaluate, some_ids
 from thought1.metrics import parse_measure
 from thought1.types import Qrels, Run, Thought1Error
@@ -31,6 +32,8 @@ class Rules:
 
     missing: Missing = "error"
     excluded: Exclusions = field(default_factory=dict)
+    ignore_identical_ids: bool = False
+    """Whether a document with the query's own id leaves its ranking."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,10 @@ class Score:
     """Queries with exclusions but without judgements."""
     short: int
     """Queries with fewer documents left than the deepest cut; right only where no more exist."""
+    identical: int = 0
+    """Judged queries whose ranking holds a document of their own id; left out if the rules say."""
+    unretrieved: int = 0
+    """Relevant documents that the run holds for no query, as where the index lacks them."""
 
     def to_json(self, *, per_query: bool = False) -> dict[str, Any]:
         """What `t1 score --json` prints; `per_query` adds query id -> measure -> value."""
@@ -61,6 +68,8 @@ class Score:
             "relevant_excluded": self.relevant_excluded,
             "unjudged_excluded": self.unjudged_excluded,
             "short": self.short,
+            "identical_ids": self.identical,
+            "unretrieved": self.unretrieved,
         }
         return content | {"per_query": self.by_query()} if per_query else content
 
@@ -83,24 +92,29 @@ def score_run(
     official tools count it as 0, others drop it, and no reader of the number could tell.
 
     Raises:
-        Thought1Error: the run is empty or answers no judged query; a judged query is missing and
-            the rules do not say how it counts; a query has no relevant document; no query with
-            exclusions is judged; what `evaluate` raises.
+        Thought1Error: the run is empty, answers no judged query or holds no judged document; a
+            judged query is missing and the rules do not say how it counts; a query has no relevant
+            document; no query with exclusions is judged, or no excluded document is in the run;
+            what `evaluate` raises.
     """
     rules = rules or Rules()
     cuts = [k for _, k in map(parse_measure, measures) if k is not None]
     _check_judged(qrels)
     unjudged_excluded = _check_excluded(rules.excluded, qrels)
     missing = _missing(run, qrels, rules.missing)
+    unretrieved = _check_documents(run, qrels, rules.excluded)
     if rules.missing == "skip":
         qrels = {query: grades for query, grades in qrels.items() if query in run}
     kept: Run = {}
-    removed = relevant_excluded = 0
+    removed = relevant_excluded = identical = 0
     for query in qrels:
         scores = run.get(query, {})
         without = rules.excluded.get(query, frozenset())
-        kept[query] = {doc: score for doc, score in scores.items() if doc not in without}
-        removed += len(scores) - len(kept[query])
+        left = {doc: score for doc, score in scores.items() if doc not in without}
+        removed += len(scores) - len(left)
+        identical += query in left
+        own = query if rules.ignore_identical_ids else None
+        kept[query] = {doc: score for doc, score in left.items() if doc != own}
         relevant_excluded += sum(qrels[query].get(doc, 0) > 0 for doc in without)
     return Score(
         evaluate(kept, qrels, measures),
@@ -109,6 +123,8 @@ def score_run(
         removed=removed,
         relevant_excluded=relevant_excluded,
         unjudged_excluded=unjudged_excluded,
+        identical=identical,
+        unretrieved=unretrieved,
         short=sum(len(scores) < max(cuts, default=0) for scores in kept.values()),
     )
 
@@ -134,9 +150,31 @@ def _check_excluded(excluded: Exclusions, qrels: Qrels) -> int:
     if unknown and len(unknown) == len(excluded):
         raise Thought1Error(
             f"documents are excluded for {len(unknown)} queries that the qrels lack, and for no "
-            f"other: {some_ids(unknown)}; check that the exclusions belong to these qrels"
+            f"other: {two_sides('the exclusions name', unknown, 'the qrels', qrels)}; check that "
+            "they belong together"
         )
     return len(unknown)
+
+
+def _check_documents(run: Run, qrels: Qrels, excluded: Exclusions) -> int:
+    """How many relevant documents the run holds for no judged query."""
+    retrieved = {doc for query in qrels for doc in run.get(query, {})}
+    judged = {doc for grades in qrels.values() for doc in grades}
+    if retrieved and not retrieved & judged:
+        raise Thought1Error(
+            f"the run holds none of the {len(judged)} judged documents: "
+            f"{two_sides('it has', retrieved, 'the qrels', judged)}; check that they belong "
+            "together, and that their ids are written alike"
+        )
+    out = {doc for docs in excluded.values() for doc in docs}
+    if out and not out & retrieved:
+        raise Thought1Error(
+            f"the run holds none of the {len(out)} excluded documents, so that they change "
+            f"nothing: {two_sides('it has', retrieved, 'the exclusions', out)}; check that their "
+            "ids are written alike, or leave the exclusions out"
+        )
+    relevant = {doc for grades in qrels.values() for doc, grade in grades.items() if grade > 0}
+    return len(relevant - retrieved)
 
 
 def _missing(run: Run, qrels: Qrels, rule: Missing) -> Set[str]:
@@ -145,9 +183,9 @@ def _missing(run: Run, qrels: Qrels, rule: Missing) -> Set[str]:
     missing = qrels.keys() - run.keys()
     if len(missing) == len(qrels):
         raise Thought1Error(
-            f"the run answers none of the {len(qrels)} judged queries: it has queries such as "
-            f"{some_ids(run.keys(), 2)}, the qrels {some_ids(missing, 2)}; "
-            "check that they belong together"
+            f"the run answers none of the {len(qrels)} judged queries: "
+            f"{two_sides('it has queries such as', run, 'the qrels', qrels)}; check that they "
+            "belong together"
         )
     if missing and rule == "error":
         raise Thought1Error(

@@ -83,6 +83,10 @@ class Plan:
         Raises:
             Thought1Error: a budget does not fit into the model's positions.
         """
+        with self.model.documents_read.paused(), self.model.queries_read.paused():
+            return self._measure(measured, bars)
+
+    def _measure(self, measured: Measured, bars: Bars) -> Studied:
         ids, vectors_ND = self._documents(bars, measured.documents)
         judged = _judged(self.task, ids, vectors_ND)
         curve, faithfulness, dispersion = None, None, None
@@ -139,7 +143,9 @@ def plan_studies(request: Request, task: Task, system: System, results: Path) ->
         )
     questions = _judged(task, [], np.zeros((0, system.model.dim), np.float32)).counted().questions
     # One thought now, so that a budget that does not fit is no surprise after the evaluation.
-    system.model.think(max(questions.values(), key=len), budget=max([*request.budgets, budget]))
+    with system.model.queries_read.paused():
+        longest = max(questions.values(), key=len)
+        system.model.think(longest, budget=max([*request.budgets, budget]))
     baselines = other_systems(results, task, system.facts) if request.budgets else ()
     return Plan(request, task, system, system.model, budget, tuple(baselines))
 
@@ -183,7 +189,13 @@ def _baseline(content: Mapping[str, Any], names: Mapping[str, int]) -> Baseline:
 
 
 def _judged(task: Task, document_ids: list[str], vectors_ND: Vectors) -> JudgedQuestions:
-    return JudgedQuestions(task.asked, task.qrels, document_ids, vectors_ND)
+    return JudgedQuestions(
+        task.asked,
+        task.qrels,
+        document_ids,
+        vectors_ND,
+        ignore_identical_ids=task.ignore_identical_ids,
+    )
 
 
 def _search_milliseconds(measured: Measured) -> float:

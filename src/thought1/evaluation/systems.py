@@ -52,12 +52,12 @@ class System(Protocol):
         """Known before anything is prepared."""
 
     def prepare(self, corpus: Corpus, on_progress: Progress) -> int:
-        """Read the documents, which comes first; returns their number."""
+        """Read the documents to their end before anything else; returns their number."""
 
     def search(
         self, queries: list[str], on_progress: Progress
     ) -> tuple[list[SearchResult], Receipt]:
-        """The best documents of each query, at most `collection.DEPTH`, and what it cost."""
+        """The best documents of each query, as many as it was opened for, and what it cost."""
 
 
 def short_name(model: str) -> str:

@@ -5,11 +5,15 @@ Plain values, checked; it knows no store and no model.
 
 import math
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Literal, get_args
 
 from thought1.types import Filter, Sampling, Thought1Error
 
 Mode = Literal["hybrid", "dense", "bm25"]
+
+MAX_K = 1_000_000
+"""Most hits of one query: their texts are all in memory, and no reader asks for more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +64,12 @@ class SearchOptions:
     """In mode hybrid."""
 
     def __post_init__(self) -> None:
-        if self.k < 1:
-            raise Thought1Error(f"k must be 1 or more, not {self.k}")
-        if self.offset < 0:
-            raise Thought1Error(f"offset must be 0 or more, not {self.offset}")
+        if not _whole(self.k) or not 1 <= self.k <= MAX_K:
+            raise Thought1Error(f"k must be a whole number from 1 to {MAX_K:,}, not {self.k}")
+        if not _whole(self.offset) or not 0 <= self.offset <= MAX_K:
+            raise Thought1Error(
+                f"offset must be a whole number from 0 to {MAX_K:,}, not {self.offset}"
+            )
         if self.mode not in get_args(Mode):
             modes = ", ".join(get_args(Mode))
             raise Thought1Error(f"unknown search mode {self.mode!r}; known modes: {modes}")
@@ -76,3 +82,7 @@ class SearchOptions:
     def depth(self) -> int:
         """Documents that the last ranking must hold."""
         return self.offset + self.k
+
+
+def _whole(value: object) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool)

@@ -14,6 +14,7 @@ import torch
 from accelerate import PartialState
 
 from thought1.config import Recipe, StageConfig
+from thought1.data.outputs import local
 from thought1.rewards import find_reward
 from thought1.training.sources import TrainingData, read_sources
 from thought1.training.validation import Validation
@@ -46,6 +47,8 @@ def claim(output: Path, recipe: Recipe) -> None:
     content = json.loads(json.dumps(asdict(recipe)))
     for key in ("release", "release_dtype", "folder"):
         del content[key]
+    for place in filter(None, (recipe.output, recipe.release)):
+        local(place)
     try:
         output.mkdir(parents=True, exist_ok=True)
         if recipe.release:

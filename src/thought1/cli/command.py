@@ -1,0 +1,35 @@
+"""What every command of `t1` refuses in its arguments before it starts, whatever they are for.
+
+Knows kinds of values (paths, numbers), no option by name.
+"""
+
+import math
+from pathlib import Path
+from typing import Any
+
+from typer.core import TyperCommand
+
+from thought1.data.outputs import local
+from thought1.types import Thought1Error
+
+_MOST = 2**63
+"""Whole numbers fit into 64 bits, as the libraries behind the options need them."""
+
+
+class Command(TyperCommand):
+    """A command whose paths are of this machine, and whose numbers are finite."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Check the arguments, then run.
+
+        Raises:
+            Thought1Error: a path is an address, or a number is none or too large.
+        """
+        for name, value in ctx.params.items():
+            if isinstance(value, Path):
+                local(value)
+            elif isinstance(value, float) and not math.isfinite(value):
+                raise Thought1Error(f"--{name.replace('_', '-')} must be a finite number")
+            elif isinstance(value, int) and abs(value) >= _MOST:
+                raise Thought1Error(f"{value} is too large a number: at most 2^63 - 1")
+        return super().invoke(ctx)
