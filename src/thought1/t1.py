@@ -30,10 +30,7 @@ Evidence = Sequence[Sequence[str]]
 
 
 class T1:
-    """One set of weights for both sides: queries are thought about, documents read once.
-
-    Build it with `T1.from_pretrained`.
-    """
+    """One set of weights for both sides; `T1.from_pretrained` builds it."""
 
     def __init__(self, checkpoint: Checkpoint, padding_side: str = "right") -> None:
         self.checkpoint = checkpoint
@@ -53,6 +50,7 @@ class T1:
         dtype: str | torch.dtype | None = None,
         device: str | torch.device | None = None,
         padding_side: str = "right",
+        trust_remote_code: bool = False,
     ) -> "T1":
         """Load a checkpoint, or any plain causal language model, which is then untrained.
 
@@ -61,11 +59,15 @@ class T1:
             dtype: e.g. "bfloat16"; by default float32 on CPU and bfloat16 on a GPU.
             device: by default the first GPU where there is one, else the CPU.
             padding_side: "right" (shares the prefix among rows) or "left"; vectors are the same.
+            trust_remote_code: run Python code that lies in the folder, if the model needs it.
 
         Raises:
             Thought1Error: nothing loadable there; the message says what was tried.
         """
-        return cls(load_checkpoint(name, dtype=dtype, device=device), padding_side)
+        loaded = load_checkpoint(
+            name, dtype=dtype, device=device, trust_remote_code=trust_remote_code
+        )
+        return cls(loaded, padding_side)
 
     def save_pretrained(self, folder: str | Path, *, dtype: str | None = None) -> None:
         """Write weights (safetensors), tokenizer and `t1.json` to a folder.
@@ -128,12 +130,10 @@ class T1:
             batch_size: queries that think together; it never changes a thought.
 
         Raises:
-            Thought1Error: prompt and budget exceed the model's positions.
+            Thought1Error: prompt and budget exceed the model's positions, or it cannot think.
         """
         texts = [queries] if isinstance(queries, str) else list(queries)
-        tokens = self.settings.thought.max_new_tokens if budget is None else budget
-        if tokens < 0:
-            raise ValueError(f"budget is a number of tokens, 0 or more, not {tokens}")
+        tokens = self.checkpoint.thought_tokens(budget)
         if batch_size < 1:
             raise ValueError(f"batch_size is a number of queries, 1 or more, not {batch_size}")
         prompts = self._prompts(texts, instruction, evidence)

@@ -15,7 +15,7 @@ import typer
 
 from thought1.cli.console import print_text, progress
 from thought1.cli.models import load_model, think_greedily
-from thought1.cli.options import Budget, BundledModel, NoThink, thought_budget
+from thought1.cli.options import Budget, BundledModel, NoThink, TrustRemoteCode, thought_budget
 from thought1.cli.questions import stdin_lines
 from thought1.cli.vectors import vector_file
 from thought1.types import Document, Thought1Error, Vectors
@@ -53,6 +53,7 @@ def embed(
     think: Budget = None,
     no_think: NoThink = False,
     model: BundledModel = None,
+    trust_remote_code: TrustRemoteCode = False,
 ) -> None:
     """Embed texts; the output file appears whole or not at all."""
     budget = thought_budget(think, no_think)
@@ -60,7 +61,7 @@ def embed(
         raise Thought1Error("documents are not thought about: drop --think and --no-think")
     if source != "-" and not Path(source).is_file():
         raise Thought1Error(f"{source} is no file; --input takes a file, or - for stdin")
-    t1 = load_model(model)
+    t1 = load_model(model, trust_remote_code)
     think_greedily(t1)
     rows = 0
     with vector_file(output, t1.dim) as write, progress("embed", None, "texts") as bar:

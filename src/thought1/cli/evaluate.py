@@ -27,6 +27,7 @@ from thought1.cli.options import (
     Json,
     NoThink,
     SearchMode,
+    TrustRemoteCode,
     thought_budget,
 )
 from thought1.cli.systems import open_request
@@ -127,6 +128,7 @@ def evaluate(
     think: Budget = None,
     no_think: NoThink = False,
     model: IndexOrBundledModel = None,
+    trust_remote_code: TrustRemoteCode = False,
     index_folder: KeptIndex = None,
     rewritten: Rewritten = None,
     results: Results = Path("results"),
@@ -159,7 +161,7 @@ def evaluate(
     )
     if run_file is not None and (run_file.is_dir() or not run_file.parent.is_dir()):
         raise Thought1Error(f"{run_file} cannot be written: no such folder, or a folder itself")
-    with open_request(request) as (task, system_under_test):
+    with open_request(request, trust_remote_code) as (task, system_under_test):
         plan = plan_studies(request, task, system_under_test, results)
         if not no_results:
             make_folder(results)

@@ -3,6 +3,8 @@
 Knows neither printing nor the commands.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,7 +24,18 @@ def quiet_libraries() -> None:
     logging.disable_progress_bar()
 
 
-def load_model(name: str | None) -> "T1":
+@contextmanager
+def naming_the_option() -> Iterator[None]:
+    """Where a model's own code may not run, say which option lets it."""
+    from thought1.loading import UntrustedCode
+
+    try:
+        yield
+    except UntrustedCode as error:
+        raise Thought1Error(f"{error}: give --trust-remote-code if you trust it") from error
+
+
+def load_model(name: str | None, trust_remote_code: bool) -> "T1":
     """The model of that name; None is the bundled one."""
     from thought1.checkpoint import BUNDLED
     from thought1.t1 import T1
@@ -31,7 +44,8 @@ def load_model(name: str | None) -> "T1":
     if name is not None and name != BUNDLED and Path(name).is_dir():
         # An index remembers the name, and is searched from other folders too.
         name = str(Path(name).resolve())
-    return T1.from_pretrained(name)
+    with naming_the_option():
+        return T1.from_pretrained(name, trust_remote_code=trust_remote_code)
 
 
 def think_greedily(t1: "T1") -> None:
@@ -40,13 +54,13 @@ def think_greedily(t1: "T1") -> None:
     t1.checkpoint.settings = replace(t1.settings, thought=thought)
 
 
-def open_index(folder: Path, model: str | None) -> tuple["Index", "T1"]:
+def open_index(folder: Path, model: str | None, trust_remote_code: bool) -> tuple["Index", "T1"]:
     """The index in a folder, and its model: the one it remembers, or the one named."""
     from thought1.index import Index
 
     needed = Index.remembered(folder).model
     try:
-        loaded = load_model(model or needed)
+        loaded = load_model(model or needed, trust_remote_code)
     except Thought1Error as error:
         if model:
             raise

@@ -26,6 +26,7 @@ from thought1.cli.options import (
     Json,
     NoThink,
     SearchMode,
+    TrustRemoteCode,
     thought_budget,
 )
 from thought1.cli.questions import read_questions
@@ -58,6 +59,7 @@ def search(
         ),
     ] = None,
     model: IndexModel = None,
+    trust_remote_code: TrustRemoteCode = False,
     as_json: Json = False,
 ) -> None:
     """Search an index by meaning, by words, or both."""
@@ -70,7 +72,7 @@ def search(
     if mode == "bm25":
         index = open_without_model(folder)
     else:
-        index, t1 = open_index(folder, model)
+        index, t1 = open_index(folder, model, trust_remote_code)
         think_greedily(t1)
     with progress("search", len(questions), "questions") as bar:
         results, receipt = search_in_batches(index, questions, options, on_progress=bar.update)

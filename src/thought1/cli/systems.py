@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from thought1.cli.models import (
     holds_something,
     load_model,
+    naming_the_option,
     open_index,
     open_without_model,
     quiet_libraries,
@@ -28,7 +29,7 @@ T1 = "t1"
 
 
 @contextmanager
-def open_request(request: "Request") -> "Iterator[tuple[Task, System]]":
+def open_request(request: "Request", trust_remote_code: bool) -> "Iterator[tuple[Task, System]]":
     """The task and the system of a request, for `measure`; nothing is encoded yet.
 
     Raises:
@@ -38,7 +39,7 @@ def open_request(request: "Request") -> "Iterator[tuple[Task, System]]":
 
     _check(request)
     task = read_task(request)
-    with _open(request) as system:
+    with _open(request, trust_remote_code) as system:
         yield task, system
 
 
@@ -60,18 +61,20 @@ def _check(request: "Request") -> None:
 
 
 @contextmanager
-def _open(request: "Request") -> "Iterator[System]":
+def _open(request: "Request", trust_remote_code: bool) -> "Iterator[System]":
     if request.system == T1:
-        with _index_system(request) as system:
+        with _index_system(request, trust_remote_code) as system:
             yield system
         return
     from thought1.evaluation.baselines import open_baseline
 
     quiet_libraries()
-    yield open_baseline(request.system)
+    with naming_the_option():
+        baseline = open_baseline(request.system, trust_remote_code=trust_remote_code)
+    yield baseline
 
 
-def _index_system(request: "Request") -> "IndexSystem":
+def _index_system(request: "Request", trust_remote_code: bool) -> "IndexSystem":
     from thought1.evaluation.collection import DEPTH
     from thought1.evaluation.indexed import IndexSystem
     from thought1.search.pipeline import SearchOptions
@@ -82,12 +85,14 @@ def _index_system(request: "Request") -> "IndexSystem":
     if folder is not None and holds_something(folder):
         if words_only:
             return IndexSystem(options, None, index=open_without_model(folder))
-        index, t1 = open_index(folder, request.model)
+        index, t1 = open_index(folder, request.model, trust_remote_code)
         think_greedily(t1)
+        t1.checkpoint.thought_tokens(request.think)
         return IndexSystem(options, t1, index=index)
     if words_only and folder is None:
         return IndexSystem(options, None)
     # An index that is to stay needs vectors, whatever is asked of it now.
-    t1 = load_model(request.model)
+    t1 = load_model(request.model, trust_remote_code)
     think_greedily(t1)
+    t1.checkpoint.thought_tokens(request.think)  # before anything is encoded
     return IndexSystem(options, t1, folder=folder)

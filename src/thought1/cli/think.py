@@ -13,7 +13,7 @@ import typer
 
 from thought1.cli.console import print_json, show_thought, thought_data
 from thought1.cli.models import load_model
-from thought1.cli.options import BundledModel, Json
+from thought1.cli.options import BundledModel, Json, TrustRemoteCode
 from thought1.cli.questions import read_questions
 from thought1.types import Sampling, Thought1Error
 
@@ -39,6 +39,7 @@ def think(
         ),
     ] = None,
     model: BundledModel = None,
+    trust_remote_code: TrustRemoteCode = False,
     budget: Annotated[
         int | None,
         typer.Option(
@@ -74,7 +75,7 @@ def think(
 ) -> None:
     """Write a thought about each question."""
     asked = read_questions(questions or [])
-    t1 = load_model(model)
+    t1 = load_model(model, trust_remote_code)
     sampling = _sampling(t1.settings.thought, temperature, top_p, seed)
     if no_repeat is not None:
         sampling = replace(sampling, no_repeat_ngram=no_repeat)
