@@ -109,7 +109,7 @@ def measure(model: T1, repeats: int, quick: bool) -> dict[str, Any]:
     for which, variant in (("own", model), ("empty", without_instruction(model))):
         with tempfile.TemporaryDirectory() as folder:
             export_sentence_transformers(variant, Path(folder))
-            peer = SentenceTransformer(folder, device="cpu")
+            peer = SentenceTransformer(folder, device="cpu", trust_remote_code=False)
         for task in document_tasks(variant, which, quick):
             documents.append(measure_documents(variant, peer, task, repeats))
             show_documents(documents[-1], machine)

@@ -209,7 +209,9 @@ class FakeTeacher:
         self.asked: list[int] = []
         self.models: list[Path] = []
 
-    def __call__(self, model: Path, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+    def __call__(
+        self, model: Path, texts: Sequence[str], trust_remote_code: bool = False
+    ) -> npt.NDArray[np.float32]:
         self.asked.append(len(texts))
         self.models.append(model)
         vectors = np.zeros((len(texts), 32), np.float32)

@@ -24,7 +24,7 @@ from tiny import (
 from tokenizers.processors import TemplateProcessing
 from transformers import (
     ElectraConfig,
-    ElectraModel,
+    ElectraForCausalLM,
     PreTrainedTokenizerFast,
     Qwen2Config,
     Qwen2ForCausalLM,
@@ -193,7 +193,7 @@ def test_an_electra_runs_as_a_decoder(tmp_path: Path) -> None:
     """Its embeddings are narrower than its hidden states."""
     tokenizer = word_piece_tokenizer()
     config = ElectraConfig(vocab_size=len(tokenizer), embedding_size=16, **SIZES)
-    ElectraModel(config).save_pretrained(tmp_path / "electra")
+    ElectraForCausalLM(config).save_pretrained(tmp_path / "electra")
     tokenizer.save_pretrained(tmp_path / "electra")
     model = load(tmp_path / "electra")
     model.save_pretrained(tmp_path / "saved")

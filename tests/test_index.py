@@ -323,6 +323,12 @@ def test_an_offset_continues_a_ranking(index: Index) -> None:
         assert beyond.hits == ()
 
 
+@pytest.mark.parametrize("offset", [-1, 2**40, 1.5, True])
+def test_an_offset_out_of_range(offset: Any) -> None:
+    with pytest.raises(Thought1Error, match="offset must be a whole number from 0 to 1,000,000"):
+        SearchOptions(offset=offset)
+
+
 def test_weights_of_the_two_sides(index: Index) -> None:
     def hybrid(dense: float, bm25: float) -> list[str]:
         options = SearchOptions(fusion=Fusion(dense_weight=dense, bm25_weight=bm25), think=0)
@@ -411,7 +417,6 @@ def test_hybrid_looks_deeper_than_k(tmp_path: Path) -> None:
         ({"k": 0}, "k must be a whole number from 1 to 1,000,000, not 0"),
         ({"mode": "sparse"}, "unknown search mode 'sparse'; known modes: hybrid, dense, bm25"),
         ({"think": -1}, "0 tokens or more"),
-        ({"offset": -1}, "offset must be a whole number from 0 to 1,000,000, not -1"),
         ({"mode": "bm25", "think": 8}, "bm25 does not think"),
     ],
 )

@@ -34,6 +34,7 @@ LAYERS = {
     "thought1.store": 2,
     "thought1.checkpoint": 3,
     "thought1.untrained": 3,
+    "thought1.loading": 3,
     "thought1.encoder": 3,
     "thought1.rewards": 3,
     "thought1.data": 3,
@@ -60,6 +61,7 @@ ALLOWED = {
         "thought1.engines.prefix",
         "thought1.engines.route",
         "thought1.checkpoint",
+        "thought1.loading",
         "thought1.untrained",
         "thought1.t1",
         "thought1.training",
@@ -179,7 +181,7 @@ def test_one_place_alone_builds_an_engine() -> None:
         and isinstance(node.func, ast.Name)
         and node.func.id == "HFEngine"
     ]
-    assert names == ["thought1.t1"]
+    assert names == ["thought1.checkpoint"]
 
 
 def test_an_unknown_module_is_refused() -> None:

@@ -22,7 +22,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from thought1.cli import app, main
-from thought1.cli.app import in_options
+from thought1.cli.command import in_options
 from thought1.types import Thought1Error
 
 SRC = Path(__file__).resolve().parent.parent / "src"

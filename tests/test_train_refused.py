@@ -247,7 +247,7 @@ def test_the_real_teacher(tmp_path: Path) -> None:
 def test_a_missing_teacher_of_the_last_stage_shows_at_once(
     room: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def encode(model: Path, texts: list[str]) -> None:
+    def encode(model: Path, texts: list[str], _trust: bool) -> None:
         raise Thought1Error(f"the teacher {model} cannot be loaded")
 
     monkeypatch.setattr(teacher, "_encode", encode)

@@ -10,7 +10,7 @@ from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_toke
 from tokenizers.processors import TemplateProcessing
 from transformers import (
     BertConfig,
-    BertModel,
+    BertForMaskedLM,
     Gemma2Config,
     Gemma2ForCausalLM,
     GemmaConfig,
@@ -150,7 +150,7 @@ def _mistral(vocab: int) -> PreTrainedModel:
 
 
 def _bert(vocab: int) -> PreTrainedModel:
-    return BertModel(BertConfig(vocab_size=vocab, **SIZES))
+    return BertForMaskedLM(BertConfig(vocab_size=vocab, **SIZES))
 
 
 ARCHITECTURES: dict[str, Callable[[int], PreTrainedModel]] = {
@@ -178,9 +178,10 @@ def make_checkpoint(
     tokenizer = word_piece_tokenizer() if bert else byte_level_tokenizer(chat=chat)
     model = ARCHITECTURES[architecture](vocab_size or len(tokenizer))
     with torch.no_grad():
-        for parameter in model.parameters():
-            # The usual tiny deviations make every greedy thought one repeated token.
-            if parameter.dim() > 1:
+        for name, parameter in model.named_parameters():
+            # The usual tiny deviations make every greedy thought one repeated token. In BERT's
+            # head larger ones do.
+            if parameter.dim() > 1 and not name.startswith("cls."):
                 parameter.normal_(0, 0.25)
         if bert:  # words of equal norm, so that not one of them always wins
             words = model.get_input_embeddings().weight

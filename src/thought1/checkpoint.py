@@ -18,19 +18,15 @@ from typing import cast
 import torch
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-from safetensors import SafetensorError, safe_open
+from jinja2 import TemplateError
+from safetensors import safe_open
 from tokenizers import Tokenizer
 from torch import nn
-from transformers import (
-    AutoConfig,
-    AutoModelForCausalLM,
-    AutoTokenizer,
-    PretrainedConfig,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-)
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from thought1.engines.hf import HFEngine, max_positions
 from thought1.identity import Identity, document_side
+from thought1.loading import Loaded, check_runs, load_model, loading_errors, reason
 from thought1.prompts import Renderer
 from thought1.settings import Settings
 from thought1.types import Thought1Error
@@ -57,6 +53,9 @@ class Checkpoint:
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     settings: Settings
+    random_head: frozenset[str] = frozenset()
+    """Tensors of the language head that are at random, because its folder has none (that of an
+    embedding model): such a checkpoint cannot think. They are not saved."""
 
     @property
     def emb_id(self) -> int:
@@ -67,10 +66,39 @@ class Checkpoint:
     def eos_ids(self) -> frozenset[int]:
         """Every id that ends a text for this model."""
         ids: set[int] = set()
-        for source in (self.model.config, self.model.generation_config, self.tokenizer):
-            found = source.eos_token_id if source is not None else None
+        config = self.model.config
+        text = config.get_text_config(decoder=True)
+        for source in (config, text, self.model.generation_config, self.tokenizer):
+            found = getattr(source, "eos_token_id", None)
             ids.update(found if isinstance(found, list) else [] if found is None else [found])
         return frozenset(ids)
+
+    def engine(self, padding_side: str = "right") -> HFEngine:
+        """The default engine: transformers, in this process."""
+        return HFEngine(self.model, self.emb_id, self.eos_ids, padding_side)
+
+    def thought_tokens(self, budget: int | None) -> int:
+        """Most tokens of a thought under `budget`; None is the checkpoint's own.
+
+        Raises:
+            Thought1Error: more than 0 of a checkpoint that has no language head, or more than its
+                positions.
+        """
+        tokens = self.settings.thought.max_new_tokens if budget is None else budget
+        if tokens < 0:
+            raise ValueError(f"budget is a number of tokens, 0 or more, not {tokens}")
+        if tokens and self.random_head:
+            raise Thought1Error(
+                f"{self.name} has no language head and cannot think: it embeds documents, and "
+                "queries with a thinking budget of 0"
+            )
+        positions = max_positions(self.model.config)
+        if tokens >= positions:
+            raise Thought1Error(
+                f"a thought of {tokens} tokens does not fit the model's {positions} positions: "
+                "use a smaller thought budget"
+            )
+        return tokens
 
     @cached_property
     def weights_hash(self) -> str:
@@ -138,8 +166,6 @@ def resolve(name: str | Path | None) -> tuple[str, Path]:
         return BUNDLED, bundled_folder()
     folder = Path(name)
     if folder.is_dir():
-        if not (folder / "config.json").is_file():
-            raise Thought1Error(f"{folder} holds no config.json: it is not a model folder")
         return str(folder.resolve()), folder
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", str(name)):
         raise Thought1Error(f"{name}: no such folder, and not a hub id (owner/name)")
@@ -148,13 +174,8 @@ def resolve(name: str | Path | None) -> tuple[str, Path]:
         return str(name), Path(snapshot_download(str(name), allow_patterns=patterns))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         raise Thought1Error(
-            f"{name}: no such folder here, and the hub could not deliver it ({_reason(error)})"
+            f"{name}: no such folder here, and the hub could not deliver it ({reason(error)})"
         ) from None
-
-
-def _reason(error: Exception) -> str:
-    """The first line of an error's message."""
-    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def load_checkpoint(
@@ -162,40 +183,53 @@ def load_checkpoint(
     *,
     dtype: str | torch.dtype | None = None,
     device: str | torch.device | None = None,
+    trust_remote_code: bool = False,
 ) -> Checkpoint:
     """Load model, tokenizer and settings; a plain language model becomes an untrained T1.
 
+    Args:
+        trust_remote_code: run Python code that lies in the folder, if the model needs it.
+
     Raises:
-        Thought1Error: the folder cannot be loaded as a causal language model.
+        Thought1Error: the folder cannot be loaded as a causal language model, not whole, or needs
+            such code, which may not run.
     """
     label, folder = resolve(name)
     target = _device(device)
     settings = Settings.load(folder)
-    try:
-        model = AutoModelForCausalLM.from_pretrained(
-            folder, config=_decoder_config(folder), dtype=_dtype(dtype, target)
-        )
-        tokenizer = AutoTokenizer.from_pretrained(folder)
-        if len(tokenizer) == len(tokenizer.added_tokens_decoder):  # made up from its class alone
-            raise ValueError("it has no tokenizer (tokenizer.json is missing)")
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        raise Thought1Error(
-            f"{label} cannot be loaded as a causal language model: {_reason(error)}"
-        ) from None
+    loaded = load_model(label, folder, _dtype(dtype, target), trust_remote_code)
+    model, tokenizer = loaded.model, loaded.tokenizer
+    plain = settings is None
     if settings is None:
         logger.warning("%s has no t1.json: default templates, untrained as a retriever", label)
-        settings = default_settings(tokenizer, model.config.max_position_embeddings, label)
+        settings = _default_settings(loaded, label)
     if settings.emb_token not in tokenizer.get_vocab():
-        add_emb_token(model, tokenizer, settings.emb_token)
+        with loading_errors(f"{label} cannot be given {settings.emb_token}", label):
+            add_emb_token(model, tokenizer, settings.emb_token)
     cast(nn.Module, model).to(target)
-    return Checkpoint(label, folder, model.eval(), tokenizer, settings)
+    checkpoint = Checkpoint(
+        label, folder, model.eval(), tokenizer, settings, random_head=loaded.random_head
+    )
+    if plain:
+        check_runs(label, checkpoint.engine(), tokenizer)
+    return checkpoint
+
+
+def _default_settings(loaded: Loaded, label: str) -> Settings:
+    try:
+        return default_settings(loaded.tokenizer, max_positions(loaded.model.config), label)
+    except (TemplateError, TypeError, ValueError, KeyError, AttributeError) as error:
+        raise Thought1Error(
+            f"the chat template of {label} cannot be used ({reason(error)}): mend it, or remove it "
+            "from the folder (chat_template.jinja, or tokenizer_config.json)"
+        ) from error
 
 
 def _device(device: str | torch.device | None) -> torch.device:
     try:
         target = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     except RuntimeError as error:
-        raise Thought1Error(f"unknown device {device!r}: {_reason(error)}") from None
+        raise Thought1Error(f"unknown device {device!r}: {reason(error)}") from None
     if target.type == "cuda" and not torch.cuda.is_available():
         raise Thought1Error(f"no GPU is available for device {device!r}: use cpu")
     return target
@@ -208,16 +242,6 @@ def _dtype(dtype: str | torch.dtype | None, device: torch.device) -> torch.dtype
     if not isinstance(found, torch.dtype) or not found.is_floating_point:
         raise Thought1Error(f"unknown dtype {dtype!r}: use float32, bfloat16 or float16")
     return found
-
-
-def _decoder_config(folder: Path) -> PretrainedConfig:
-    """The configuration, with encoders of the BERT family switched to run as decoders."""
-    config: PretrainedConfig = AutoConfig.from_pretrained(folder)
-    if config.model_type in ("bert", "electra"):
-        config.is_decoder = True
-    if config.model_type in ("roberta", "xlm-roberta", "camembert"):
-        raise ValueError("RoBERTa counts positions from 2; take a BERT encoder or a decoder")
-    return config
 
 
 def hash_weights(folder: Path, modules: Sequence[str] = ()) -> str:
@@ -276,7 +300,7 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path, *, dtype: str | None =
 
 def _write(checkpoint: Checkpoint, folder: Path, dtype: str | None) -> None:
     model = checkpoint.model
-    state = model.state_dict()
+    state = {k: v for k, v in model.state_dict().items() if k not in checkpoint.random_head}
     kept = model.config.dtype
     if dtype is not None:
         stored = _dtype(dtype, model.device)

@@ -252,6 +252,8 @@ class Recipe:
     seed: int = 0
     teacher: str = ""
     """sentence-transformers model whose vectors are distilled: folder, hub id or `package:`."""
+    trust_remote_code: bool = False
+    """Run Python code that lies in the folder of the base or a teacher, if they need it."""
     validation: ValidationConfig | None = None
     release: str = ""
     """Folder for the finished checkpoint; "" leaves it in the last stage's folder in `output`."""

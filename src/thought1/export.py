@@ -114,7 +114,8 @@ def export_sentence_transformers(model: T1, folder: Path) -> None:
     try:
         fresh = workshop / "fresh"
         _write(model, fresh)
-        exported = sentence_transformer(str(fresh), device=str(model.checkpoint.model.device))
+        device = str(model.checkpoint.model.device)
+        exported = sentence_transformer(str(fresh), device=device, trust_remote_code=False)
         _compare(model, exported)
         if folder.exists():
             folder.replace(workshop / "replaced")

@@ -18,7 +18,6 @@ from transformers import PreTrainedTokenizerBase
 
 from thought1.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from thought1.encoder import Encoder, Progress, tokens_per_forward, windows
-from thought1.engines.hf import HFEngine
 from thought1.prompts import Rendered, Renderer
 from thought1.settings import Settings
 from thought1.tally import Tally
@@ -39,7 +38,7 @@ class T1:
 
     def __init__(self, checkpoint: Checkpoint, engine: Engine | None = None) -> None:
         self.checkpoint = checkpoint
-        self.engine = _engine(checkpoint) if engine is None else engine
+        self.engine = checkpoint.engine() if engine is None else engine
         self.encoder = Encoder(self.engine, tokens_per_forward(checkpoint.model.device.type))
         self.renderer = Renderer(checkpoint.tokenizer)
         self.identities = checkpoint.identities
@@ -55,6 +54,7 @@ class T1:
         dtype: str | torch.dtype | None = None,
         device: str | torch.device | None = None,
         padding_side: str = "right",
+        trust_remote_code: bool = False,
     ) -> "T1":
         """Load a checkpoint, or any plain causal language model, which is then untrained.
 
@@ -63,12 +63,15 @@ class T1:
             dtype: e.g. "bfloat16"; by default float32 on CPU and bfloat16 on a GPU.
             device: by default the first GPU where there is one, else the CPU.
             padding_side: "right" (shares the prefix among rows) or "left"; vectors are the same.
+            trust_remote_code: run Python code that lies in the folder, if the model needs it.
 
         Raises:
             Thought1Error: nothing loadable there; the message says what was tried.
         """
-        checkpoint = load_checkpoint(name, dtype=dtype, device=device)
-        return cls(checkpoint, _engine(checkpoint, padding_side))
+        loaded = load_checkpoint(
+            name, dtype=dtype, device=device, trust_remote_code=trust_remote_code
+        )
+        return cls(loaded, loaded.engine(padding_side))
 
     def save_pretrained(self, folder: str | Path, *, dtype: str | None = None) -> None:
         """Write weights (safetensors), tokenizer and `t1.json` to a folder.
@@ -141,12 +144,10 @@ class T1:
             batch_size: queries that think together; it never changes a thought.
 
         Raises:
-            Thought1Error: prompt and budget exceed the model's positions.
+            Thought1Error: prompt and budget exceed the model's positions, or it cannot think.
         """
         texts = [queries] if isinstance(queries, str) else list(queries)
-        tokens = self.settings.thought.max_new_tokens if budget is None else budget
-        if tokens < 0:
-            raise ValueError(f"budget is a number of tokens, 0 or more, not {tokens}")
+        tokens = self.checkpoint.thought_tokens(budget)
         if batch_size < 1:
             raise ValueError(f"batch_size is a number of queries, 1 or more, not {batch_size}")
         prompts = self._prompts(texts, instruction, evidence)
@@ -328,10 +329,6 @@ class T1:
         """Cosine similarities (n, m) of normalised vectors (n, d) and (m, d); (d,) is one row."""
         a_ND, b_MD = torch.as_tensor(a).float(), torch.as_tensor(b).float()
         return a_ND.reshape(-1, a_ND.shape[-1]) @ b_MD.reshape(-1, b_MD.shape[-1]).T
-
-
-def _engine(checkpoint: Checkpoint, padding_side: str = "right") -> HFEngine:
-    return HFEngine(checkpoint.model, checkpoint.emb_id, checkpoint.eos_ids, padding_side)
 
 
 def _shaped(vectors: Vectors, single: bool, convert_to_tensor: bool) -> Vectors | torch.Tensor:

@@ -6,14 +6,12 @@ input or set-up is wrong; 130 interrupted. With T1_DEBUG=1 an error shows its tr
 
 import io
 import os
-import re
 import sys
 import traceback
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from typer.core import TyperGroup
 
 from thought1 import __version__
 from thought1.cli.bright import bright
@@ -37,33 +35,8 @@ from thought1.cli.train import train
 from thought1.cli.worlds import worlds
 from thought1.types import Thought1Error
 
-
-def in_options(message: str, parameters: Sequence[Any]) -> str:
-    """A message of the library, whose `overwrite=True` is a command's `--overwrite`.
-
-    Args:
-        parameters: of the command that runs; what is no flag of it stays as it is.
-    """
-    for parameter in parameters:
-        if getattr(parameter, "is_flag", False):
-            message = re.sub(rf"\b{parameter.name}=True\b", parameter.opts[0], message)
-    return message
-
-
-class _Commands(TyperGroup):
-    """The commands; an error of the library speaks the options of the one that runs."""
-
-    def invoke(self, ctx: Any) -> Any:
-        try:
-            return super().invoke(ctx)
-        except Thought1Error as error:
-            parameters = self.commands[ctx.invoked_subcommand].params
-            raise Thought1Error(in_options(str(error), parameters)) from error
-
-
 app = typer.Typer(
     name="t1",
-    cls=_Commands,
     help="Thought 1: retrieval with a language model that thinks before it embeds the query.",
     no_args_is_help=True,
     add_completion=False,

@@ -15,8 +15,18 @@ import typer
 
 from thought1.cli.console import note, print_json, print_text, progress
 from thought1.cli.evaluate import NoResults, Price, Results, SystemSpec
-from thought1.cli.models import load_model, quiet_libraries
-from thought1.cli.options import Budget, BundledModel, Json, NoThink, thought_budget
+from thought1.cli.models import (
+    load_model,
+    quiet_libraries,
+)
+from thought1.cli.options import (
+    Budget,
+    BundledModel,
+    Json,
+    NoThink,
+    TrustRemoteCode,
+    thought_budget,
+)
 from thought1.cli.systems import T1
 from thought1.data.outputs import check_file, check_folder
 from thought1.types import Thought1Error
@@ -77,6 +87,7 @@ def bright(
     queries: QuerySet = "examples",
     system: SystemSpec = "t1",
     model: BundledModel = None,
+    trust_remote_code: TrustRemoteCode = False,
     think: Budget = None,
     no_think: NoThink = False,
     instruction: Instruction = "official",
@@ -115,7 +126,7 @@ def bright(
     # Read before the model is loaded: what is wrong with the first subset shows at once.
     first = place.load(names[0], long=long, queries=queries)
     sentences = {name: instruction_for(instruction, name, long=long) for name in names}
-    kept = _Kept(request, _open(request, cache), sentences)
+    kept = _Kept(request, _open(request, cache, trust_remote_code), sentences)
     kept.runs, kept.results, kept.price = run_dir, None if no_results else results, price
     kept.check_places()
     result = _measure(_subsets(place, names, first), kept)
@@ -196,14 +207,15 @@ def _check(request: "BrightRequest", cache: Path | None) -> None:
             raise Thought1Error(f"{name} is for the system t1, not for {request.system}")
 
 
-def _open(request: "BrightRequest", cache: Path | None) -> "Contestant":
+def _open(request: "BrightRequest", cache: Path | None, trust_remote_code: bool) -> "Contestant":
     from thought1.evaluation.bright_systems import T1System, contestant_of, open_peer
     from thought1.evaluation.vector_cache import VectorCache
 
     if request.system != T1:
         quiet_libraries()
-        return open_peer(request.system)
-    t1 = load_model(request.model)
+        return open_peer(request.system, trust_remote_code=trust_remote_code)
+    t1 = load_model(request.model, trust_remote_code)
+    t1.checkpoint.thought_tokens(request.think)  # before anything is encoded
     kept = None if cache is None else VectorCache(cache)
     return contestant_of(T1System(t1, request.think, kept), request.instruction)
 
@@ -216,7 +228,7 @@ def _measure(subsets: "Iterator[BrightSubset]", kept: _Kept) -> "BrightResult":
         return evaluate_bright(subsets, ranking, on_scores=kept.keep)
 
 
-def measure_bright(request: "BrightRequest") -> "Measured":
+def measure_bright(request: "BrightRequest", trust_remote_code: bool) -> "Measured":
     """One subset again, by the official protocol.
 
     Raises:
@@ -229,7 +241,7 @@ def measure_bright(request: "BrightRequest") -> "Measured":
     place, name = BrightSource(request.folder), request.subset
     subset = place.load(name, long=request.long, queries=request.split)
     sentence = instruction_for(request.instruction, name, long=request.long)
-    contestant = _open(request, None)
+    contestant = _open(request, None, trust_remote_code)
     facts = contestant.facts(sentence)
     found: list[Measured] = []
     with progress("documents", None, "documents") as bar:

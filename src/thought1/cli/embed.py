@@ -15,7 +15,7 @@ import typer
 
 from thought1.cli.console import print_text, progress
 from thought1.cli.models import load_model
-from thought1.cli.options import Budget, BundledModel, NoThink, thought_budget
+from thought1.cli.options import Budget, BundledModel, NoThink, TrustRemoteCode, thought_budget
 from thought1.cli.questions import stdin_lines
 from thought1.cli.vectors import check_vector_file, vector_file
 from thought1.types import Document, Thought1Error, Vectors
@@ -55,6 +55,7 @@ def embed(
     think: Budget = None,
     no_think: NoThink = False,
     model: BundledModel = None,
+    trust_remote_code: TrustRemoteCode = False,
 ) -> None:
     """Embed texts; the output file appears whole or not at all."""
     budget = thought_budget(think, no_think)
@@ -64,7 +65,7 @@ def embed(
         raise Thought1Error(f"{source} is no file; --input takes a file, or - for stdin")
     check_vector_file(output)
     texts = _read(source, kind)
-    t1 = load_model(model)
+    t1 = load_model(model, trust_remote_code)
     rows = 0
     with vector_file(output, t1.dim) as write, progress("embed", None, "texts") as bar:
         for some, vectors in _encode(t1, texts, kind, budget):

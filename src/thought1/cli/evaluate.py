@@ -28,6 +28,7 @@ from thought1.cli.options import (
     Json,
     NoThink,
     SearchMode,
+    TrustRemoteCode,
     thought_budget,
 )
 from thought1.cli.systems import check_options, open_request
@@ -131,6 +132,7 @@ def evaluate(
     think: Budget = None,
     no_think: NoThink = False,
     model: IndexOrBundledModel = None,
+    trust_remote_code: TrustRemoteCode = False,
     index_folder: KeptIndex = None,
     rewritten: Rewritten = None,
     results: Results = Path("results"),
@@ -165,7 +167,7 @@ def evaluate(
         check_folder(index_folder)
     if run_file is not None:
         check_file(run_file)
-    measured, studied = _measure(request, results, keeps=not no_results)
+    measured, studied = _measure(request, results, trust_remote_code, keeps=not no_results)
     kept = _Kept(measured, request, price, studied, None if no_results else results, run_file)
     kept.write()
     if as_json:
@@ -181,13 +183,15 @@ def evaluate(
         raise kept.problem
 
 
-def _measure(request: "Request", results: Path, *, keeps: bool) -> "tuple[Measured, Studied]":
+def _measure(
+    request: "Request", results: Path, trust_remote_code: bool, *, keeps: bool
+) -> "tuple[Measured, Studied]":
     """What was found; whatever can be refused is refused before anything is read or encoded."""
     from thought1.evaluation.measure import measure
     from thought1.evaluation.results import check_place
     from thought1.evaluation.studies import Studied, plan_studies
 
-    with open_request(request) as (task, system):
+    with open_request(request, trust_remote_code) as (task, system):
         if keeps:
             facts = system.facts
             check_place(results, task.name, task.name_system(facts), facts.revision)

@@ -13,7 +13,7 @@ import typer
 from thought1.cli.command import Command
 from thought1.cli.console import print_text
 from thought1.cli.models import load_model
-from thought1.cli.options import BundledModel
+from thought1.cli.options import BundledModel, TrustRemoteCode
 
 export = typer.Typer(no_args_is_help=True, help="Save a model for another library.")
 
@@ -30,6 +30,7 @@ def sentence_transformers(
         Path, typer.Option("--output", "-o", metavar="DIR", help="Folder of the exported model.")
     ],
     model: BundledModel = None,
+    trust_remote_code: TrustRemoteCode = False,
 ) -> None:
     """A folder that SentenceTransformer loads: documents, and queries without a thought."""
     from thought1.data.outputs import check_folder
@@ -37,5 +38,5 @@ def sentence_transformers(
 
     check_target(output)
     check_folder(output)
-    export_sentence_transformers(load_model(model), output)
+    export_sentence_transformers(load_model(model, trust_remote_code), output)
     print_text(f"{output}: exported for sentence-transformers")

@@ -6,8 +6,9 @@ Knows the order of the steps; reading and encoding are the library's:
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,7 +16,7 @@ import typer
 
 from thought1.cli.console import note, print_text, progress
 from thought1.cli.models import holds_something, load_model, open_index, open_without_model
-from thought1.cli.options import IndexOrBundledModel
+from thought1.cli.options import IndexOrBundledModel, TrustRemoteCode
 from thought1.data.outputs import check_folder
 from thought1.types import Thought1Error
 
@@ -40,6 +41,7 @@ def index(
         Path, typer.Option("--output", "-o", metavar="DIR", help="Folder of the index.")
     ],
     model: IndexOrBundledModel = None,
+    trust_remote_code: TrustRemoteCode = False,
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help="Leave out rows that cannot be used; count them.")
     ] = False,
@@ -70,19 +72,20 @@ def index(
         return
     check_folder(output)
     start = time.perf_counter()
-    summary = _build(corpus, output, model, skip_bad, overwrite, optimize)
+    begin = partial(_open, output, model, trust_remote_code, overwrite)
+    summary = _build(corpus, begin, skip_bad, optimize)
     print_text(f"{output}: {summary}, {time.perf_counter() - start:.1f} s")
 
 
 def _build(
-    path: Path, output: Path, model: str | None, skip_bad: bool, overwrite: bool, optimize: bool
+    path: Path, begin: Callable[[], tuple["Index", "T1"]], skip_bad: bool, optimize: bool
 ) -> str:
     """Check, open, add; returns what became of the documents."""
     from thought1.data.formats import open_corpus
 
     corpus = open_corpus(path)
     checked = _check(corpus, skip_bad)
-    target, loaded = _open(output, model, overwrite)
+    target, loaded = begin()
     with progress("index", checked.documents, "documents") as bar:
         try:
             report = target.add(corpus.documents(skip_bad), on_progress=bar.update)
@@ -119,12 +122,14 @@ def _check(corpus: "Corpus", skip_bad: bool) -> "ValidationReport":
     return report
 
 
-def _open(folder: Path, model: str | None, overwrite: bool) -> tuple["Index", "T1"]:
+def _open(
+    folder: Path, model: str | None, trust_remote_code: bool, overwrite: bool
+) -> tuple["Index", "T1"]:
     """The index that is there, with its model, or an empty one."""
     from thought1.index import Index
 
     if overwrite or not holds_something(folder):
-        loaded = load_model(model)
+        loaded = load_model(model, trust_remote_code)
         try:
             return Index.create(folder, loaded, overwrite=overwrite), loaded
         except Thought1Error:
@@ -137,4 +142,4 @@ def _open(folder: Path, model: str | None, overwrite: bool) -> tuple["Index", "T
         raise Thought1Error(
             f"{error}; name a new folder, or give --overwrite to replace a broken index"
         ) from None
-    return open_index(folder, model)
+    return open_index(folder, model, trust_remote_code)

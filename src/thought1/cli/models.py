@@ -21,7 +21,7 @@ def quiet_libraries() -> None:
     logging.disable_progress_bar()
 
 
-def load_model(name: str | None) -> "T1":
+def load_model(name: str | None, trust_remote_code: bool) -> "T1":
     """The model of that name; None is the bundled one."""
     from thought1.checkpoint import BUNDLED
     from thought1.t1 import T1
@@ -30,16 +30,16 @@ def load_model(name: str | None) -> "T1":
     if name is not None and name != BUNDLED and Path(name).is_dir():
         # An index remembers the name, and is searched from other folders too.
         name = str(Path(name).resolve())
-    return T1.from_pretrained(name)
+    return T1.from_pretrained(name, trust_remote_code=trust_remote_code)
 
 
-def open_index(folder: Path, model: str | None) -> tuple["Index", "T1"]:
+def open_index(folder: Path, model: str | None, trust_remote_code: bool) -> tuple["Index", "T1"]:
     """The index in a folder, and its model: the one it remembers, or the one named."""
     from thought1.index import Index
 
     needed = Index.remembered(folder).model
     try:
-        loaded = load_model(model or needed)
+        loaded = load_model(model or needed, trust_remote_code)
     except Thought1Error as error:
         if model:
             raise

@@ -31,6 +31,13 @@ IndexOrBundledModel = Annotated[
         "for a new index.",
     ),
 ]
+TrustRemoteCode = Annotated[
+    bool,
+    typer.Option(
+        "--trust-remote-code",
+        help="Run Python code that lies in the model's folder, if the model needs it.",
+    ),
+]
 Budget = Annotated[
     int | None,
     typer.Option(

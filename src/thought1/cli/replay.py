@@ -15,7 +15,7 @@ import typer
 from thought1.cli.bright import measure_bright
 from thought1.cli.console import note, print_json, print_text, progress
 from thought1.cli.models import holds_something
-from thought1.cli.options import Json
+from thought1.cli.options import Json, TrustRemoteCode
 from thought1.cli.systems import open_request
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ def replay(
         float,
         typer.Option(min=0, max=1e9, metavar="X", help="A difference up to this counts as none."),
     ] = 1e-6,
+    trust_remote_code: TrustRemoteCode = False,
     as_json: Json = False,
 ) -> None:
     """Run an evaluation again, from the same folder, and compare; ends with 1 where it differs."""
@@ -50,7 +51,7 @@ def replay(
     skipped = [name for name in STUDIES if name in old]
     if request.index is not None and not holds_something(Path(request.index)):
         request = replace(request, index=None)  # else it would be made anew, and stay
-    measured, changed = _again(old, request)
+    measured, changed = _again(old, request, trust_remote_code)
     content = build_result(measured, request, price=old["cost"]["price_per_million_tokens"])
     with TemporaryDirectory(prefix="t1-replay-") as scratch:
         path = write_result(Path(scratch), content, measured)
@@ -66,15 +67,17 @@ def replay(
         raise typer.Exit(1)
 
 
-def _again(old: dict[str, Any], request: "Request") -> "tuple[Measured, list[str]]":
+def _again(
+    old: dict[str, Any], request: "Request", trust_remote_code: bool
+) -> "tuple[Measured, list[str]]":
     """What is found now, and what has changed since; that is noted as soon as it is known."""
     from thought1.evaluation.bright_results import BrightRequest
     from thought1.evaluation.measure import measure
 
     if isinstance(request, BrightRequest):
-        measured = measure_bright(request)
+        measured = measure_bright(request, trust_remote_code)
         return measured, _changed(old, measured.task, measured.system)
-    with open_request(request) as (task, system):
+    with open_request(request, trust_remote_code) as (task, system):
         changed = _changed(old, task, system.facts)
         return measure(task, system, progress), changed
 

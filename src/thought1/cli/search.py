@@ -31,6 +31,7 @@ from thought1.cli.options import (
     Seed,
     Temperature,
     TopP,
+    TrustRemoteCode,
     thought_budget,
     thought_sampling,
 )
@@ -87,6 +88,7 @@ def search(
     seed: Seed = None,
     no_repeat: NoRepeat = None,
     model: IndexModel = None,
+    trust_remote_code: TrustRemoteCode = False,
     as_json: Json = False,
 ) -> None:
     """Search an index by meaning, by words, or both."""
@@ -107,7 +109,7 @@ def search(
     if mode == "bm25":
         index = open_without_model(folder)
     else:
-        index, t1 = open_index(folder, model)
+        index, t1 = open_index(folder, model, trust_remote_code)
         options = replace(options, sampling=thought_sampling(t1.greedy, *sampled))
     with progress("search", len(questions), "questions") as bar:
         results, receipt = search_in_batches(index, questions, options, on_progress=bar.update)

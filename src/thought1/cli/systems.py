@@ -21,14 +21,13 @@ if TYPE_CHECKING:
     from thought1.evaluation.indexed import IndexSystem
     from thought1.evaluation.measure import Request, Task
     from thought1.evaluation.systems import System
-    from thought1.t1 import T1 as Model
 
 T1 = "t1"
 """The system that searches an index, with the model or by its BM25."""
 
 
 @contextmanager
-def open_request(request: "Request") -> "Iterator[tuple[Task, System]]":
+def open_request(request: "Request", trust_remote_code: bool) -> "Iterator[tuple[Task, System]]":
     """The task and the system of a request, for `measure`; nothing is encoded yet.
 
     Raises:
@@ -37,7 +36,7 @@ def open_request(request: "Request") -> "Iterator[tuple[Task, System]]":
     from thought1.evaluation.measure import read_task
 
     task = read_task(request)
-    with _open(request) as system:
+    with _open(request, trust_remote_code) as system:
         yield task, system
 
 
@@ -60,18 +59,18 @@ def check_options(request: "Request") -> None:
 
 
 @contextmanager
-def _open(request: "Request") -> "Iterator[System]":
+def _open(request: "Request", trust_remote_code: bool) -> "Iterator[System]":
     if request.system == T1:
-        with _index_system(request) as system:
+        with _index_system(request, trust_remote_code) as system:
             yield system
         return
     from thought1.evaluation.baselines import open_baseline
 
     quiet_libraries()
-    yield open_baseline(request.system, request.depth)
+    yield open_baseline(request.system, request.depth, trust_remote_code=trust_remote_code)
 
 
-def _index_system(request: "Request") -> "IndexSystem":
+def _index_system(request: "Request", trust_remote_code: bool) -> "IndexSystem":
     from thought1.evaluation.indexed import IndexSystem
     from thought1.search.options import SearchOptions
 
@@ -81,21 +80,12 @@ def _index_system(request: "Request") -> "IndexSystem":
     if folder is not None and holds_something(folder):
         if words_only:
             return IndexSystem(options, None, index=open_without_model(folder))
-        index, t1 = open_index(folder, request.model)
-        _check_budget(t1, request)
+        index, t1 = open_index(folder, request.model, trust_remote_code)
+        t1.checkpoint.thought_tokens(request.think)
         return IndexSystem(options, t1, index=index)
     if words_only and folder is None:
         return IndexSystem(options, None)
     # An index that is to stay needs vectors, whatever is asked of it now.
-    t1 = load_model(request.model)
-    _check_budget(t1, request)
+    t1 = load_model(request.model, trust_remote_code)
+    t1.checkpoint.thought_tokens(request.think)  # before anything is encoded
     return IndexSystem(options, t1, folder=folder)
-
-
-def _check_budget(t1: "Model", request: "Request") -> None:
-    """A budget that no prompt leaves room for shows at once."""
-    if (request.think or 0) >= t1.engine.max_positions:
-        raise Thought1Error(
-            f"a thought of {request.think} tokens does not fit the model's "
-            f"{t1.engine.max_positions} positions: use a smaller budget"
-        )

@@ -19,6 +19,7 @@ from thought1.cli.options import (
     Seed,
     Temperature,
     TopP,
+    TrustRemoteCode,
     thought_sampling,
 )
 from thought1.cli.questions import read_questions
@@ -32,6 +33,7 @@ def think(
         ),
     ] = None,
     model: BundledModel = None,
+    trust_remote_code: TrustRemoteCode = False,
     budget: Annotated[
         int | None,
         typer.Option(
@@ -49,7 +51,7 @@ def think(
 ) -> None:
     """Write a thought about each question."""
     asked = read_questions(questions or [])
-    t1 = load_model(model)
+    t1 = load_model(model, trust_remote_code)
     own = t1.settings.thought.sampling
     sampling = thought_sampling(own, temperature, top_p, seed, no_repeat)
     show = sys.stderr.isatty()

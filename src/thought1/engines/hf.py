@@ -5,6 +5,8 @@ Vectors are the backbone's `last_hidden_state` (after the final norm), never
 `hidden_states[-1]`, which some architectures return before that norm.
 """
 
+import inspect
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,7 +14,7 @@ from threading import get_ident
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache, PreTrainedModel
+from transformers import DynamicCache, PretrainedConfig, PreTrainedModel
 from transformers.cache_utils import DynamicLayer
 
 from thought1.engines.decoding import Sampler, ThoughtBatch
@@ -73,6 +75,21 @@ def has_windows(model: PreTrainedModel) -> bool:
     return any(type(layer) is not DynamicLayer for layer in layers)
 
 
+def takes_positions(model: PreTrainedModel) -> bool:
+    """Whether the model can be told the position of each token. Others count columns (ALiBi)."""
+    return "position_ids" in inspect.signature(model.base_model.forward).parameters
+
+
+def max_positions(config: PretrainedConfig) -> int:
+    """Longest sequence a model accepts, in tokens; `sys.maxsize` where nothing limits it."""
+    text = config.get_text_config(decoder=True)  # Gemma 3 and others keep it one level down
+    for name in ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length"):
+        found = getattr(text, name, None)
+        if isinstance(found, int) and found > 0:
+            return found
+    return sys.maxsize
+
+
 def _no_row_empty(prefix: Ids, rows: Sequence[Ids]) -> tuple[Ids, Sequence[Ids]]:
     """The same sequences; where a row is empty, every row takes over the prefix's last token."""
     if all(rows):
@@ -102,19 +119,21 @@ class HFEngine:
         self.model = model.eval()
         self.emb_id = emb_id
         self.eos_ids = eos_ids - {emb_id}
+        self._takes_positions = takes_positions(model)
         # A sliding window counts columns, not positions: padding in the middle would shift it.
-        self.padding_side = "left" if has_windows(model) else padding_side
+        columns = has_windows(model) or not self._takes_positions
+        self.padding_side = "left" if columns else padding_side
         self._prefix = PrefixCache(model)
 
     @property
     def dim(self) -> int:
         """Dimension of the vectors: the backbone's hidden size."""
-        return int(self.model.config.hidden_size)
+        return int(self.model.config.get_text_config(decoder=True).hidden_size)
 
     @property
     def max_positions(self) -> int:
         """Longest sequence the backbone accepts, in tokens."""
-        return int(self.model.config.max_position_embeddings)
+        return max_positions(self.model.config)
 
     @torch.inference_mode()
     def embed(self, prefix: Ids, rows: Sequence[Ids]) -> Vectors:
@@ -248,19 +267,25 @@ class HFEngine:
         outputs = self.model.base_model(
             input_ids=batch.ids_BT,
             attention_mask=mask_BK if masked else None,
-            position_ids=positions_BK[:, -width:],
+            **self._positions(positions_BK[:, -width:]),
             past_key_values=cache,
             use_cache=True,
         )
         hidden_BTD: Tensor = outputs.last_hidden_state
         return hidden_BTD
 
+    def _positions(self, positions_BT: Tensor) -> dict[str, Tensor]:
+        """The argument that tells the model its positions, where it has one."""
+        if not self._takes_positions:
+            return {}
+        return {"position_ids": positions_BT.to(self.model.device)}
+
     def _decode_step(self, batch: ThoughtBatch) -> Tensor:
         """Logits (B, V) after one more token of each row; the cache and mask grow by a column."""
         outputs = self.model(
             input_ids=batch.tokens_B[:, None].to(self.model.device),
             attention_mask=batch.grow_mask(),
-            position_ids=batch.positions_B[:, None].to(self.model.device),
+            **self._positions(batch.positions_B[:, None]),
             past_key_values=batch.cache,
             use_cache=True,
         )
@@ -274,7 +299,7 @@ class HFEngine:
         outputs = self.model.base_model(
             input_ids=emb_B1,
             attention_mask=torch.cat([mask_BK, mask_BK.new_ones(batch.size, 1)], 1),
-            position_ids=batch.positions_B[:, None].to(self.model.device),
+            **self._positions(batch.positions_B[:, None]),
             past_key_values=fork(batch.cache),
             use_cache=True,
         )

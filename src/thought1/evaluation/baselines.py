@@ -168,7 +168,7 @@ class Baseline:
         )
 
 
-def open_baseline(spec: str, depth: int = DEPTH) -> Baseline:
+def open_baseline(spec: str, depth: int = DEPTH, *, trust_remote_code: bool = False) -> Baseline:
     """The system that `spec` names: one of the forms above; `depth` documents of each query.
 
     Raises:
@@ -177,7 +177,7 @@ def open_baseline(spec: str, depth: int = DEPTH) -> Baseline:
     """
     if spec in WORDS:
         return Baseline(words_facts(spec), WordRanker(spec, depth))
-    facts, embedder = open_embedder(spec)
+    facts, embedder = open_embedder(spec, trust_remote_code=trust_remote_code)
     return Baseline(facts, DenseRanker(embedder, depth))
 
 
@@ -186,7 +186,7 @@ def words_facts(kind: str) -> SystemFacts:
     return SystemFacts(kind, kind, f"bm25s-{version_of('bm25s')}", mode="bm25")
 
 
-def open_embedder(spec: str) -> tuple[SystemFacts, Embedder]:
+def open_embedder(spec: str, *, trust_remote_code: bool = False) -> tuple[SystemFacts, Embedder]:
     """The model behind `st:...` or `openai:...`, and what is known about it.
 
     Raises:
@@ -194,7 +194,7 @@ def open_embedder(spec: str) -> tuple[SystemFacts, Embedder]:
     """
     kind, _, rest = spec.partition(":")
     if kind == "st" and rest:
-        model = SentenceModel.load(rest)
+        model = SentenceModel.load(rest, trust_remote_code=trust_remote_code)
         weights = weights_of(rest)
         facts = SystemFacts(
             short_name(rest),

@@ -125,7 +125,7 @@ def contestant_of(system: T1System, choice: str) -> Contestant:
     )
 
 
-def open_peer(spec: str) -> Contestant:
+def open_peer(spec: str, *, trust_remote_code: bool = False) -> Contestant:
     """The peer that `spec` names, in the forms of `baselines`.
 
     Raises:
@@ -134,7 +134,7 @@ def open_peer(spec: str) -> Contestant:
     if spec in WORDS:
         ranking = ranking_of_ranker(bm25_ranker(spec))
         return Contestant(lambda _: words_facts(spec), lambda *_: ranking, instructed=False)
-    facts, embedder = open_embedder(spec)
+    facts, embedder = open_embedder(spec, trust_remote_code=trust_remote_code)
     peer = PeerSystem(embedder)
     return Contestant(
         lambda _: facts,

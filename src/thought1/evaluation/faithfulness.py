@@ -275,7 +275,7 @@ def _other_thoughts(
     }
     if judged.references is not None:
         references = [judged.references[query_id] for query_id in judged.questions]
-        positions = int(model.checkpoint.model.config.max_position_embeddings)
+        positions = model.engine.max_positions
         room = positions - model.settings.max_query_tokens - 1
         ids["reference"] = [row[:room] for row in model.renderer.text(references)]
     return {

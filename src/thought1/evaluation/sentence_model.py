@@ -13,6 +13,7 @@ from transformers import PreTrainedTokenizerBase
 from thought1.data.hashing import hash_file
 from thought1.evaluation.provenance import hash_json
 from thought1.identity import hash_tokenizer
+from thought1.loading import check_modules, loading_errors
 from thought1.types import Thought1Error, Vectors
 
 
@@ -26,7 +27,7 @@ class SentenceModel:
         """Tokens of all queries so far, prompt included; 0 where the tokenizer marks none."""
 
     @classmethod
-    def load(cls, name: str) -> "SentenceModel":
+    def load(cls, name: str, *, trust_remote_code: bool = False) -> "SentenceModel":
         """The model in a folder or under a hub id.
 
         Raises:
@@ -38,10 +39,10 @@ class SentenceModel:
             raise Thought1Error(
                 'a system st:... needs sentence-transformers: pip install "thought1[export]"'
             ) from error
-        try:
-            return cls(SentenceTransformer(name))
-        except (OSError, ValueError) as error:
-            raise Thought1Error(f"{name} is no sentence-transformers model: {error}") from error
+        with loading_errors(f"{name} is no sentence-transformers model", name):
+            model = SentenceTransformer(name, trust_remote_code=trust_remote_code)
+        check_modules(name, model, trust_remote_code)
+        return cls(model)
 
     def embed_documents(self, texts: Sequence[str]) -> Vectors:
         """Vectors (n, d), L2-normalised float32."""

@@ -45,7 +45,7 @@ def claim(output: Path, recipe: Recipe) -> None:
     """
     where = output / "recipe.json"
     content = json.loads(json.dumps(asdict(recipe)))
-    for key in ("release", "release_dtype", "folder"):
+    for key in ("release", "release_dtype", "folder", "trust_remote_code"):
         del content[key]
     for place in filter(None, (recipe.output, recipe.release)):
         local(place)

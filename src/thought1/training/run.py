@@ -92,7 +92,7 @@ def train(recipe: Recipe) -> Path:
     if not recipe.release:
         return previous
     if process.is_main_process:
-        checkpoint = load_checkpoint(previous, dtype="float32", device="cpu")
+        checkpoint = _saved(recipe, previous)
         save_checkpoint(checkpoint, Path(recipe.release), dtype=recipe.release_dtype)
     return Path(recipe.release)
 
@@ -117,6 +117,8 @@ def _run_stage(
     process = PartialState()
     with process.main_process_first():
         checkpoint = begin()
+        if stage.weight_language > 0:  # from here on the head is no longer at random
+            checkpoint = replace(checkpoint, random_head=frozenset())
         cast(nn.Module, checkpoint.model).to(process.device)
         switch_dropout_off(checkpoint.model)
         choose_attention(checkpoint.model)
@@ -211,15 +213,20 @@ def _start(recipe: Recipe, stages: Sequence[TrainingData]) -> Checkpoint:
     texts = _texts(stages[0])
     if recipe.model.scratch is not None:
         texts = chain(*map(_texts, stages), *map(_thoughts, stages))
-    checkpoint = start_checkpoint(recipe.model, texts)
+    checkpoint = start_checkpoint(recipe.model, texts, trust_remote_code=recipe.trust_remote_code)
     check_stages(checkpoint, recipe.stages)
     return checkpoint
 
 
 def _go_on(recipe: Recipe, previous: Path) -> Checkpoint:
-    checkpoint = load_checkpoint(previous, dtype="float32", device="cpu")
+    checkpoint = _saved(recipe, previous)
     settings = replace(checkpoint.settings, thought=thought_settings(recipe.model))
     return replace(checkpoint, settings=settings)
+
+
+def _saved(recipe: Recipe, folder: Path) -> Checkpoint:
+    trust = recipe.trust_remote_code
+    return load_checkpoint(folder, dtype="float32", device="cpu", trust_remote_code=trust)
 
 
 def _thoughts(data: TrainingData) -> Iterable[str]:
@@ -240,7 +247,8 @@ def _texts(data: TrainingData) -> Iterable[str]:
 def _teacher_vectors(recipe: Recipe, stage: StageConfig, data: TrainingData) -> TeacherVectors:
     if not stage.needs_teacher:
         return {}
-    return teach(Path(locate(stage.teacher or recipe.teacher)), _texts(data), Path(recipe.output))
+    teacher, trust = Path(locate(stage.teacher or recipe.teacher)), recipe.trust_remote_code
+    return teach(teacher, _texts(data), Path(recipe.output), trust_remote_code=trust)
 
 
 def _lineage(

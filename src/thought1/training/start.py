@@ -18,6 +18,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from thought1.checkpoint import Checkpoint, load_checkpoint
 from thought1.config import ModelConfig, StageConfig
+from thought1.engines.hf import max_positions, takes_positions
 from thought1.prompts import Renderer, Template
 from thought1.settings import Settings, ThoughtSettings
 from thought1.training.scratch import build, check_scratch
@@ -44,7 +45,9 @@ def locate(name: str) -> str:
     return str(Path(spec.origin).parent / folder)
 
 
-def start_checkpoint(config: ModelConfig, texts: Iterable[str]) -> Checkpoint:
+def start_checkpoint(
+    config: ModelConfig, texts: Iterable[str], *, trust_remote_code: bool = False
+) -> Checkpoint:
     """Load the base in float32, or build a new model; fit its vocabulary to `texts`, set templates.
 
     Raises:
@@ -52,7 +55,8 @@ def start_checkpoint(config: ModelConfig, texts: Iterable[str]) -> Checkpoint:
             become so small; a template breaks inside a token; or the lengths exceed its positions.
     """
     check_scratch(config)
-    checkpoint = build(config, texts) if config.scratch else _load(config, texts)
+    trust = trust_remote_code
+    checkpoint = build(config, texts) if config.scratch else _load(config, texts, trust)
     old = checkpoint.settings
     settings = replace(
         old,
@@ -67,8 +71,15 @@ def start_checkpoint(config: ModelConfig, texts: Iterable[str]) -> Checkpoint:
     return replace(checkpoint, settings=settings)
 
 
-def _load(config: ModelConfig, texts: Iterable[str]) -> Checkpoint:
-    checkpoint = load_checkpoint(locate(config.base), dtype="float32", device="cpu")
+def _load(config: ModelConfig, texts: Iterable[str], trust_remote_code: bool) -> Checkpoint:
+    checkpoint = load_checkpoint(
+        locate(config.base), dtype="float32", device="cpu", trust_remote_code=trust_remote_code
+    )
+    if not takes_positions(checkpoint.model):
+        raise Thought1Error(
+            f"{checkpoint.name} is a {type(checkpoint.model).__name__}, which counts columns in "
+            "the place of positions: Thought 1 cannot train it"
+        )
     return keep_frequent(checkpoint, texts, config.vocab_size) if config.vocab_size else checkpoint
 
 
@@ -83,7 +94,7 @@ def _template(old: Template, pattern: str, instruction: str) -> Template:
 
 def _check(checkpoint: Checkpoint, settings: Settings) -> None:
     """What would otherwise fail when the trained model is used or saved."""
-    positions = int(checkpoint.model.config.max_position_embeddings)
+    positions = max_positions(checkpoint.model.config)
     # A thinking query ends in <emb_token>; a document's length includes it.
     query = settings.max_query_tokens + settings.thought.max_new_tokens + 1
     for keys, longest in (
@@ -104,10 +115,11 @@ def check_stages(checkpoint: Checkpoint, stages: Sequence[StageConfig]) -> None:
     """Refuse what a late stage would ask of the model in vain.
 
     Raises:
-        Thought1Error: thoughts longer than its positions, or evidence that its template lacks a
-            slot for.
+        Thought1Error: thoughts longer than its positions, evidence that its template lacks a
+            slot for, or thoughts of a model whose language head no stage has taught.
     """
-    positions = int(checkpoint.model.config.max_position_embeddings)
+    taught = not checkpoint.random_head
+    positions = max_positions(checkpoint.model.config)
     settings = checkpoint.settings
     for stage in stages:
         longest = settings.max_query_tokens + stage.max_thought_tokens + 1
@@ -117,6 +129,12 @@ def check_stages(checkpoint: Checkpoint, stages: Sequence[StageConfig]) -> None:
                 f"stage {stage.name}: max_query_tokens + max_thought_tokens give sequences of "
                 f"{longest} tokens, but {checkpoint.name} has {positions} positions: make them "
                 "smaller"
+            )
+        taught = taught or stage.weight_language > 0
+        if stage.thinks and not taught:
+            raise Thought1Error(
+                f"stage {stage.name}: {checkpoint.name} has no language head, and no stage up to "
+                "this one teaches it one (weight_lm or weight_sft above 0)"
             )
         shown = any(source.evidence for source in stage.sources)
         if shown and "{evidence}" not in settings.query.pattern:

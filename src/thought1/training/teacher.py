@@ -16,6 +16,7 @@ import torch
 
 from thought1.checkpoint import hash_weights
 from thought1.data.hashing import hash_file
+from thought1.loading import check_modules, loading_errors
 from thought1.types import Thought1Error
 
 logger = logging.getLogger(__name__)
@@ -23,7 +24,9 @@ logger = logging.getLogger(__name__)
 TeacherVectors = Mapping[str, npt.NDArray[np.float16]]
 
 
-def teach(model: Path, texts: Iterable[str], cache: Path) -> TeacherVectors:
+def teach(
+    model: Path, texts: Iterable[str], cache: Path, *, trust_remote_code: bool = False
+) -> TeacherVectors:
     """L2-normalised teacher vectors (e,) by text; computed once, then read from `cache`.
 
     Raises:
@@ -36,7 +39,7 @@ def teach(model: Path, texts: Iterable[str], cache: Path) -> TeacherVectors:
     file = cache / f"teacher-{key}.npy"
     if not file.is_file():
         logger.info("the teacher %s encodes %d texts", model, len(distinct))
-        vectors = _encode(model, distinct).astype(np.float16)
+        vectors = _encode(model, distinct, trust_remote_code).astype(np.float16)
         cache.mkdir(parents=True, exist_ok=True)
         partial = file.with_suffix(f".{os.getpid()}.npy")
         np.save(partial, vectors)
@@ -69,17 +72,16 @@ def _configuration(model: Path) -> str:
     return hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()
 
 
-def _encode(model: Path, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+def _encode(model: Path, texts: Sequence[str], trust_remote_code: bool) -> npt.NDArray[np.float32]:
     try:
         from sentence_transformers import SentenceTransformer
     except ImportError:
         raise Thought1Error(
             'a teacher needs sentence-transformers: pip install "thought1[train]"'
         ) from None
-    try:
-        teacher = SentenceTransformer(str(model))
-    except (OSError, ValueError) as error:
-        raise Thought1Error(f"the teacher {model} cannot be loaded: {error}") from None
+    with loading_errors(f"the teacher {model} cannot be loaded", str(model)):
+        teacher = SentenceTransformer(str(model), trust_remote_code=trust_remote_code)
+    check_modules(str(model), teacher, trust_remote_code)
     bf16 = torch.autocast(teacher.device.type, dtype=torch.bfloat16)
     with bf16:
         vectors = teacher.encode(

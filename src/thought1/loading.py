@@ -1,0 +1,273 @@
+"""From a folder of files to a model and its tokenizer in memory, whole, or else refused by name.
+
+transformers fills whatever a folder lacks with random numbers, runs code that lies in it, and asks
+on standard input whether it may; nothing of this happens here. It knows folders and transformers,
+neither templates nor `t1.json`.
+"""
+
+from collections.abc import Iterator, Set
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PretrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from thought1.engines.hf import HFEngine
+from thought1.engines.probe import disagreement, keeps_a_state
+from thought1.prompts import PROBES, Renderer
+from thought1.types import Thought1Error
+
+NAMED = 3
+"""How many tensors a message names; the others it counts."""
+
+_POINTER = b"version https://git-lfs"
+_ADAPTER = "adapter_config.json"
+_CONVERT = (
+    "import glob, torch; from safetensors.torch import save_file; "
+    "save_file({k: v.contiguous().clone() for p in glob.glob('pytorch_model*.bin') "
+    "for k, v in torch.load(p, weights_only=True).items()}, "
+    "'model.safetensors', {'format': 'pt'})"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A model and its tokenizer, as they lie in a folder."""
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    random_head: frozenset[str]
+    """Tensors of the language head that the folder lacks: it is that of an embedding model."""
+
+
+def check_folder(label: str, folder: Path) -> None:
+    """Refuse what can be told from the files' names and first bytes.
+
+    Raises:
+        Thought1Error: an adapter without its base, no configuration, Git LFS pointers in the place
+            of files, or no safetensors.
+    """
+    if (folder / _ADAPTER).is_file():
+        raise Thought1Error(
+            f"{label} is an adapter ({_ADAPTER}), which changes another model: merge it into its "
+            "base first (peft's merge_and_unload, then save_pretrained), or delete that file if "
+            "the weights are merged already"
+        )
+    if not (folder / "config.json").is_file():
+        raise Thought1Error(f"{label} holds no config.json: it is not a model folder")
+    check_pointers(label, folder)
+    if any(folder.glob("*.safetensors")):
+        return
+    if any(folder.glob("pytorch_model*.bin")):
+        raise Thought1Error(
+            f"{label} holds its weights as pytorch_model.bin, and Thought 1 reads safetensors: "
+            f'convert them in that folder with python -c "{_CONVERT}"'
+        )
+    raise Thought1Error(
+        f"{label} cannot be loaded as a causal language model: it holds no safetensors weights"
+    )
+
+
+def check_pointers(label: str, folder: Path) -> None:
+    """Refuse a folder in which files have been left as Git LFS pointers.
+
+    Raises:
+        Thought1Error: one is.
+    """
+    for path in sorted(folder.iterdir()):
+        if path.is_file() and path.stat().st_size < 1024 and path.read_bytes().startswith(_POINTER):
+            raise Thought1Error(
+                f"{label}: {path.name} is a Git LFS pointer, not the file itself: "
+                "run `git lfs pull` in that folder"
+            )
+
+
+def load_model(label: str, folder: Path, dtype: torch.dtype, trust_remote_code: bool) -> Loaded:
+    """Model and tokenizer of a folder; at random is left the language head at most.
+
+    Raises:
+        Thought1Error: it cannot be loaded, not whole, or needs code of its own, which may not run.
+    """
+    check_folder(label, folder)
+    with loading_errors(f"{label} cannot be loaded as a causal language model", label):
+        found: Any = AutoModelForCausalLM.from_pretrained(
+            folder,
+            config=_decoder_config(folder, trust_remote_code),
+            dtype=dtype,
+            trust_remote_code=trust_remote_code,
+            ignore_mismatched_sizes=True,  # they are told too, and refused
+            output_loading_info=True,
+        )
+        model, info = found
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
+        if len(tokenizer) == len(tokenizer.added_tokens_decoder):  # made up from its class alone
+            raise ValueError("it has no tokenizer (tokenizer.json is missing)")
+    if keeps_a_state(model):
+        raise Thought1Error(
+            f"{label} is a {type(model).__name__}, which keeps a state instead of keys and values, "
+            "and padding would change it: Thought 1 runs models with attention alone"
+        )
+    head = _random_head(label, model, info)
+    check_finite(label, model)
+    _check_vocabulary(label, model, tokenizer)
+    return Loaded(model, tokenizer, head)
+
+
+@contextmanager
+def loading_errors(sentence: str, label: str) -> Iterator[None]:
+    """What a library raises over someone's files, whatever it is, as one sentence.
+
+    Raises:
+        Thought1Error: `sentence` and the reason, or that `trust_remote_code` is asked for.
+    """
+    try:
+        yield
+    except Thought1Error:
+        raise
+    except Exception as error:
+        if "trust_remote_code" in str(error):
+            raise Thought1Error(
+                f"{label} comes with Python code of its own: give trust_remote_code=True if you "
+                "trust it"
+            ) from error
+        raise Thought1Error(f"{sentence}: {reason(error)}") from error
+
+
+def reason(error: Exception) -> str:
+    """The first line of an error's message."""
+    lines = (line.strip() for line in str(error).splitlines())
+    return next(filter(None, lines), type(error).__name__)
+
+
+def _decoder_config(folder: Path, trust_remote_code: bool) -> PretrainedConfig:
+    """The configuration, with encoders of the BERT family switched to run as decoders."""
+    config: PretrainedConfig = AutoConfig.from_pretrained(
+        folder, trust_remote_code=trust_remote_code
+    )
+    if config.model_type in ("bert", "electra"):
+        config.is_decoder = True
+    if config.model_type in ("roberta", "xlm-roberta", "camembert"):
+        raise ValueError("RoBERTa counts positions from 2; take a BERT encoder or a decoder")
+    return config
+
+
+def _random_head(label: str, model: PreTrainedModel, info: dict[str, Any]) -> frozenset[str]:
+    """Refuse a model that loading has left at random, but for its language head alone."""
+    missing, unused = set(info["missing_keys"]), set(info["unexpected_keys"])
+    check_shapes(label, info)
+    prefix = f"{model.base_model_prefix}."
+    backbone = {name for name in missing if name.startswith(prefix)}
+    # A head that only lies under another prefix is there: a fault of the folder, no choice.
+    misplaced = {name for name in missing if any(_same_end(name, other) for other in unused)}
+    if backbone or misplaced:
+        refuse_missing(label, model, backbone or misplaced, unused)
+    return frozenset(missing)
+
+
+def check_shapes(label: str, info: dict[str, Any]) -> None:
+    """Refuse tensors whose stored shape is not the one that the configuration gives them."""
+    for name, stored, wanted in sorted(info["mismatched_keys"]):
+        raise Thought1Error(
+            f"{label} cannot be loaded as a causal language model: the tensor {name} is stored "
+            f"with shape {tuple(stored)}, and config.json wants {tuple(wanted)}"
+        )
+
+
+def refuse_missing(label: str, model: PreTrainedModel, missing: Set[str], unused: Set[str]) -> None:
+    """Say which tensors a folder lacks, and which it holds under names that nothing reads."""
+    there = f"; it holds {listed(unused)}, which that model has not" if unused else ""
+    raise Thought1Error(
+        f"{label} lacks {listed(missing)} of {type(model).__name__}, which would be left at "
+        f"random{there}: take a whole checkpoint"
+    )
+
+
+def listed(names: Set[str]) -> str:
+    """A few names, and how many more there are."""
+    shown = ", ".join(sorted(names)[:NAMED])
+    return shown if len(names) <= NAMED else f"{shown} and {len(names) - NAMED} more tensors"
+
+
+def _same_end(name: str, other: str) -> bool:
+    return name.endswith(f".{other}") or other.endswith(f".{name}")
+
+
+def check_finite(label: str, model: nn.Module) -> None:
+    """Refuse weights that are NaN or infinite.
+
+    Raises:
+        Thought1Error: some are; it names the tensor.
+    """
+    for name, weights in model.named_parameters():
+        if not weights.is_floating_point() or not weights.numel() or weights.itemsize < 2:
+            continue
+        # NaN and infinity both show in the extremes, in one pass and without a copy.
+        if not all(bool(extreme.isfinite()) for extreme in weights.detach().aminmax()):
+            raise Thought1Error(
+                f"{label} holds weights that are not finite numbers ({name}, as {weights.dtype}): "
+                "it cannot embed anything"
+            )
+
+
+def check_modules(label: str, model: Any, trust_remote_code: bool) -> None:
+    """Refuse a `SentenceTransformer` with weights left at random, or not finite.
+
+    Raises:
+        Thought1Error: as `load_model`; a pooler, which no such model reads, may be missing.
+    """
+    for module in model.modules():
+        if not isinstance(module, PreTrainedModel):
+            continue
+        # On the meta device names and shapes alone are read. What fails here has loaded already.
+        found: Any = type(module).from_pretrained(
+            module.name_or_path,
+            config=module.config,
+            device_map="meta",
+            trust_remote_code=trust_remote_code,
+            output_loading_info=True,
+        )
+        info = found[1]
+        missing = {name for name in info["missing_keys"] if "pooler." not in name}
+        if missing:
+            refuse_missing(label, module, missing, set(info["unexpected_keys"]))
+    check_finite(label, model)
+
+
+def _check_vocabulary(
+    label: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
+) -> None:
+    rows = len(model.get_input_embeddings().weight)  # type: ignore[arg-type]
+    tokens = max(tokenizer.get_vocab().values()) + 1
+    if tokens > rows:
+        raise Thought1Error(
+            f"{label}: the tokenizer has {tokens} tokens, but the embedding only {rows} rows: "
+            "take the tokenizer that belongs to these weights, or train the rows that are missing"
+        )
+
+
+def check_runs(label: str, engine: HFEngine, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Refuse an architecture that the engine cannot run, or whose vectors padding changes.
+
+    Raises:
+        Thought1Error: it fails, or one row alone and in a batch are not the same.
+    """
+    model = engine.model
+    kind = type(model).__name__
+    ids = Renderer(tokenizer).text(["\n".join(PROBES)])[0]
+    with loading_errors(f"{label} is a {kind}, which Thought 1 cannot run", label):
+        found = disagreement(engine, ids)
+    if not found <= (1e-3 if model.dtype == torch.float32 else 0.2):
+        raise Thought1Error(
+            f"{label} is a {kind}, which Thought 1 cannot run: the vector of a text changes with "
+            f"the texts beside it (by {found:.2g})"
+        )
