@@ -385,6 +385,7 @@ def test_a_wrong_number_of_thoughts(model: T1, thoughts: list[str]) -> None:
 # -- padding and architectures -------------------------------------------------------------------
 
 
+@pytest.mark.numerics
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_every_architecture_on_both_padding_sides(
     architecture: str, tmp_path_factory: pytest.TempPathFactory
