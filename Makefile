@@ -11,17 +11,18 @@ export OMP_NUM_THREADS ?= 1
 
 PYTEST := $(BIN)/python -m pytest -q
 
-.PHONY: help demo test test-slow lint bench train-nano clean
+.PHONY: help demo test test-slow test-numerics lint bench train-nano clean
 .DELETE_ON_ERROR:
 
 help:
-	@echo "make demo        build an index over the example notes and ask it questions"
-	@echo "make test        all tests that take seconds"
-	@echo "make test-slow   the tests that take minutes: kill campaigns, long runs"
-	@echo "make lint        ruff and mypy"
-	@echo "make bench       speed against the peers, in one run"
-	@echo "make train-nano  train the bundled model again"
-	@echo "make clean       remove caches and builds (.venv stays)"
+	@echo "make demo          build an index over the example notes and ask it questions"
+	@echo "make test          all tests that take seconds"
+	@echo "make test-slow     the tests that take minutes: kill campaigns, long runs"
+	@echo "make test-numerics the tests of trained floats and sampled tokens, as two processors would run them"
+	@echo "make lint          ruff and mypy"
+	@echo "make bench         speed against the peers, in one run"
+	@echo "make train-nano    train the bundled model again"
+	@echo "make clean         remove caches and builds (.venv stays)"
 
 demo: $(VENV)/installed-demo
 	@$(BIN)/python examples/everyday_science_demo.py
@@ -32,6 +33,16 @@ test: $(VENV)/installed-dev
 
 test-slow: $(VENV)/installed-dev
 	@$(PYTEST) -m slow
+
+# This processor's instructions and those of an older one, on one thread and on two: each rounds
+# differently. Where it has no more than AVX2, both are the same.
+AVX2 := ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 MKL_ENABLE_INSTRUCTIONS=AVX2
+
+test-numerics: $(VENV)/installed-dev
+	@$(PYTEST) -m numerics -n 2 --dist loadfile
+	@$(AVX2) $(PYTEST) -m numerics -n 2 --dist loadfile
+	@THOUGHT1_TEST_THREADS=2 $(PYTEST) -m numerics
+	@$(AVX2) THOUGHT1_TEST_THREADS=2 $(PYTEST) -m numerics
 
 lint: $(VENV)/installed-dev
 	@$(BIN)/ruff check .

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import settings
 
 # Before torch is first imported, and inherited by the processes that tests start. Several OpenMP
-# threads on busy cores are many times slower than one.
-os.environ["OMP_NUM_THREADS"] = "1"
+# threads on busy cores are many times slower than one, so only `make test-numerics` asks for two.
+os.environ["OMP_NUM_THREADS"] = os.environ.get("THOUGHT1_TEST_THREADS", "1")
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 

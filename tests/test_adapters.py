@@ -142,6 +142,7 @@ def vectors(model: T1) -> list[np.ndarray[Any, Any]]:
     ]
 
 
+@pytest.mark.numerics
 def test_the_merged_checkpoint_needs_no_peft(
     model: T1, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -35,6 +35,7 @@ def point(budget: int, milliseconds: float, ndcg: float) -> Point:
     return Point(budget, budget * 0.75, milliseconds, {"a": ndcg - 0.1, "b": ndcg + 0.1})
 
 
+@pytest.mark.numerics
 @pytest.mark.parametrize("sampling", [None, SAMPLED], ids=["own", "sampled"])
 def test_each_point_is_an_evaluation_at_its_budget(
     tiny: T1, judged: JudgedQuestions, sampling: Sampling | None

@@ -70,11 +70,25 @@ def test_the_ends_of_the_unit_interval_are_valid_draws() -> None:
     ends = torch.tensor([0.0, np.nextafter(1.0, 0.0)], dtype=torch.float64)
     for temperature, top_p in SAMPLINGS:
         tokens, _ = _sample(LOGITS.expand(2, -1), ends, Sampling(temperature, top_p))
-        chosen = tokens.tolist()
         possible = nucleus(temperature, top_p).nonzero()[:, 0].tolist()
-        if top_p < 1:  # a nucleus is in the order of probability, the whole vocabulary in its own
-            possible.sort(key=lambda token: -LOGITS[token])
-        assert chosen == [possible[0], possible[-1]]
+        assert tokens.tolist() == [possible[0], possible[-1]]
+
+
+@pytest.mark.parametrize("top_p", [0.0, 0.42, 0.62])
+def test_of_equal_tokens_the_first_is_kept(top_p: float) -> None:
+    """40 of them, since sorting a few is stable by chance."""
+    logits = torch.zeros(1, 40).index_fill(1, torch.arange(0, 40, 2), 9.0)
+    uniform = torch.linspace(0, 1, 1001, dtype=torch.float64)[:-1]
+    chosen, _ = _sample(logits.expand(1000, -1), uniform, Sampling(1.0, top_p))
+    kept = int(top_p * 20) + 1
+    assert sorted(set(chosen.tolist())) == list(range(0, 2 * kept, 2))
+
+
+def test_greedy_takes_the_first_of_equal_tokens() -> None:
+    logits = torch.zeros(3, 1000)
+    logits[:, [977, 41, 500]] = 4.0
+    sampler = Sampler([[7]] * 3, [1] * 3, Sampling(), EMB, frozenset())
+    assert sampler.next_tokens(range(3), logits).tolist() == [41] * 3
 
 
 # -- random numbers ------------------------------------------------------------------------------

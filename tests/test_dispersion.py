@@ -70,6 +70,7 @@ def test_spearman_is_scipys() -> None:
 # -- end to end ----------------------------------------------------------------------------------
 
 
+@pytest.mark.numerics
 def test_rows_are_what_the_public_calls_give(tiny: T1, judged: JudgedQuestions) -> None:
     found = measure_dispersion(tiny, judged, 6, copies=3, temperature=0.8, seed=5)
     counted = judged.counted()
@@ -86,6 +87,7 @@ def test_rows_are_what_the_public_calls_give(tiny: T1, judged: JudgedQuestions) 
     )
 
 
+@pytest.mark.numerics
 def test_the_sampled_rows_come_from_the_engines_copies(tiny: T1, judged: JudgedQuestions) -> None:
     found = measure_dispersion(tiny, judged, 6, copies=3, temperature=0.8, seed=5)
     counted = judged.counted()

@@ -54,6 +54,7 @@ def ids(thoughts: dict[str, Thought], pairs: Sequence[Pair]) -> list[tuple[int, 
     return [thoughts[pair.query_id].token_ids for pair in pairs]
 
 
+@pytest.mark.numerics
 def test_what_a_writer_was_taught_it_knows_and_what_it_writes_about_it_does_not(
     model: T1, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -123,6 +123,7 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield make_thinking_room(tmp_path_factory.mktemp("room"))
 
 
+@pytest.mark.numerics
 def test_a_stage_reads_only_the_thoughts_that_help(room: Path, tmp_path: Path) -> None:
     """Against nDCG over all documents, computed apart; the counts stand in the lineage."""
     wanted = recipe(room, tmp_path / "run", "stages.0.filter_gain=true", text=RECIPE)

@@ -72,6 +72,7 @@ def test_an_interrupted_writing_leaves_what_was_there(
 # -- what is sampled ---------------------------------------------------------------------------
 
 
+@pytest.mark.numerics
 def test_thoughts_are_those_of_the_model_at_the_stage_s_settings(model: T1) -> None:
     settings = reason(own_temperature=0.7, own_top_p=0.9)
     model.checkpoint.model.train()  # where a trainer leaves it

@@ -334,11 +334,13 @@ def some_batches(count: int) -> list[Batch]:
     return [plan_pairs(PAIRS, settings, seed)[0] for seed in range(count)]
 
 
+@pytest.mark.numerics
 @pytest.mark.parametrize("name", WEIGHTS)
 def test_every_term_can_be_overfitted(qwen3: T1, tmp_path: Path, name: str) -> None:
     settings = only(name, bf16=False, learning_rate=5e-3, triplet_margin=0.5)
     _, logged = fit(qwen3, settings, some_batches(1) * 20, tmp_path, adam=True)
     assert len(logged) == 20
+    # At most 0.07 under three instruction sets; of one and the same batch, so 1 without learning.
     assert logged[-1] < 0.5 * logged[0]
 
 
@@ -383,6 +385,7 @@ def test_grad_cache_encodes_in_chunks(
     assert sizes[0] == 3
 
 
+@pytest.mark.numerics
 def test_accumulation_averages_the_gradients_of_its_batches(qwen3: T1, tmp_path: Path) -> None:
     batches = some_batches(2)
     start = dict(Embedder(qwen3.checkpoint.model).named_parameters())
@@ -394,6 +397,7 @@ def test_accumulation_averages_the_gradients_of_its_batches(qwen3: T1, tmp_path:
         torch.testing.assert_close(value, start[name] + steps, rtol=0, atol=1e-6)
 
 
+@pytest.mark.numerics
 def test_bfloat16_is_autocast_with_float32_weights(qwen3: T1, tmp_path: Path) -> None:
     batches = some_batches(1)
     full, _ = fit(qwen3, stage(bf16=False), batches, tmp_path)

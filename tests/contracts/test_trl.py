@@ -34,6 +34,7 @@ def rolled_out(model: T1, sampling: Sampling) -> Rolled:
     return sample_groups(model, prompts, GROUP, BUDGET, sampling)
 
 
+@pytest.mark.numerics
 @pytest.mark.parametrize("name", ["qwen3", "bert", "llama", "t1-nano"])
 @pytest.mark.parametrize("sampling", [Sampling(1.0, seed=5), Sampling(0.7, 1.0, 6, 2)])
 def test_update_logprobs_are_those_of_the_rollout(

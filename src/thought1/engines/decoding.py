@@ -180,29 +180,39 @@ def _generator(seed: int, prompt: Sequence[int], copy: int) -> np.random.Generat
 
 
 def _sample(logits_BV: Tensor, uniform_B: Tensor, sampling: Sampling) -> tuple[Tensor, Tensor]:
-    """Inverse-CDF sampling with temperature and nucleus (top-p) truncation.
+    """Inverse-CDF sampling in vocabulary order, with temperature and nucleus (top-p) truncation.
 
-    The nucleus is the smallest set of most likely tokens whose probability reaches top-p
-    (Holtzman et al. 2020, arXiv 1904.09751). A whole distribution is not sorted: it takes longer
-    than a small model's forward pass.
+    Probability decides what is kept, never the order of the draw, so tokens that rounding
+    makes swap their ranks give the same token. Logits that are off by at most e change the log-odds
+    of any set of tokens by at most 2 e / temperature, and so its probability by at most
+    d = e / (2 temperature). Another processor gives another token only where
+    - the draw lies within d of a step of the CDF, or
+    - the nucleus itself is another: its mass, or its mass without its last token, lies within d
+      of top-p, or its last token and the first one cut are at most 2 e apart. Steps of the CDF then
+      move by d and the probability of the tokens that enter and leave, no further.
 
     Returns:
         Tokens (B,), and their log-probabilities (B,) in nats after truncation.
     """
     probs_BV = (logits_BV.double() / sampling.temperature).softmax(-1)
-    if sampling.top_p >= 1:
-        cumulative_BV = probs_BV.cumsum(-1)
-        mass_B1 = cumulative_BV[:, -1:]
-        # The first place beyond the draw, which is below 1: never a token of probability 0.
-        tokens_B1 = torch.searchsorted(cumulative_BV, uniform_B[:, None] * mass_B1, right=True)
-        tokens_B1 = tokens_B1.clamp(max=probs_BV.shape[-1] - 1)
-    else:
-        sorted_BV, order_BV = probs_BV.sort(-1, descending=True)
-        cumulative_BV = sorted_BV.cumsum(-1)
-        last_B1 = ((cumulative_BV - sorted_BV) < sampling.top_p).sum(-1, keepdim=True) - 1
-        last_B1 = last_B1.clamp(min=0)  # the most likely token is never cut, whatever top-p
-        mass_B1 = cumulative_BV.gather(-1, last_B1)
-        place_B1 = (cumulative_BV < uniform_B[:, None] * mass_B1).sum(-1, keepdim=True)
-        tokens_B1 = order_BV.gather(-1, place_B1.minimum(last_B1))
+    if sampling.top_p < 1:  # sorting takes longer than a small model's forward pass
+        probs_BV = _nucleus(probs_BV, sampling.top_p)
+    cumulative_BV = probs_BV.cumsum(-1)
+    mass_B1 = cumulative_BV[:, -1:]
+    # The first place beyond the draw, which is below 1: never a token of probability 0.
+    tokens_B1 = torch.searchsorted(cumulative_BV, uniform_B[:, None] * mass_B1, right=True)
+    tokens_B1 = tokens_B1.clamp(max=probs_BV.shape[-1] - 1)
     logprobs_B1 = (probs_BV.gather(-1, tokens_B1) / mass_B1).log()
     return tokens_B1[:, 0], logprobs_B1[:, 0]
+
+
+def _nucleus(probs_BV: Tensor, top_p: float) -> Tensor:
+    """`probs_BV` with 0 outside the smallest set of most likely tokens that reaches top-p.
+
+    Of equal tokens the first of the vocabulary is kept; the most likely one is never cut, whatever
+    top-p. Holtzman et al. 2020, arXiv 1904.09751.
+    """
+    sorted_BV, order_BV = probs_BV.sort(dim=-1, descending=True, stable=True)
+    cut_BV = sorted_BV.cumsum(-1) - sorted_BV >= top_p
+    cut_BV[:, 0] = False
+    return probs_BV.scatter(-1, order_BV, sorted_BV.masked_fill(cut_BV, 0.0))

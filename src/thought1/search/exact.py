@@ -18,6 +18,6 @@ def exact_run(
     run: Run = {}
     for query_id, vector_D in zip(query_ids, queries_QD, strict=True):
         scores_N = documents_ND @ vector_D
-        best = np.argsort(-scores_N)[:depth]
+        best = np.argsort(-scores_N, kind="stable")[:depth]
         run[query_id] = {document_ids[i]: float(scores_N[i]) for i in best}
     return run

@@ -112,6 +112,6 @@ def mine_negatives(
     for query_id, query in queries.items():
         known = answers[query]
         scores_N = documents_ND @ teacher[query].astype(np.float32)
-        best = np.argsort(-scores_N)[: depth + len(known)]
+        best = np.argsort(-scores_N, kind="stable")[: depth + len(known)]
         mined[query_id] = [distinct[i] for i in best if distinct[i] not in known][:depth]
     return mined
