@@ -8,7 +8,7 @@ computed nor how they are kept.
     index.search("Why do ice cubes crack in warm water?", k=10).hits
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -21,6 +21,7 @@ from thought1.store.writer import AddReport, Writer
 from thought1.types import (
     Document,
     Filter,
+    Metadata,
     Receipt,
     SearchResult,
     Store,
@@ -162,6 +163,10 @@ class Index:
     def delete(self, ids: Sequence[str]) -> int:
         """Remove documents; returns how many existed."""
         return self._store.delete(ids)
+
+    def metadata(self) -> Mapping[str, Metadata]:
+        """Id and metadata of every document, without its text; all of it in memory."""
+        return self._store.metadata()
 
     def __len__(self) -> int:
         """Number of documents."""

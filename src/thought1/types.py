@@ -215,6 +215,9 @@ class Store(Protocol):
     def get(self, ids: Sequence[str]) -> dict[str, Document]:
         """The stored documents among `ids`."""
 
+    def metadata(self) -> Mapping[str, Metadata]:
+        """Id and metadata of every document."""
+
     def search_dense(self, vectors: Vectors, k: int, where: Filter | None = None) -> list[Ranking]:
         """The k documents of highest cosine similarity, for each row of `vectors` (n, d)."""
 

@@ -18,6 +18,7 @@ from thought1.cli.bright import bright
 from thought1.cli.compare import compare
 from thought1.cli.console import note, warnings_on_stderr
 from thought1.cli.data import data
+from thought1.cli.delete import delete
 from thought1.cli.embed import embed
 from thought1.cli.env import env
 from thought1.cli.evaluate import evaluate
@@ -42,6 +43,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(index)
+app.command()(delete)
 app.command()(search)
 app.command()(think)
 app.command()(embed)

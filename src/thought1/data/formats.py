@@ -6,13 +6,14 @@ a file of its own (jsonl.py, tables.py, text_folder.py, trec.py); what a usable 
 
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 from thought1.data.corpus import Corpus, ValidationReport
 from thought1.data.jsonl import read_jsonl, read_queries, read_thoughts
 from thought1.data.rows import DEFAULT_OPTIONS, BadRow, CorpusOptions, show_path
 from thought1.data.tables import read_csv, read_parquet
-from thought1.data.text_folder import list_texts, read_text_folder
+from thought1.data.text_folder import read_text_folder, scan_texts
 from thought1.data.trec import read_qrels, read_run, write_run
 from thought1.types import Qrels, Query, Thought1Error
 
@@ -39,7 +40,8 @@ _READERS = {
 }
 _ACCEPTED = (
     "a corpus is a .jsonl, .jsonl.gz, .csv, .tsv or .parquet file, a BEIR folder (with a "
-    "corpus.jsonl in it), or a folder of .txt, .md, .html or .htm files"
+    "corpus.jsonl in it), a folder of such files, all of one kind, or a folder of texts "
+    "(.txt, .md, .mdx, .rst, .html)"
 )
 
 
@@ -63,9 +65,20 @@ def _open_folder(path: Path, options: CorpusOptions) -> Corpus:
     corpus = path / "corpus.jsonl"
     if corpus.is_file():
         return Corpus(corpus, partial(read_jsonl, corpus, options))
-    if next(list_texts(path), None) is None:
-        raise Thought1Error(f"{show_path(path)} is a folder without a usable file; {_ACCEPTED}")
-    return Corpus(path, partial(read_text_folder, path, options))
+    if any(isinstance(entry, Path) for entry in scan_texts(path)):
+        return Corpus(path, partial(read_text_folder, path, options), is_text_folder=True)
+    if shards := _list_shards(path):
+        parts = [open_corpus(shard, options=options) for shard in shards]
+        return Corpus(path, lambda: chain.from_iterable(part.source() for part in parts))
+    raise Thought1Error(f"{show_path(path)} is a folder without a usable file; {_ACCEPTED}")
+
+
+def _list_shards(folder: Path) -> list[Path]:
+    """The parts of a corpus in `folder`, by name; none where it holds files of several kinds."""
+    files = sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith("."))
+    kinds = {next((s for s in _READERS if p.name.lower().endswith(s)), "") for p in files}
+    is_torn = (folder / "qrels").is_dir()  # a BEIR folder that lacks its corpus
+    return files if len(kinds) == 1 and kinds != {""} and not is_torn else []
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,15 @@ from lancedb.index import FTS, BTree, IvfFlat
 from thought1.store.lance_filter import has_field, quote, to_sql
 from thought1.store.lance_rows import COLUMNS, schema, to_arrow, to_document
 from thought1.store.lance_search import matching, nearest, partitions
-from thought1.types import Document, Filter, Ranking, StoredRow, Thought1Error, Vectors
+from thought1.types import (
+    Document,
+    Filter,
+    Metadata,
+    Ranking,
+    StoredRow,
+    Thought1Error,
+    Vectors,
+)
 
 EXACT_LIMIT = 100_000
 """Up to this many documents every vector is compared: about 50 ms at 384 dimensions."""
@@ -151,6 +159,12 @@ class LanceStore:
     def get(self, ids: Sequence[str]) -> dict[str, Document]:
         """The stored documents among `ids`."""
         return {row["id"]: to_document(row) for row in self._rows(ids, COLUMNS)}
+
+    def metadata(self) -> dict[str, Metadata]:
+        """Id and metadata of every document."""
+        search = self._table.search().select(["id", "metadata"])
+        rows = self._retrying(search.to_arrow).to_pylist()
+        return {row["id"]: json.loads(row["metadata"]) for row in rows}
 
     def search_dense(self, vectors: Vectors, k: int, where: Filter | None = None) -> list[Ranking]:
         """The k documents of highest cosine similarity, for each row of `vectors` (n, d).
