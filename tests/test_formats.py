@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from thought1.data.formats import BadRow, CorpusOptions, open_corpus
+from thought1.data.passages import Splitter
 from thought1.types import Document, Thought1Error
 
 GOOD = '{"_id": "a", "text": "ice cracks"}'
@@ -301,7 +302,7 @@ def test_what_is_no_corpus_is_told_what_is(tmp_path: Path) -> None:
 
 
 def test_options_are_checked() -> None:
-    assert "1 or more" in problem(lambda: CorpusOptions(passage_chars=0))
+    assert "1 or more" in problem(lambda: Splitter(0))
 
 
 def test_heavy_imports_wait_until_they_are_needed() -> None:

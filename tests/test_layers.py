@@ -41,6 +41,7 @@ LAYERS = {
     "thought1.search": 3,
     "thought1.t1": 4,
     "thought1.index": 4,
+    "thought1.follow": 4,
     "thought1.evaluation": 4,
     "thought1.training": 5,
     "thought1.export": 5,

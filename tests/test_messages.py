@@ -33,7 +33,7 @@ SOURCES = {
 CLI = {name: text for name, text in SOURCES.items() if name.startswith("thought1.cli.")}
 
 OPTION = re.compile(r"(?<![\w-])(?:--[a-z][a-z0-9-]*|-[a-zA-Z])(?![\w-])")
-FOREIGN = re.compile(r"(?:pip install|torchrun|wget) [^:;,]*")
+FOREIGN = re.compile(r"(?:pip install|torchrun|wget|python) [^:;,]*")
 """Other programs have options too."""
 
 Place = tuple[str, str]

@@ -7,7 +7,7 @@ import pytest
 
 from thought1.data.formats import BadRow, CorpusOptions, open_corpus
 from thought1.data.html_text import extract_html
-from thought1.data.passages import split_passages
+from thought1.data.passages import Splitter, split_passages
 from thought1.types import Thought1Error
 
 
@@ -19,7 +19,7 @@ def write(folder: Path, name: str, content: str | bytes) -> Path:
 
 
 def passages(text: str, max_chars: int) -> list[str]:
-    return [text[start:end] for start, end in split_passages(text, max_chars)]
+    return [text[p.start : p.end] for p in split_passages(text, Splitter(max_chars))]
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_files_become_passages_in_order(tmp_path: Path) -> None:
     write(tmp_path, ".git/config.txt", "x")
     write(tmp_path, "picture.png", b"\x89PNG\xff")
     os.symlink(tmp_path, tmp_path / "loop")
-    corpus = open_corpus(tmp_path, options=CorpusOptions(passage_chars=16))
+    corpus = open_corpus(tmp_path, options=CorpusOptions(splitter=Splitter(16)))
     assert corpus.validate().documents == 6
     assert [(d.id, d.title, d.text) for d in corpus] == [
         ("a/deep/notes.MD#0", "Ice", "intro\n\n## Ice ##"),
@@ -104,7 +104,7 @@ def test_markdown_title(tmp_path: Path, text: str, title: str) -> None:
     ],
 )  # fmt: skip
 def test_extract_html(markup: str, expected: tuple[str, str]) -> None:
-    assert extract_html(markup) == expected
+    assert extract_html(markup)[:2] == expected
 
 
 @pytest.mark.parametrize(

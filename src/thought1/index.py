@@ -25,6 +25,7 @@ from thought1.store.writer import AddReport, Writer
 from thought1.types import (
     Document,
     Filter,
+    Metadata,
     Receipt,
     SearchResult,
     Store,
@@ -152,7 +153,12 @@ class Index:
         """
         return self._writer.add(documents, on_progress)
 
-    def add_encoded(self, chunks: Iterable[tuple[Sequence[Document], Vectors]]) -> AddReport:
+    def add_encoded(
+        self,
+        chunks: Iterable[tuple[Sequence[Document], Vectors]],
+        *,
+        on_progress: Callable[[int], None] | None = None,
+    ) -> AddReport:
         """Store documents with vectors (n, d) that are there already, chunk by chunk.
 
         Nothing is encoded: the vectors must be what this index's model gives for the documents.
@@ -162,7 +168,7 @@ class Index:
             Thought1Error: vectors of another number, dimension or length than 1, or what `add`
                 refuses. The chunks before stay.
         """
-        return self._writer.add_encoded(self._of_dimension(chunks))
+        return self._writer.add_encoded(self._of_dimension(chunks), on_progress)
 
     def _of_dimension(
         self, chunks: Iterable[tuple[Sequence[Document], Vectors]]
@@ -182,6 +188,10 @@ class Index:
     def delete(self, ids: Sequence[str]) -> int:
         """Remove documents; returns how many existed."""
         return self._store.delete(ids)
+
+    def metadata(self) -> Mapping[str, Metadata]:
+        """Id and metadata of every document, without its text; all of it in memory."""
+        return self._store.metadata()
 
     def __len__(self) -> int:
         """Number of documents."""

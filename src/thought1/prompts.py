@@ -111,6 +111,18 @@ class Renderer:
         special = self._special_ids
         return [[id for id in encoding.ids if id not in special] for encoding in coded]
 
+    def spans(self, text: str) -> list[tuple[int, int]]:
+        """Where each token of an untrusted text stands in it, in characters (start, end)."""
+        encoding = self._plain.encode(text, add_special_tokens=False)
+        special = self._special_ids
+        pairs = zip(encoding.ids, encoding.offsets, strict=True)
+        return [span for id, span in pairs if id not in special]
+
+    def room(self, template: Template, max_tokens: int) -> int:
+        """Tokens that a text may have, so that it is not cut within `max_tokens`."""
+        parts = template.parts(None)
+        return max_tokens - len(self.leading) - sum(len(self.words(part)) for part in parts)
+
     def words(self, text: str) -> list[int]:
         """Ids of a template's own words, special tokens allowed."""
         return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])

@@ -282,6 +282,9 @@ class Store(Protocol):
         The rows are those of the moment at which it begins; memory is bounded by a batch.
         """
 
+    def metadata(self) -> Mapping[str, Metadata]:
+        """Id and metadata of every document."""
+
     def search_dense(self, vectors: Vectors, k: int, where: Filter | None = None) -> list[Ranking]:
         """The k documents of highest cosine similarity, for each row of `vectors` (n, d)."""
 

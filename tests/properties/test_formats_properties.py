@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from thought1.data.formats import CorpusOptions, open_corpus, read_queries
-from thought1.data.passages import split_passages
+from thought1.data.passages import Splitter, split_passages
 from thought1.data.trec import read_qrels, read_run, write_run
 from thought1.types import Document, Thought1Error
 
@@ -83,7 +84,9 @@ def test_arbitrary_bytes_raise_nothing_but_thought1_errors(name: str, content: b
         path = Path(folder) / name
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(gzip.compress(content, 1) if name.endswith("gz") else content)
-        corpus = open_corpus(path.parent if "/" in name else path, options=CorpusOptions(50, 8))
+        corpus = open_corpus(
+            path.parent if "/" in name else path, options=CorpusOptions(50, Splitter(8))
+        )
         counts = []
         for skip_bad in (False, True):
             try:
@@ -121,7 +124,7 @@ prose = st.lists(
 
 @given(prose, st.integers(1, 30))
 def test_passages_cover_the_text_without_overlap(text: str, max_chars: int) -> None:
-    spans = list(split_passages(text, max_chars))
+    spans = [(p.start, p.end) for p in split_passages(text, Splitter(max_chars))]
     borders = [0, *(place for span in spans for place in span), len(text)]
     assert borders == sorted(borders)
     for start, end in spans:
@@ -129,6 +132,28 @@ def test_passages_cover_the_text_without_overlap(text: str, max_chars: int) -> N
         assert text[start:end] == text[start:end].strip()
     gaps = zip(borders[::2], borders[1::2], strict=True)
     assert not any(text[start:end].strip() for start, end in gaps)
+
+
+def word_spans(text: str) -> list[tuple[int, int]]:
+    """Words and marks as the units of a length, as a tokenizer has them."""
+    return [found.span() for found in re.finditer(r"\w+|[^\w\s]", text)]
+
+
+@given(prose, st.integers(1, 12), st.integers(0, 6))
+def test_passages_of_units_fit_and_cover_the_text(text: str, limit: int, overlap: int) -> None:
+    splitter = Splitter(limit, min(overlap, limit // 2), word_spans)
+    covered = 0
+    for passage in split_passages(text, splitter):
+        part = text[passage.start : passage.end]
+        assert part == part.strip()
+        assert len(part) >= 1
+        assert len(word_spans(part)) <= limit
+        assert passage.end > covered
+        assert not text[covered : max(covered, passage.start)].strip()
+        repeated = text[passage.start : covered] if passage.start < covered else ""
+        assert len(word_spans(repeated)) <= splitter.overlap
+        covered = passage.end
+    assert not text[covered:].strip()
 
 
 @pytest.mark.parametrize("suffix", [".txt", ".md"])
@@ -140,7 +165,7 @@ def test_offsets_point_into_the_decoded_file(suffix: str, content: str, bom: boo
         path = Path(folder) / f"note{suffix}"
         path.write_bytes(content.encode("utf-8-sig" if bom else "utf-8"))
         for number, document in enumerate(
-            open_corpus(Path(folder), options=CorpusOptions(passage_chars=12))
+            open_corpus(Path(folder), options=CorpusOptions(splitter=Splitter(12)))
         ):
             start, end = document.metadata["start"], document.metadata["end"]
             assert document.text == path.read_bytes().decode("utf-8-sig")[start:end]

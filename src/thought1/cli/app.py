@@ -19,6 +19,7 @@ from thought1.cli.command import Command
 from thought1.cli.compare import compare
 from thought1.cli.console import note, warnings_on_stderr
 from thought1.cli.data import data
+from thought1.cli.delete import delete
 from thought1.cli.embed import embed
 from thought1.cli.env import env
 from thought1.cli.evaluate import evaluate
@@ -43,6 +44,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command(cls=Command)(index)
+app.command(cls=Command)(delete)
 app.command(cls=Command)(search)
 app.command(cls=Command)(think)
 app.command(cls=Command)(embed)

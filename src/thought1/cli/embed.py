@@ -92,10 +92,13 @@ def _read(source: str, kind: Kind) -> Iterator[Document]:
 
 def _documents(corpus: "Corpus") -> Iterator[Document]:
     """All of them, whether an id is given twice or not."""
+    from thought1.data.rows import Row
+
     for row in corpus.source():
         if isinstance(row, Thought1Error):
             raise row
-        yield row.document
+        if isinstance(row, Row):
+            yield row.document
 
 
 def _encode(

@@ -6,15 +6,16 @@ Knows the order of the steps; reading and encoding are the library's:
 """
 
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import replace
-from functools import partial
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from thought1.cli.console import note, print_text, progress
+from thought1.cli.console import note, plain, print_text, progress
+from thought1.cli.encoded import GivenVectors
 from thought1.cli.models import holds_something, load_model, open_index, open_without_model
 from thought1.cli.options import IndexOrBundledModel, TrustRemoteCode
 from thought1.data.outputs import check_folder
@@ -22,40 +23,90 @@ from thought1.types import Thought1Error
 
 if TYPE_CHECKING:
     from thought1.data.corpus import Corpus, ValidationReport
-    from thought1.data.rows import Row
+    from thought1.data.rows import PassedOver, Row
     from thought1.index import Index
+    from thought1.store.writer import AddReport
     from thought1.t1 import T1
 
 
+CorpusPath = Annotated[
+    Path | None,
+    typer.Argument(
+        metavar="CORPUS",
+        help="A BEIR folder, a .jsonl, .ndjson, .csv, .tsv (also .gz) or .parquet file, a "
+        "folder of such files, or a folder of texts (.txt, .md, .mdx, .rst, .html).",
+    ),
+]
+Output = Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Folder of the index.")]
+SkipBad = Annotated[
+    bool, typer.Option("--skip-bad", help="Leave out rows that cannot be used; count them.")
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the index that is there.")]
+Optimize = Annotated[
+    bool,
+    typer.Option(
+        "--optimize",
+        help="Compact the index afterwards, and build a vector index if it is large. "
+        "Without a corpus: do only that.",
+    ),
+]
+Prune = Annotated[
+    bool | None,
+    typer.Option(
+        "--prune/--no-prune",
+        help="Remove from the index what the corpus no longer holds. A folder of texts does "
+        "so by default, with its own passages; for another corpus it means every document "
+        "that came from no folder of texts.",
+        show_default=False,
+    ),
+]
+PassageTokens = Annotated[
+    int | None,
+    typer.Option(
+        "--passage-tokens",
+        min=1,
+        metavar="N",
+        help="Longest passage of a folder of texts, the headings before it included; by "
+        "default what the model reads.",
+    ),
+]
+Overlap = Annotated[
+    int,
+    typer.Option(
+        "--overlap", min=0, metavar="N", help="Most tokens that a passage repeats of the last."
+    ),
+]
+VectorFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--vectors",
+        metavar="FILE.npy",
+        help="Take these vectors over instead of encoding: row i is that of document i of CORPUS. "
+        "Some documents are encoded again, to check.",
+    ),
+]
+EncoderName = Annotated[
+    str | None,
+    typer.Option(
+        "--encoder", metavar="FOLDER|HUB_ID", help="The model that made the vectors of --vectors."
+    ),
+]
+
+
 def index(
-    corpus: Annotated[
-        Path | None,
-        typer.Argument(
-            metavar="CORPUS",
-            help="A BEIR folder, a .jsonl, .ndjson, .csv, .tsv (also .gz) or .parquet file, or a "
-            "folder of .txt, .md and .html files.",
-        ),
-    ] = None,
+    corpus: CorpusPath = None,
     *,
-    output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="DIR", help="Folder of the index.")
-    ],
+    output: Output,
     model: IndexOrBundledModel = None,
     trust_remote_code: TrustRemoteCode = False,
-    skip_bad: Annotated[
-        bool, typer.Option("--skip-bad", help="Leave out rows that cannot be used; count them.")
-    ] = False,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the index that is there.")
-    ] = False,
-    optimize: Annotated[
-        bool,
-        typer.Option(
-            "--optimize",
-            help="Compact the index afterwards, and build a vector index if it is large. "
-            "Without a corpus: do only that.",
-        ),
-    ] = False,
+    skip_bad: SkipBad = False,
+    overwrite: Overwrite = False,
+    optimize: Optimize = False,
+    prune: Prune = None,
+    passage_tokens: PassageTokens = None,
+    overlap: Overlap = 0,
+    vectors: VectorFile = None,
+    encoder: EncoderName = None,
 ) -> None:
     """Build an index, add a corpus to one, or go on after an interruption.
 
@@ -65,39 +116,115 @@ def index(
     if corpus is None:
         if not optimize:
             raise Thought1Error("name a corpus to index, or give --optimize")
-        if skip_bad or overwrite or model is not None:
-            raise Thought1Error("--model, --skip-bad and --overwrite need a corpus to index")
+        others = (model, prune, passage_tokens, vectors, encoder)
+        if skip_bad or overwrite or overlap or any(value is not None for value in others):
+            raise Thought1Error("the options other than --optimize need a corpus to index")
         open_without_model(output).optimize()
         print_text(f"{output}: optimized")
         return
     check_folder(output)
     start = time.perf_counter()
-    begin = partial(_open, output, model, trust_remote_code, overwrite)
-    summary = _build(corpus, begin, skip_bad, optimize)
+    if (vectors is None) != (encoder is None):
+        raise Thought1Error("--vectors and --encoder, the model that made them, belong together")
+    if vectors is not None and (model is not None or skip_bad):
+        raise Thought1Error(
+            "with --vectors the model is --encoder, and no row may be skipped: leave --model and "
+            "--skip-bad out"
+        )
+    wanted = _Wanted(
+        output,
+        model or encoder,
+        trust_remote_code,
+        skip_bad,
+        overwrite,
+        prune,
+        passage_tokens,
+        overlap,
+        vectors,
+    )
+    target, summary = _build(corpus, wanted)
+    if optimize:
+        target.optimize()
     print_text(f"{output}: {summary}, {time.perf_counter() - start:.1f} s")
 
 
-def _build(
-    path: Path, begin: Callable[[], tuple["Index", "T1"]], skip_bad: bool, optimize: bool
-) -> str:
-    """Check, open, add; returns what became of the documents."""
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """The options of one run."""
+
+    output: Path
+    model: str | None
+    trust_remote_code: bool
+    skip_bad: bool
+    overwrite: bool
+    prune: bool | None
+    passage_tokens: int | None
+    overlap: int
+    vectors: Path | None
+
+
+def _build(path: Path, wanted: _Wanted) -> tuple["Index", str]:
+    """Check, open, add, remove; the index, and what became of the documents."""
     from thought1.data.formats import open_corpus
 
     corpus = open_corpus(path)
-    checked = _check(corpus, skip_bad)
-    target, loaded = begin()
-    with progress("index", checked.documents, "documents") as bar:
+    if not corpus.is_text_folder and (wanted.passage_tokens or wanted.overlap):
+        raise Thought1Error("--passage-tokens and --overlap need a folder of texts to split")
+    if corpus.is_text_folder and wanted.vectors:
+        raise Thought1Error("--vectors need a corpus of documents, not a folder of texts to split")
+    checked = _check(corpus, wanted.skip_bad)
+    given = GivenVectors(wanted.vectors, checked.documents) if wanted.vectors else None
+    if wanted.prune and checked.skipped and not corpus.is_text_folder:
+        raise Thought1Error(
+            f"{checked.skipped} rows cannot be used, so that it is not known which documents are "
+            "gone: mend these rows, or do without --prune"
+        )
+    target, loaded, corpus = _open(corpus, wanted, given)
+    report, removed = _add(target, corpus, checked, wanted, given)
+    counts = [
+        f"{report.added} added",
+        f"{report.unchanged} unchanged",
+        f"{report.replaced} replaced",
+        f"{checked.skipped} skipped",
+        f"{loaded.truncated} truncated",
+    ]
+    if removed is not None:
+        counts.append(f"{removed} removed")
+    if passed_over := sum(checked.passed_over.values()):
+        counts.append(f"{passed_over} passed over")
+    return target, f"{len(target)} documents ({', '.join(counts)})"
+
+
+def _add(
+    target: "Index",
+    corpus: "Corpus",
+    checked: "ValidationReport",
+    wanted: _Wanted,
+    given: GivenVectors | None,
+) -> tuple["AddReport", int | None]:
+    """What was added, and how many documents were removed; None where none were to be."""
+    from thought1.follow import Follower
+
+    prune = corpus.is_text_folder if wanted.prune is None else wanted.prune
+    follower = None
+    documents = corpus.documents(wanted.skip_bad)
+    if corpus.is_text_folder or prune:
+        follower = Follower(target, corpus.path if corpus.is_text_folder else None)
+        documents = follower.watch(documents)
+    # How many passages the model's tokens will make is not known before.
+    total = None if corpus.is_text_folder else checked.documents
+    with progress("index", total, "documents") as bar:
         try:
-            report = target.add(corpus.documents(skip_bad), on_progress=bar.update)
+            if given is None:
+                report = target.add(documents, on_progress=bar.update)
+            else:
+                report = target.add_encoded(given.chunks(documents), on_progress=bar.update)
         except KeyboardInterrupt:
             note("what has been indexed stays; the same command goes on from there")
             raise
-    if optimize:
-        target.optimize()
-    return (
-        f"{len(target)} documents ({report.added} added, {report.unchanged} unchanged, "
-        f"{report.replaced} replaced, {checked.skipped} skipped, {loaded.truncated} truncated)"
-    )
+    if follower is None or not prune:
+        return report, None
+    return report, follower.remove(keep_unread=checked.skipped > 0)
 
 
 def _check(corpus: "Corpus", skip_bad: bool) -> "ValidationReport":
@@ -106,7 +233,7 @@ def _check(corpus: "Corpus", skip_bad: bool) -> "ValidationReport":
 
     with progress("check", None, "rows") as bar:
 
-        def watched() -> "Iterator[Row | BadRow]":
+        def watched() -> "Iterator[Row | BadRow | PassedOver]":
             for row in corpus.source():
                 bar.update()
                 yield row
@@ -119,27 +246,70 @@ def _check(corpus: "Corpus", skip_bad: bool) -> "ValidationReport":
         note(f"warning: skipped {example}")
     if report.skipped > len(report.examples):
         note(f"warning: skipped {report.skipped - len(report.examples)} more rows")
+    for line in _passed_over(report.passed_over):
+        note(f"passed over: {line}")
     return report
 
 
+def _passed_over(counts: "Mapping[PassedOver, int]") -> Iterator[str]:
+    """One line for each reason: "2 .jsonl, 1 .pdf (not a kind of text that is read)"."""
+    reasons: dict[str, list[str]] = defaultdict(list)
+    for entry, count in sorted(counts.items(), key=lambda item: (-item[1], item[0].what)):
+        reasons[entry.why].append(f"{count} {plain(entry.what)}")
+    for why, entries in reasons.items():
+        yield f"{', '.join(entries)} ({plain(why)})"
+
+
 def _open(
-    folder: Path, model: str | None, trust_remote_code: bool, overwrite: bool
-) -> tuple["Index", "T1"]:
-    """The index that is there, with its model, or an empty one."""
+    corpus: "Corpus", wanted: _Wanted, given: GivenVectors | None
+) -> tuple["Index", "T1", "Corpus"]:
+    """The index that is there, with its model, or an empty one; and the corpus as it is read.
+
+    Whatever can be wrong with model, lengths and given vectors is found before an index is made.
+    """
     from thought1.index import Index
 
-    if overwrite or not holds_something(folder):
-        loaded = load_model(model, trust_remote_code)
+    folder = wanted.output
+    if wanted.overwrite or not holds_something(folder):
+        loaded = load_model(wanted.model, wanted.trust_remote_code)
+        fitting = _fit(corpus, loaded, wanted, given)
         try:
-            return Index.create(folder, loaded, overwrite=overwrite), loaded
+            return Index.create(folder, loaded, overwrite=wanted.overwrite), loaded, fitting
         except Thought1Error:
-            if overwrite or not holds_something(folder):
+            if wanted.overwrite or not holds_something(folder):
                 raise
-        return Index.open(folder, loaded), loaded  # made by another process in the meantime
+        # Made by another process in the meantime.
+        return Index.open(folder, loaded), loaded, fitting
     try:
         Index.remembered(folder)
     except Thought1Error as error:
         raise Thought1Error(
             f"{error}; name a new folder, or give --overwrite to replace a broken index"
         ) from None
-    return open_index(folder, model, trust_remote_code)
+    index, loaded = open_index(folder, wanted.model, wanted.trust_remote_code)
+    return index, loaded, _fit(corpus, loaded, wanted, given)
+
+
+def _fit(corpus: "Corpus", model: "T1", wanted: _Wanted, given: GivenVectors | None) -> "Corpus":
+    """The corpus for this model: a folder of texts is split by the tokens of who will read it.
+
+    Raises:
+        Thought1Error: the passages are too long, or the given vectors are not the model's.
+    """
+    from thought1.data.formats import CorpusOptions, open_corpus
+    from thought1.data.passages import Splitter
+
+    if given is not None:
+        given.check(corpus, model)
+    if not corpus.is_text_folder:
+        return corpus
+    settings = model.settings
+    room = model.renderer.room(settings.document, settings.max_document_tokens - 1)
+    tokens = room if wanted.passage_tokens is None else wanted.passage_tokens
+    if tokens > room:
+        raise Thought1Error(
+            f"--passage-tokens {tokens} is more than the {room} tokens of a text that the model "
+            "reads"
+        )
+    splitter = Splitter(tokens, wanted.overlap, model.renderer.spans)
+    return open_corpus(corpus.path, options=CorpusOptions(splitter=splitter))

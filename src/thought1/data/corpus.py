@@ -6,18 +6,18 @@ each id, whatever the size of the corpus.
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
 
-from thought1.data.rows import BadRow, Row, quote, show_path
+from thought1.data.rows import BadRow, PassedOver, Row, quote, show_path
 from thought1.types import Document, Thought1Error
 
 _LOG = logging.getLogger(__name__)
 _NUM_EXAMPLES = 5
 
-Source = Callable[[], Iterator[Row | BadRow]]
+Source = Callable[[], Iterator[Row | BadRow | PassedOver]]
 """Begins to read the rows, from the first one, each time it is called."""
 
 
@@ -32,6 +32,8 @@ class ValidationReport:
     """Documents with neither title nor text, which are documents all the same."""
     left_out: int = 0
     """Metadata values that no store can hold; their documents are kept."""
+    passed_over: Mapping[PassedOver, int] = field(default_factory=dict)
+    """What a folder holds beside documents, and how many of each."""
 
 
 @dataclass(slots=True)
@@ -71,6 +73,7 @@ class Corpus:
 
     path: Path
     source: Source
+    is_text_folder: bool = False
 
     def __iter__(self) -> Iterator[Document]:
         return self.documents()
@@ -90,21 +93,35 @@ class Corpus:
         documents, skipped = 0, 0
         examples: list[str] = []
         tally = _Tally()
+        passed_over: Counter[PassedOver] = Counter()
         for row in self._checked_rows(skip_bad, tally):
             if isinstance(row, Document):
                 documents += 1
+                continue
+            if isinstance(row, PassedOver):
+                passed_over[row] += 1
                 continue
             skipped += 1
             if len(examples) < _NUM_EXAMPLES:
                 examples.append(str(row))
         return ValidationReport(
-            documents, skipped, tuple(examples), tally.empty, tally.left_out.total()
+            documents,
+            skipped,
+            tuple(examples),
+            tally.empty,
+            tally.left_out.total(),
+            passed_over,
         )
 
-    def _checked_rows(self, skip_bad: bool, tally: _Tally) -> Iterator[Document | BadRow]:
+    def _checked_rows(
+        self, skip_bad: bool, tally: _Tally
+    ) -> Iterator[Document | BadRow | PassedOver]:
         seen: set[bytes] = set()
         first_bad: BadRow | None = None
         for row in self.source():
+            if isinstance(row, PassedOver):
+                yield row
+                continue
             if isinstance(row, Row):
                 # Two ids of a corpus share a digest with a chance of n^2 / 2^65: n = 10 million
                 # documents give 3 in a million.

@@ -7,13 +7,14 @@ files.py; what a usable row is, in rows.py.
 
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 from thought1.data.corpus import Corpus, ValidationReport
 from thought1.data.files import FILES, Reader, find_reader
 from thought1.data.hashing import hash_content
 from thought1.data.rows import DEFAULT_OPTIONS, BadRow, CorpusOptions, show_path, to_row
-from thought1.data.text_folder import list_texts, read_text_folder
+from thought1.data.text_folder import read_text_folder, scan_texts
 from thought1.data.texts import read_queries, read_thoughts
 from thought1.data.trec import read_qrels, read_run, write_run
 from thought1.types import Qrels, Query, Thought1Error
@@ -36,8 +37,8 @@ CORPUS, QUERIES = "corpus.jsonl", "queries.jsonl"
 """The files of a BEIR folder, each of which may be packed (.gz)."""
 
 _ACCEPTED = (
-    f"a corpus is a {FILES}, a BEIR folder (with a {CORPUS} in it), or a folder of .txt, .md, "
-    ".html or .htm files"
+    f"a corpus is a {FILES}, a BEIR folder (with a {CORPUS} in it), a folder of such files, all of "
+    "one kind, or a folder of texts (.txt, .md, .mdx, .rst, .html)"
 )
 
 
@@ -59,9 +60,20 @@ def _open_folder(path: Path, options: CorpusOptions) -> Corpus:
     corpus = _plain_or_packed(path, CORPUS)
     if corpus.is_file():
         return open_corpus(corpus, options=options)
-    if next(list_texts(path), None) is None:
-        raise Thought1Error(f"{show_path(path)} is a folder without a usable file; {_ACCEPTED}")
-    return Corpus(path, partial(read_text_folder, path, options))
+    if any(isinstance(entry, Path) for entry in scan_texts(path)):
+        return Corpus(path, partial(read_text_folder, path, options), is_text_folder=True)
+    if shards := _list_shards(path):
+        parts = [open_corpus(shard, options=options) for shard in shards]
+        return Corpus(path, lambda: chain.from_iterable(part.source() for part in parts))
+    raise Thought1Error(f"{show_path(path)} is a folder without a usable file; {_ACCEPTED}")
+
+
+def _list_shards(folder: Path) -> list[Path]:
+    """The parts of a corpus in `folder`, by name; none where it holds files of several kinds."""
+    files = sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith("."))
+    readers = {find_reader(path) for path in files}
+    is_torn = (folder / "qrels").is_dir()  # a BEIR folder that lacks its corpus
+    return files if len(readers) == 1 and None not in readers and not is_torn else []
 
 
 def _of_records(path: Path, reader: Reader, options: CorpusOptions) -> Corpus:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
 
+from thought1.data.passages import CHARACTERS, Splitter
 from thought1.metadata import to_metadata_value
 from thought1.types import Document, Metadata, MetadataValue, Thought1Error
 
@@ -48,12 +49,12 @@ class CorpusOptions:
 
     max_line_bytes: int = 64 * 2**20
     """Longest line, CSV field, or file of a text folder that is taken into memory."""
-    passage_chars: int = 1200
-    """Longest passage, in characters, that a file of a text folder is split into."""
+    splitter: Splitter = CHARACTERS
+    """How a file of a text folder is split into passages."""
 
     def __post_init__(self) -> None:
-        if self.max_line_bytes < 1 or self.passage_chars < 1:
-            raise Thought1Error("max_line_bytes and passage_chars must be 1 or more")
+        if self.max_line_bytes < 1:
+            raise Thought1Error("max_line_bytes must be 1 or more")
 
 
 DEFAULT_OPTIONS = CorpusOptions()
@@ -83,6 +84,14 @@ class Row:
     document: Document
     left_out: tuple[str, ...] = ()
     """Metadata fields whose values no store can hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class PassedOver:
+    """Something in a folder that is no document, and why: `what` is a suffix, such as ".pdf"."""
+
+    what: str
+    why: str
 
 
 def read_lines(path: Path, max_bytes: int) -> Iterator[Line | BadRow]:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 
 from thought1.data.corpus import Corpus
-from thought1.data.rows import BadRow, Row, quote
+from thought1.data.rows import BadRow, PassedOver, Row, quote
 from thought1.data.trec import check_id
 from thought1.types import Qrels, Thought1Error
 
@@ -38,7 +38,7 @@ class CheckedCorpus:
         self._queries = set(qrels)
         self._judged = {document for grades in qrels.values() for document in grades}
 
-    def _rows(self) -> Iterator[Row | BadRow]:
+    def _rows(self) -> Iterator[Row | BadRow | PassedOver]:
         judged: set[str] = set()
         queries: set[str] = set()
         examples: list[str] = []

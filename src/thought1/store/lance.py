@@ -38,7 +38,15 @@ from thought1.store.lance_rows import (
 )
 from thought1.store.lance_search import matching, nearest, partitions
 from thought1.store.lance_words import word_index
-from thought1.types import Document, Filter, Ranking, StoredRow, Thought1Error, Vectors
+from thought1.types import (
+    Document,
+    Filter,
+    Metadata,
+    Ranking,
+    StoredRow,
+    Thought1Error,
+    Vectors,
+)
 from thought1.words import search_text
 
 EXACT_LIMIT = 100_000
@@ -197,6 +205,12 @@ class LanceStore:
         search = self._table.search().select(columns)
         for batch in self._retrying(search.to_batches, batch_size):
             yield to_rows(batch, self._dim)
+
+    def metadata(self) -> dict[str, Metadata]:
+        """Id and metadata of every document."""
+        search = self._table.search().select(["id", "metadata"])
+        rows = self._retrying(search.to_arrow).to_pylist()
+        return {row["id"]: json.loads(row["metadata"]) for row in rows}
 
     def search_dense(self, vectors: Vectors, k: int, where: Filter | None = None) -> list[Ranking]:
         """The k documents of highest cosine similarity, for each row of `vectors` (n, d).

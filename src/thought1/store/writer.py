@@ -67,7 +67,11 @@ class Writer:
                     on_progress(len(block))
         return AddReport(counts["added"], counts["unchanged"], counts["replaced"])
 
-    def add_encoded(self, chunks: Iterable[tuple[Sequence[Document], Vectors]]) -> AddReport:
+    def add_encoded(
+        self,
+        chunks: Iterable[tuple[Sequence[Document], Vectors]],
+        on_progress: Callable[[int], None] | None = None,
+    ) -> AddReport:
         """`Index.add_encoded`, where it is described."""
         counts: Counter[str] = Counter()
         for documents, vectors in chunks:
@@ -78,6 +82,8 @@ class Writer:
             rows = [StoredRow(d, given[d.id], digest) for d, digest in changed]
             if rows:
                 self._store.upsert(rows)
+            if on_progress:
+                on_progress(len(kept))
         return AddReport(counts["added"], counts["unchanged"], counts["replaced"])
 
     def _changed(self, window: list[Document], counts: Counter[str]) -> list[tuple[Document, str]]:

@@ -1,0 +1,91 @@
+"""An index follows its corpus: what is gone from the corpus is removed from the index.
+
+Knows which documents of an index came from which text folder, by their metadata; neither how a
+folder is read nor what the command line says.
+"""
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from thought1.data.text_folder import list_sources
+from thought1.index import Index
+from thought1.types import Document, Thought1Error
+
+FOLDER = "folder"
+"""Metadata field of a document from a text folder: the folder, relative to the index."""
+
+
+class Follower:
+    """What an index holds of one corpus, and what of it has not been met again.
+
+    Nothing is removed before `remove`: a run that ends early leaves everything in place.
+
+    Args:
+        index: where the corpus goes.
+        folder: the text folder that it is; None for another corpus, to which every document of
+            the index belongs that came from no text folder.
+
+    Raises:
+        Thought1Error: the index holds passages of the same files of another folder, which would
+            be replaced.
+    """
+
+    def __init__(self, index: Index, folder: Path | None) -> None:
+        self._index = index
+        self._folder = folder
+        self._label = _label(folder, index.path) if folder else None
+        self._left: dict[str, str] = {}  # id -> source
+        self._met: set[str] = set()
+        known = set(list_sources(folder)) if folder else set()
+        for identifier, metadata in index.metadata().items():
+            source, origin = str(metadata.get("source", "")), metadata.get(FOLDER)
+            if origin == self._label or (origin is None and _is_passage(identifier, source, known)):
+                self._left[identifier] = source
+            elif folder and source in known and (index.path / str(origin)).is_dir():
+                raise Thought1Error(
+                    f"the index holds {source!r} of the folder {index.path / str(origin)}, and "
+                    f"that of {folder} would take its ids: make an index of its own for each, or "
+                    "index a folder that holds both"
+                )
+
+    def watch(self, documents: Iterable[Document]) -> Iterator[Document]:
+        """The same documents, those of a text folder with its name."""
+        for document in documents:
+            if self._label is not None:
+                named = {**document.metadata, FOLDER: self._label}
+                document = replace(document, metadata=named)
+                self._met.add(str(named["source"]))
+            self._left.pop(document.id, None)
+            yield document
+
+    def remove(self, keep_unread: bool = False) -> int:
+        """Remove what has not been met; returns how many documents.
+
+        Args:
+            keep_unread: leave the passages of files that are still in the folder, but of which
+                nothing could be read this time.
+        """
+        gone = [
+            identifier
+            for identifier, source in self._left.items()
+            if not (keep_unread and self._is_unread(source))
+        ]
+        return self._index.delete(gone)
+
+    def _is_unread(self, source: str) -> bool:
+        folder = self._folder
+        return folder is not None and source not in self._met and (folder / source).exists()
+
+
+def _label(folder: Path, index: Path) -> str:
+    try:
+        return Path(os.path.relpath(folder.resolve(), index.resolve())).as_posix()
+    except ValueError:  # on another drive
+        return folder.resolve().as_posix()
+
+
+def _is_passage(identifier: str, source: str, known: set[str]) -> bool:
+    """Whether a document that names no folder is a passage of a file of this one all the same."""
+    return source in known and identifier.rpartition("#")[0] == source
