@@ -66,6 +66,15 @@ def test_a_peer_with_weights_that_are_not_finite_is_refused(peer: Path) -> None:
         SentenceModel.load(str(peer))
 
 
+def test_a_peer_or_teacher_that_git_lfs_has_not_fetched(peer: Path, tmp_path: Path) -> None:
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
+    (peer / "model.safetensors").write_text(pointer)
+    with pytest.raises(Thought1Error, match="git lfs pull"):
+        SentenceModel.load(str(peer))
+    with pytest.raises(Thought1Error, match="git lfs pull"):
+        teach(peer, ["ice"], tmp_path / "cache")
+
+
 def test_code_of_a_peer_does_not_run(
     peer: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 
 from thought1.checkpoint import hash_weights
-from thought1.loading import check_modules, loading_errors
+from thought1.loading import check_modules, check_pointers, loading_errors
 from thought1.types import Thought1Error
 
 logger = logging.getLogger(__name__)
@@ -31,6 +31,7 @@ def teach(
         Thought1Error: sentence-transformers is not installed, or cannot load the model.
     """
     distinct = sorted(set(texts))
+    check_pointers(str(model), model)
     # A teacher that was trained again in the same folder is another teacher.
     weights = hash_weights(model) if model.is_dir() else ""
     key = hashlib.sha256("\0".join([str(model), weights, *distinct]).encode()).hexdigest()[:16]
