@@ -79,11 +79,13 @@ def check_folder(label: str, folder: Path) -> None:
 
 
 def check_pointers(label: str, folder: Path) -> None:
-    """Refuse a folder in which files have been left as Git LFS pointers.
+    """Refuse a folder in which files have been left as Git LFS pointers; a hub id has none.
 
     Raises:
         Thought1Error: one is.
     """
+    if not folder.is_dir():
+        return
     for path in sorted(folder.iterdir()):
         if path.is_file() and path.stat().st_size < 1024 and path.read_bytes().startswith(_POINTER):
             raise Thought1Error(

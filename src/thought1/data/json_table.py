@@ -57,8 +57,18 @@ def _begins_as_object(path: Path) -> bool:
         if isinstance(line, BadRow):
             return False
         if line.text.strip():
-            return line.text.lstrip().startswith("{")
+            return line.text.lstrip().startswith("{") and not _is_columns(line.text)
     return False
+
+
+def _is_columns(line: str) -> bool:
+    """Whether a line that begins with a brace is one of TREC's, with such an id."""
+    columns = line.split("\t") if "\t" in line else line.split()
+    place = {3: 2, 4: 3, 6: 4}.get(len(columns))  # of the grade, or of the score
+    try:
+        return place is not None and math.isfinite(float(columns[place]))
+    except ValueError:
+        return False
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from thought1.engines.hf import max_positions
 from thought1.evaluation.protocol import PairedDifference, paired_bootstrap
 from thought1.metrics import evaluate_run
 from thought1.search.exact import exact_run
@@ -275,7 +276,7 @@ def _other_thoughts(
     }
     if judged.references is not None:
         references = [judged.references[query_id] for query_id in judged.questions]
-        positions = model.engine.max_positions
+        positions = max_positions(model.checkpoint.model.config)
         room = positions - model.settings.max_query_tokens - 1
         ids["reference"] = [row[:room] for row in model.renderer.text(references)]
     return {

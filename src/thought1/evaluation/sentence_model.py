@@ -13,7 +13,7 @@ from transformers import PreTrainedTokenizerBase
 from thought1.data.hashing import hash_file
 from thought1.evaluation.provenance import hash_json
 from thought1.identity import hash_tokenizer
-from thought1.loading import check_modules, loading_errors
+from thought1.loading import check_modules, check_pointers, loading_errors
 from thought1.types import Thought1Error, Vectors
 
 
@@ -39,6 +39,7 @@ class SentenceModel:
             raise Thought1Error(
                 'a system st:... needs sentence-transformers: pip install "thought1[export]"'
             ) from error
+        check_pointers(name, Path(name))
         with loading_errors(f"{name} is no sentence-transformers model", name):
             model = SentenceTransformer(name, trust_remote_code=trust_remote_code)
         check_modules(name, model, trust_remote_code)

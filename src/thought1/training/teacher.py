@@ -16,7 +16,7 @@ import torch
 
 from thought1.checkpoint import hash_weights
 from thought1.data.hashing import hash_file
-from thought1.loading import check_modules, loading_errors
+from thought1.loading import check_modules, check_pointers, loading_errors
 from thought1.types import Thought1Error
 
 logger = logging.getLogger(__name__)
@@ -33,6 +33,7 @@ def teach(
         Thought1Error: sentence-transformers is not installed, or cannot load the model.
     """
     distinct = sorted(set(texts))
+    check_pointers(str(model), model)
     # A teacher that was trained again in the same folder is another teacher.
     known = [str(model), teacher_weights(model), _configuration(model)]
     key = hashlib.sha256("\0".join([*known, *distinct]).encode()).hexdigest()[:16]
