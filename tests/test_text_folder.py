@@ -8,7 +8,8 @@ import pytest
 from thought1.data.formats import BadRow, CorpusOptions, open_corpus
 from thought1.data.html_text import extract_html
 from thought1.data.passages import Splitter, split_passages
-from thought1.types import Thought1Error
+from thought1.data.rows import PassedOver
+from thought1.types import Document, Thought1Error
 
 
 def write(folder: Path, name: str, content: str | bytes) -> Path:
@@ -48,17 +49,17 @@ def test_split_passages(text: str, max_chars: int, expected: list[str]) -> None:
 
 def test_files_become_passages_in_order(tmp_path: Path) -> None:
     write(tmp_path, "b.txt", "first\r\n\r\nsecond, longer")
-    write(tmp_path, "a/deep/notes.MD", "intro\n\n## Ice ##\n\n<emb_token> text")
+    write(tmp_path, "a/deep/notes.MD", "intro\n\n## Ice ##\n\n<emb> x")
     write(tmp_path, "c.html", "<title>Page</title><p>hello &amp; <b>good</b>bye<p>world")
     write(tmp_path, ".hidden.txt", "x")
     write(tmp_path, ".git/config.txt", "x")
     write(tmp_path, "picture.png", b"\x89PNG\xff")
     os.symlink(tmp_path, tmp_path / "loop")
-    corpus = open_corpus(tmp_path, options=CorpusOptions(splitter=Splitter(16)))
+    corpus = open_corpus(tmp_path, options=CorpusOptions(splitter=Splitter(22)))
     assert corpus.validate().documents == 6
     assert [(d.id, d.title, d.text) for d in corpus] == [
-        ("a/deep/notes.MD#0", "Ice", "intro\n\n## Ice ##"),
-        ("a/deep/notes.MD#1", "Ice", "<emb_token> text"),
+        ("a/deep/notes.MD#0", "Ice", "intro"),
+        ("a/deep/notes.MD#1", "Ice", "## Ice ##\n\n<emb> x"),
         ("b.txt#0", "b", "first"),
         ("b.txt#1", "b", "second, longer"),
         ("c.html#0", "Page", "hello & goodbye"),
@@ -101,6 +102,15 @@ def test_markdown_title(tmp_path: Path, text: str, title: str) -> None:
         ("<script src='x'/><p>kept", ("", "kept")),
         ("caf&eacute; &#x41; &nbsp; &unknown;", ("", "caf\xe9 A &unknown;")),
         ("<!-- <p>no --><p>yes<", ("", "yes<")),
+        ("<svg><title>Logo</title><desc>d</desc></svg><h1>Page</h1>", ("Page", "Page")),
+        ("<body><svg><title>Logo</title></svg><p>text", ("", "text")),
+        ("<nav><a>Home</a><ul><li>Docs</ul></nav><p>text", ("", "text")),
+        ("<div role='navigation'><div>Home</div></div>text", ("", "text")),
+        ("<nav>never closed<p>text", ("", "never closed\n\ntext")),
+        (f"<p>a <img src='data:image/png;base64,{'A' * 400}'> b", ("", "a b")),
+        (f"<p>a data:image/png;base64,{'A' * 400} b", ("", "a b")),
+        ("<pre>if x:\n    y()\n</pre>", ("", "if x:\n    y()")),
+        ("<footer>Imprint</footer><aside>Note</aside>", ("", "Imprint\n\nNote")),
     ],
 )  # fmt: skip
 def test_extract_html(markup: str, expected: tuple[str, str]) -> None:
@@ -110,9 +120,6 @@ def test_extract_html(markup: str, expected: tuple[str, str]) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("bad.txt", b"", "bad.txt: file is empty"),
-        ("bad.md", b" \n\n ", "bad.md: file is empty"),
-        ("bad.htm", b"<script>x</script>", "bad.htm: file is empty"),
         ("bad.txt", b"one\ntwo\nthr\xffee", "bad.txt:3: not valid UTF-8"),
         ("bad.txt", b"x" * 2000, "bad.txt: file is longer than 1000 bytes"),
         ("bad.html", b"<![what[", "bad.html: not readable as HTML"),
@@ -134,8 +141,14 @@ def test_bad_file(tmp_path: Path, name: str, content: bytes, message: str) -> No
 
 def test_only_empty_files_hold_no_documents(tmp_path: Path) -> None:
     write(tmp_path, "a.txt", "")
-    with pytest.raises(Thought1Error, match="holds no documents: every row is bad"):
+    write(tmp_path, "b.htm", "<script>x</script>")
+    write(tmp_path, "c.md", " \n\n ")
+    with pytest.raises(Thought1Error, match="holds no documents"):
         open_corpus(tmp_path).validate(skip_bad=True)
+    write(tmp_path, "d.md", "words")
+    assert open_corpus(tmp_path).validate().passed_over == {
+        PassedOver(suffix, "without any text"): 1 for suffix in (".txt", ".htm", ".md")
+    }
 
 
 def test_unreadable_file_is_a_bad_row(tmp_path: Path) -> None:
@@ -146,3 +159,127 @@ def test_unreadable_file_is_a_bad_row(tmp_path: Path) -> None:
     assert next(rows).id == "a.txt#0"
     gone.unlink()
     assert list(rows) == []
+
+
+# -- beside the text -------------------------------------------------------------------------------
+
+
+def one(folder: Path) -> Document:
+    (document,) = open_corpus(folder)
+    return document
+
+
+@pytest.mark.parametrize(
+    ("block", "title", "metadata"),
+    [
+        ("---\ntitle: Tea\nyear: 2024\n---\n", "Tea", {"year": 2024}),
+        ("---\r\ntitle: Tea\r\n---\r\n", "Tea", {}),
+        ("---\n# remark\ntitle: 'A: b'\n...\n", "A: b", {}),
+        ("---\ntitle: 2024-05-01\ndraft: true\n---\n", "2024-05-01", {"draft": True}),
+        ("---\ntags: [a, b]\nnothing:\n---\n", "note", {"tags": '["a", "b"]'}),
+        ('+++\ntitle = "Tea"\nyear = 2024\n+++\n', "Tea", {"year": 2024}),
+        ("---\nModified At: 2024-05-01\n---\n", "note", {"Modified At": "2024-05-01"}),
+    ],
+)
+def test_front_matter(tmp_path: Path, block: str, title: str, metadata: dict[str, object]) -> None:
+    write(tmp_path, "note.md", f"{block}The words.\n")
+    document = one(tmp_path)
+    own = {"source": "note.md", "start": len(block), "end": len(block) + 10}
+    assert (document.title, document.text) == (title, "The words.")
+    assert dict(document.metadata) == metadata | own
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["---\na rule\n---\nwords", "text\n---\ntitle: x\n---\nwords", "---\ntitle: x\nnever closed"],
+)
+def test_a_rule_is_no_front_matter(tmp_path: Path, text: str) -> None:
+    write(tmp_path, "note.md", text)
+    assert one(tmp_path).text == text
+    assert set(one(tmp_path).metadata) == {"source", "start", "end"}
+
+
+@pytest.mark.parametrize("block", ["a: [", "a: *x", "a: &x [1]\nb: [*x, *x]", "{a: 1, a"])
+def test_broken_front_matter_is_text_and_told(tmp_path: Path, block: str) -> None:
+    write(tmp_path, "note.md", f"---\n{block}\n---\nwords")
+    assert "words" in one(tmp_path).text
+    assert block.splitlines()[0] in one(tmp_path).text
+    ((told, number),) = open_corpus(tmp_path).validate().passed_over.items()
+    assert number == 1
+    assert "no valid YAML" in told.why
+
+
+def test_inlined_files_are_no_text(tmp_path: Path) -> None:
+    image = f"data:image/png;base64,{'iVBORw0K' * 50}"
+    text = f"# Ice\n\nBefore ![chart]({image}) behind.\n"
+    write(tmp_path, "ice.md", text)
+    document = one(tmp_path)
+    assert "base64" not in document.text
+    assert document.text.endswith("Before ![chart]() behind.")
+    start, end = document.metadata["start"], document.metadata["end"]
+    assert text[start:end].startswith("# Ice")
+    assert text[start:end].endswith("behind.")
+    write(tmp_path, "ice.md", "An example is data:text/plain;base64,SGk= of two letters.")
+    assert "SGk=" in one(tmp_path).text
+
+
+MARKDOWN = """# Guide
+
+Intro words here.
+
+## Install
+
+### Linux
+
+Take the package of your system.
+
+```
+# no heading
+```
+
+## Use
+
+Start it.
+"""
+REST = """Guide
+=====
+
+Intro words here.
+
+Install
+-------
+
+Linux
+~~~~~
+
+Take the package of your system.
+
+Use
+---
+
+Start it.
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("g.md", MARKDOWN), ("g.mdx", MARKDOWN), ("g.rst", REST)]
+)
+def test_headings_stand_before_a_passage(tmp_path: Path, name: str, text: str) -> None:
+    write(tmp_path, name, text)
+    found = list(open_corpus(tmp_path, options=CorpusOptions(splitter=Splitter(80))))
+    titles = {document.text.splitlines()[-1]: document.title for document in found}
+    assert titles["Start it."] == "Guide > Use" or "Use" in found[-1].text
+    assert any(document.title.startswith("Guide") for document in found)
+    for document in found:
+        start, end = document.metadata["start"], document.metadata["end"]
+        assert text[start:end] == document.text  # the path is not part of it
+        assert len(document.full_text) <= 80
+    linux = next(d for d in found if "Take the package" in d.text)
+    assert "Linux" in linux.full_text
+
+
+def test_html_headings_make_paths(tmp_path: Path) -> None:
+    body = "<h1>Guide</h1><p>Intro</p><h2>Linux</h2><p>" + "Take the package. " * 10 + "</p>"
+    write(tmp_path, "g.html", f"<title>Guide</title>{body}")
+    found = list(open_corpus(tmp_path, options=CorpusOptions(splitter=Splitter(100))))
+    assert found[-1].title == "Guide > Linux"
