@@ -363,8 +363,9 @@ def test_grad_cache_equals_the_plain_step(
         torch.testing.assert_close(cached[name], value, rtol=0, atol=1e-6)
     start = Embedder(model.checkpoint.model).named_parameters()
     moves = [float((plain[name] - value).detach().abs().max()) for name, value in start]
-    # A bias of attention keys, as BERT has it, never gets a gradient.
-    assert np.median(moves) > 3e-5
+    # Far more than the tolerance above (2e-5 to 1e-4 here, 0 where nothing is trained). A bias of
+    # attention keys, as BERT has it, never gets a gradient.
+    assert np.median(moves) > 1e-5
 
 
 def test_grad_cache_encodes_in_chunks(
