@@ -1,6 +1,8 @@
 """`t1 index`: what it says, what it refuses, and that nothing is written then."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -106,3 +108,23 @@ def test_warnings_are_plain_lines(t1: T1Command, tmp_path: Path) -> None:
     first, second = ran.err.splitlines()
     assert first.startswith("warning: ") and "untrained" in first
     assert second == "warning: 2 of 3 documents are longer than the model reads and were cut"
+
+
+def test_two_commands_at_once_store_each_id_once(tmp_path: Path, model: str) -> None:
+    """Also where both find no index yet, and each would make one."""
+    rows = [{"_id": f"d{n}", "text": f"kettle number {n}"} for n in range(40)]
+    corpus = write_lines(tmp_path / "c.jsonl", rows)
+    folder = tmp_path / "i"
+    command = [sys.executable, "-m", "thought1.cli", "index", str(corpus), "-o", str(folder)]
+    both = [
+        subprocess.Popen(
+            [*command, "--model", model], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        for _ in range(2)
+    ]
+    ended = [(one.communicate(timeout=120), one.returncode) for one in both]
+    assert [code for _, code in ended] == [0, 0], ended
+    index = Index.open(folder, T1.from_pretrained(model))
+    assert len(index) == 40
+    hits = index.search("kettle", 100, mode="bm25").hits
+    assert len(hits) == len({hit.id for hit in hits}) == 40
