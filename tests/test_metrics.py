@@ -87,6 +87,7 @@ def test_parse_measure() -> None:
     assert parse_measure("mrr@10") == ("mrr", 10)
     assert parse_measure("ndcg@10") == ("ndcg", 10)
     assert parse_measure("recall@1000") == ("recall", 1000)
+    assert parse_measure("recall@1000000") == ("recall", 1_000_000)
 
 
 @pytest.mark.parametrize(
@@ -105,7 +106,7 @@ def test_parse_measure() -> None:
         "mrr@x",
         "mrr@",
         "recall",
-    ],
+    , "ndcg@1000001", "mrr@99999999999999999999"],
 )
 def test_unknown_measure_lists_the_forms(name: str) -> None:
     with pytest.raises(Thought1Error, match=r"ndcg@K, recall@K, mrr@K, .* or mrr"):

@@ -79,6 +79,9 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
 )
 """The part of a measure's name before "@"."""
 
+MAX_CUT = 1_000_000
+"""Deepest cut: no search returns more."""
+
 UNCUT = "mrr"
 """The one measure that is also reported over the whole ranking: trec_eval's recip_rank."""
 
@@ -91,11 +94,12 @@ def parse_measure(name: str) -> tuple[str, Cut]:
     """
     if name == UNCUT:
         return UNCUT, None
-    match = re.fullmatch(r"(\w+)@([1-9][0-9]*)", name)
-    if match is None or match[1] not in METRICS:
+    match = re.fullmatch(r"(\w+)@([1-9][0-9]{0,6})", name)
+    if match is None or match[1] not in METRICS or int(match[2]) > MAX_CUT:
         forms = ", ".join(f"{kind}@K" for kind in METRICS)
         raise Thought1Error(
-            f"unknown measure {name!r}: use one of {forms}, with K from 1 on, or {UNCUT}"
+            f"unknown measure {name!r}: use one of {forms}, with K from 1 to {MAX_CUT:,}, "
+            f"or {UNCUT}"
         )
     return match[1], int(match[2])
 
