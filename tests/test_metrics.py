@@ -106,7 +106,9 @@ def test_parse_measure() -> None:
         "mrr@x",
         "mrr@",
         "recall",
-    , "ndcg@1000001", "mrr@99999999999999999999"],
+        "ndcg@1000001",
+        "mrr@99999999999999999999",
+    ],
 )
 def test_unknown_measure_lists_the_forms(name: str) -> None:
     with pytest.raises(Thought1Error, match=r"ndcg@K, recall@K, mrr@K, .* or mrr"):
