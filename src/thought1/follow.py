@@ -40,10 +40,17 @@ class Follower:
         self._met: set[str] = set()
         known = set(list_sources(folder)) if folder else set()
         for identifier, metadata in index.metadata().items():
-            source, origin = str(metadata.get("source", "")), metadata.get(FOLDER)
-            if origin == self._label or (origin is None and _is_passage(identifier, source, known)):
+            source = str(metadata.get("source", ""))
+            # Rows of other corpora may have fields of these names too.
+            is_passage = bool(source) and identifier.rpartition("#")[0] == source
+            origin = metadata.get(FOLDER) if is_passage else None
+            if origin == self._label and (is_passage or folder is None):
                 self._left[identifier] = source
-            elif folder and source in known and (index.path / str(origin)).is_dir():
+            elif not folder or not is_passage or source not in known:
+                continue
+            elif origin is None or not (index.path / str(origin)).is_dir():
+                self._left[identifier] = source  # of an earlier program, or one of both has moved
+            else:
                 raise Thought1Error(
                     f"the index holds {source!r} of the folder {index.path / str(origin)}, and "
                     f"that of {folder} would take its ids: make an index of its own for each, or "
@@ -84,8 +91,3 @@ def _label(folder: Path, index: Path) -> str:
         return Path(os.path.relpath(folder.resolve(), index.resolve())).as_posix()
     except ValueError:  # on another drive
         return folder.resolve().as_posix()
-
-
-def _is_passage(identifier: str, source: str, known: set[str]) -> bool:
-    """Whether a document that names no folder is a passage of a file of this one all the same."""
-    return source in known and identifier.rpartition("#")[0] == source

@@ -82,6 +82,30 @@ def test_two_folders_with_files_of_one_name_do_not_take_turns(
     assert ids(t1, index, "alpha beta") == {"a.md#0"}
 
 
+def test_an_index_that_moved_follows_its_folder_still(
+    t1: T1Command, tmp_path: Path, index: Path, model: str
+) -> None:
+    notes = write(tmp_path / "notes", vpn_md=LONG)
+    assert t1("index", notes, "-o", index, "--model", model).code == 0
+    moved = write(tmp_path / "deep" / "er", vpn_md="# VPN\n\nshort")
+    (notes / "vpn.md").unlink()
+    notes.rmdir()
+    index.rename(tmp_path / "moved.index")
+    assert t1("index", moved, "-o", tmp_path / "moved.index").code == 0
+    assert ids(t1, tmp_path / "moved.index", "zebra50") == set()
+
+
+def test_rows_with_fields_of_these_names_are_rows(
+    t1: T1Command, tmp_path: Path, index: Path, model: str
+) -> None:
+    rows = [{"_id": n, "text": n, "folder": "mail", "source": "imap"} for n in ("rho", "sigma")]
+    corpus = write_lines(tmp_path / "rows.jsonl", rows)
+    assert t1("index", corpus, "-o", index, "--model", model).code == 0
+    write_lines(corpus, rows[1:])
+    assert "1 removed" in t1("index", corpus, "-o", index, "--prune").out
+    assert ids(t1, index, "rho sigma") == {"sigma"}
+
+
 def test_what_cannot_be_read_this_time_stays(
     t1: T1Command, tmp_path: Path, index: Path, model: str
 ) -> None:
@@ -255,6 +279,14 @@ def test_vectors_of_something_else_are_refused(
     assert "dimensions, but vectors of the encoder" in refused(own[:, :16] / 0.5)
     assert "give decimal numbers" in refused(np.zeros(50, int))
     assert "belong together" in refused(own, "--model", model)
+    bad = own.copy()
+    bad[33] *= 1.5
+    assert "row 33 of" in refused(bad)  # whichever rows are encoded again
+    np.savez(tmp_path / "v.npz", own)
+    message = t1(
+        "index", corpus, "-o", index, "--vectors", tmp_path / "v.npz", "--encoder", model
+    ).error()
+    assert "holds several arrays" in message
     file.write_text("no array")
     message = t1("index", corpus, "-o", index, "--vectors", file, "--encoder", model).error()
     assert "cannot be read as a .npy file" in message

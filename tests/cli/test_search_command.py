@@ -135,6 +135,13 @@ def test_parse_where_takes_any_key() -> None:
     }
 
 
+def test_large_numbers_stay_exact() -> None:
+    for text in ("1234567890123456789", "-9223372036854775808"):
+        condition = parse_where([f"n>={text}"])
+        assert condition == {"n": {"gte": int(text)}}
+        assert type(condition["n"]["gte"]) is int
+
+
 def test_parse_where() -> None:
     assert parse_where([]) is None
     assert parse_where(["lang = en", "a b!=c=d"]) == {

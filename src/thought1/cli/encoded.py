@@ -7,11 +7,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
+from zipfile import BadZipFile
 
 import numpy as np
 
 from thought1.data.rows import show_path
-from thought1.store.writer import check_encoded
+from thought1.store.writer import first_not_unit
 from thought1.types import Document, Thought1Error, Vectors
 
 if TYPE_CHECKING:
@@ -36,8 +37,10 @@ class GivenVectors:
         self.name = show_path(path)
         try:
             self._rows_ND = np.load(path, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
+        except (OSError, ValueError, EOFError, BadZipFile) as error:
             raise Thought1Error(f"{self.name} cannot be read as a .npy file: {error}") from None
+        if not isinstance(self._rows_ND, np.ndarray):
+            raise Thought1Error(f"{self.name} holds several arrays: give a .npy file with one")
         shape = self._rows_ND.shape
         if len(shape) != 2 or self._rows_ND.dtype.kind != "f":
             raise Thought1Error(
@@ -64,8 +67,8 @@ class GivenVectors:
         places = np.unique(np.linspace(0, len(self._rows_ND) - 1, SAMPLE).round().astype(int))
         wanted = set(places.tolist())
         some = [document for i, document in enumerate(corpus.documents()) if i in wanted]
+        self._check_lengths()
         given = np.asarray(self._rows_ND[places], np.float32)
-        check_encoded(some, given)
         own = np.asarray(encoder.encode_document([document.full_text for document in some]))
         cosines = (own * given).sum(axis=1)
         worst = int(cosines.argmin())
@@ -75,6 +78,16 @@ class GivenVectors:
                 f"for document {some[worst].id!r} (cosine {cosines[worst]:.4f}): the rows belong "
                 "to other documents, or another encoder made them"
             )
+
+    def _check_lengths(self) -> None:
+        for start in range(0, len(self._rows_ND), _WINDOW):
+            block = np.asarray(self._rows_ND[start : start + _WINDOW], np.float32)
+            place = first_not_unit(block)
+            if place is not None:
+                raise Thought1Error(
+                    f"row {start + place} of {self.name} has length "
+                    f"{np.linalg.norm(block[place]):.4g}, not 1: normalise the vectors"
+                )
 
     def chunks(self, documents: Iterable[Document]) -> Iterator[tuple[Sequence[Document], Vectors]]:
         """The documents, in the order of the rows, with their vectors (n, d)."""

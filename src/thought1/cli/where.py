@@ -56,7 +56,7 @@ def _unquoted(key: str, condition: str) -> str:
 def _value(text: str) -> MetadataValue:
     if text in ("true", "false"):
         return text == "true"
-    if re.fullmatch(r"[+-]?[0-9]{1,18}", text):  # what fits into 64 bits
+    if re.fullmatch(r"[+-]?[0-9]{1,19}", text) and -(2**63) <= int(text) < 2**63:
         return int(text)
     if re.fullmatch(r"[+-]?[0-9]*\.?[0-9]+(e[+-]?[0-9]{1,2})?", text, re.IGNORECASE):
         return float(text)

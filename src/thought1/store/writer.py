@@ -124,14 +124,19 @@ def check_encoded(documents: Sequence[Document], vectors: Vectors) -> None:
     """
     if len(documents) != len(vectors):
         raise Thought1Error(f"{len(documents)} documents but {len(vectors)} vectors")
+    place = first_not_unit(vectors)
+    if place is not None:
+        raise Thought1Error(
+            f"the vector of document {documents[place].id!r} has length "
+            f"{np.linalg.norm(vectors[place]):.4g}, not 1: normalise the vectors"
+        )
+
+
+def first_not_unit(vectors: Vectors) -> int | None:
+    """The first of the vectors (n, d) whose length is not 1, None where all are."""
     norms = np.linalg.norm(np.asarray(vectors, np.float32), axis=1)
     wrong = np.flatnonzero(~(np.abs(norms - 1) <= UNIT_TOLERANCE))  # a NaN is not near 1
-    if len(wrong):
-        place = int(wrong[0])
-        raise Thought1Error(
-            f"the vector of document {documents[place].id!r} has length {norms[place]:.4g}, not 1: "
-            "normalise the vectors"
-        )
+    return int(wrong[0]) if len(wrong) else None
 
 
 def content_hash(document: Document) -> str:
