@@ -209,6 +209,13 @@ def test_broken_front_matter_is_text_and_told(tmp_path: Path, block: str) -> Non
     assert "no valid YAML" in told.why
 
 
+def test_a_huge_block_is_not_parsed(tmp_path: Path) -> None:
+    """A rule before a long text and another one behind it would keep the YAML reader for long."""
+    write(tmp_path, "note.md", f"---\na: {'b ' * 25_000}\n---\nwords")
+    (told,) = open_corpus(tmp_path).validate().passed_over
+    assert "more than 50000 characters" in told.why
+
+
 def test_inlined_files_are_no_text(tmp_path: Path) -> None:
     image = f"data:image/png;base64,{'iVBORw0K' * 50}"
     text = f"# Ice\n\nBefore ![chart]({image}) behind.\n"
@@ -283,3 +290,64 @@ def test_html_headings_make_paths(tmp_path: Path) -> None:
     write(tmp_path, "g.html", f"<title>Guide</title>{body}")
     found = list(open_corpus(tmp_path, options=CorpusOptions(splitter=Splitter(100))))
     assert found[-1].title == "Guide > Linux"
+
+
+def test_every_kind_of_text_has_its_title(tmp_path: Path) -> None:
+    write(tmp_path, "a.mdx", "# Page\n\nWords.")
+    write(tmp_path, "b.markdown", "Words\n=====\n")
+    write(tmp_path, "c.rst", "Guide\n=====\n\nHow to use it.")
+    write(tmp_path, "d.text", "# no heading")
+    write(tmp_path, "e.XHTML", "<h1>Web</h1>")
+    titles = {d.metadata["source"]: d.title for d in open_corpus(tmp_path)}
+    assert titles == {
+        "a.mdx": "Page",
+        "b.markdown": "Words",
+        "c.rst": "Guide",
+        "d.text": "d",
+        "e.XHTML": "Web",
+    }
+
+
+def test_what_is_passed_over_is_counted_with_its_reason(tmp_path: Path) -> None:
+    write(tmp_path, "README.md", "# Card\n\nWords.")
+    write(tmp_path, "empty.md", " \n")
+    write(tmp_path, "only.md", "---\ntitle: Nothing else\n---\n")
+    for name in ("a.jsonl", "b.JSONL", "c.csv.gz", "manual.pdf", "Makefile", ".git/x.md", ".env"):
+        write(tmp_path, name, "x")
+    os.symlink(tmp_path, tmp_path / "loop")
+    os.symlink(tmp_path / "nowhere", tmp_path / "broken.md")
+    report = open_corpus(tmp_path).validate()
+    assert report.documents == 1
+    rows, kind = "rows, not a text: index it by its own name", "not a kind of text that is read"
+    assert report.passed_over == {
+        PassedOver(".jsonl", rows): 2,
+        PassedOver(".gz", rows): 1,
+        PassedOver(".pdf", kind): 1,
+        PassedOver("file", kind): 1,
+        PassedOver("folder", "hidden"): 1,
+        PassedOver("file", "hidden"): 1,
+        PassedOver("folder", "linked: index it by its own name"): 1,
+        PassedOver(".md", "no file, or a link that leads nowhere"): 1,
+        PassedOver(".md", "without any text"): 2,
+    }
+
+
+def test_a_folder_of_rows_is_one_corpus(tmp_path: Path) -> None:
+    write(tmp_path, "part_1.jsonl", '{"_id": "2", "text": "Owls."}\n')
+    write(tmp_path, "part_0.jsonl", '{"_id": "1", "text": "Otters."}\n')
+    corpus = open_corpus(tmp_path)
+    assert [document.id for document in corpus] == ["1", "2"]
+    write(tmp_path, "part_2.jsonl", '{"_id": "1", "text": "Again."}\n')
+    with pytest.raises(BadRow, match=r'part_2.jsonl:1: the id "1" has occurred before, at .*0'):
+        corpus = open_corpus(tmp_path)
+        corpus.validate()
+    write(tmp_path, "other.csv", "_id,text\n3,x\n")
+    with pytest.raises(Thought1Error, match="without a usable file"):
+        open_corpus(tmp_path)
+
+
+def test_a_beir_folder_without_its_corpus_is_no_corpus(tmp_path: Path) -> None:
+    write(tmp_path, "queries.jsonl", '{"_id": "q", "text": "why"}\n')
+    write(tmp_path, "qrels/test.tsv", "query-id\tcorpus-id\tscore\n")
+    with pytest.raises(Thought1Error, match="without a usable file"):
+        open_corpus(tmp_path)

@@ -12,6 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from thought1.data.formats import CorpusOptions, open_corpus, read_queries
+from thought1.data.markup import markdown_headings
 from thought1.data.passages import Splitter, split_passages
 from thought1.data.trec import read_qrels, read_run, write_run
 from thought1.types import Document, Thought1Error
@@ -115,7 +116,22 @@ def test_arbitrary_bytes_as_lists(read: Callable[[Path], object], content: bytes
 
 prose = st.lists(
     st.sampled_from(
-        ["a", "word", ". ", "! ", '."', "\n", "\r\n", "\n\n", " ", "\t", "\u3002", "\xa0"]
+        [
+            "a",
+            "word",
+            ". ",
+            "\n# b\n",
+            "\n## c\n",
+            "! ",
+            '."',
+            "\n",
+            "\r\n",
+            "\n\n",
+            " ",
+            "\t",
+            "\u3002",
+            "\xa0",
+        ]
     )
     | text,
     max_size=40,
@@ -139,15 +155,17 @@ def word_spans(text: str) -> list[tuple[int, int]]:
     return [found.span() for found in re.finditer(r"\w+|[^\w\s]", text)]
 
 
-@given(prose, st.integers(1, 12), st.integers(0, 6))
-def test_passages_of_units_fit_and_cover_the_text(text: str, limit: int, overlap: int) -> None:
+@given(prose, st.integers(1, 12), st.integers(0, 6), st.sampled_from(["", "T"]))
+def test_passages_of_units_fit_and_cover_the_text(
+    text: str, limit: int, overlap: int, title: str
+) -> None:
     splitter = Splitter(limit, min(overlap, limit // 2), word_spans)
     covered = 0
-    for passage in split_passages(text, splitter):
+    for passage in split_passages(text, splitter, title, markdown_headings(text)):
         part = text[passage.start : passage.end]
         assert part == part.strip()
         assert len(part) >= 1
-        assert len(word_spans(part)) <= limit
+        assert len(word_spans(f"{passage.path}\n{part}")) <= limit
         assert passage.end > covered
         assert not text[covered : max(covered, passage.start)].strip()
         repeated = text[passage.start : covered] if passage.start < covered else ""

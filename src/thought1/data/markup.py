@@ -23,6 +23,8 @@ _ADORNMENT = re.compile(r"([^\w\s])\1{2,}\s*")
 
 _YAML_BLOCK = re.compile(r"---[ \t]*\r?\n(.*?)^(?:---|\.\.\.)[ \t]*(?:\r?\n|\Z)", re.S | re.M)
 _TOML_BLOCK = re.compile(r"\+\+\+[ \t]*\r?\n(.*?)^\+\+\+[ \t]*(?:\r?\n|\Z)", re.S | re.M)
+_MOST_YAML = 50_000
+"""Characters; the reader of YAML needs a second for so many."""
 
 INLINED = re.compile(r"data:[\w.+-]+/[\w.+-]+(?:;[\w.+=-]+)*;base64,[A-Za-z0-9+/=_%-]{32,}")
 """A file inside the text, as the address of an image for example. Short ones may be examples."""
@@ -90,6 +92,8 @@ def read_front_matter(text: str) -> FrontMatter:
 
 
 def _read_yaml(block: str) -> object:
+    if len(block) > _MOST_YAML:
+        raise ValueError(f"it has more than {_MOST_YAML} characters")
     # A few lines of references to references would become gigabytes of metadata.
     if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(block, yaml.SafeLoader)):
         raise ValueError("it refers to another value (*name)")
