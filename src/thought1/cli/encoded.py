@@ -64,10 +64,10 @@ class GivenVectors:
                 f"{self.name} has {self._rows_ND.shape[1]} dimensions, but vectors of the encoder "
                 f"{encoder.name} {encoder.dim}: another encoder made them"
             )
+        self._check_lengths()
         places = np.unique(np.linspace(0, len(self._rows_ND) - 1, SAMPLE).round().astype(int))
         wanted = set(places.tolist())
         some = [document for i, document in enumerate(corpus.documents()) if i in wanted]
-        self._check_lengths()
         given = np.asarray(self._rows_ND[places], np.float32)
         own = np.asarray(encoder.encode_document([document.full_text for document in some]))
         cosines = (own * given).sum(axis=1)
