@@ -8,11 +8,11 @@ from collections.abc import Set
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from thought1.config import SourceConfig
 from thought1.data.formats import BeirFolder
 from thought1.evaluation.collection import judged_queries
-from thought1.training.sources import read_ids
-from thought1.training.trajectories import read_thoughts
+from thought1.training.data.sources import read_ids
+from thought1.training.data.trajectories import read_thoughts
+from thought1.training.recipe import SourceConfig
 from thought1.types import Qrels, Run, Thought1Error
 
 

@@ -30,13 +30,12 @@ from sentence_transformers.sentence_transformer.training_args import BatchSample
 from systems import MINILM, TRAINED, run_ranker
 from transformers import TrainerCallback
 
-from thought1.config import Recipe
 from thought1.evaluation.baselines import DenseRanker
 from thought1.evaluation.protocol import evaluate
 from thought1.evaluation.sentence_model import SentenceModel
-from thought1.recipes import load_recipe
-from thought1.training.sources import read_sources
-from thought1.training.start import locate
+from thought1.training.data.sources import read_sources
+from thought1.training.model.start import locate
+from thought1.training.recipe import Recipe, load_recipe
 from thought1.types import Thought1Error
 
 MAX_TOKENS = 128

@@ -26,15 +26,14 @@ from record import ROOT, origin, write_json
 from trl.trainer.grpo_config import GRPOConfig
 from trl.trainer.grpo_trainer import GRPOTrainer
 
-from thought1.config import SourceConfig, StageConfig
 from thought1.data.formats import BeirFolder
-from thought1.reinforce_config import ReinforceConfig, RewardConfig
 from thought1.t1 import T1
-from thought1.training import reinforce
-from thought1.training.batches import known_answers
-from thought1.training.prepare_reinforce import prepare_reinforce, reinforce_trainer
-from thought1.training.sources import Pair, TrainingData
-from thought1.training.start import choose_attention, switch_dropout_off
+from thought1.training.data.batches import known_answers
+from thought1.training.data.sources import Pair, TrainingData
+from thought1.training.model.start import choose_attention, switch_dropout_off
+from thought1.training.recipe import ReinforceConfig, ReinforceStage, RewardConfig, SourceConfig
+from thought1.training.reinforce import rewarder
+from thought1.training.reinforce.prepare import prepare_reinforce, reinforce_trainer
 
 Times = dict[str, list[float]]
 
@@ -75,15 +74,15 @@ def load(path: str) -> T1:
 def ours(options: argparse.Namespace, pairs: list[Pair], folder: Path, times: Times) -> Any:
     """Our trainer, timed."""
     model = load(options.model)
-    stage = StageConfig(
-        "speed", (SourceConfig("", "beir"),), stage="reinforce", max_steps=options.repeats + 1,
+    stage = ReinforceStage(
+        "speed", (SourceConfig("", "beir"),), max_steps=options.repeats + 1,
         queries_per_batch=options.questions, positives_per_query=1, weight_contrastive=0.0,
         max_thought_tokens=options.tokens, bf16=False, save_minutes=600.0,
         reinforce=ReinforceConfig((RewardConfig("margin"),), group_size=options.group),
     )  # fmt: skip
     recipe: Any = argparse.Namespace(seed=0)
     parts = prepare_reinforce(recipe, stage, model, TrainingData(pairs), folder)
-    reinforce.sample_groups = timed(times, "rollout", reinforce.sample_groups)
+    rewarder.sample_groups = timed(times, "rollout", rewarder.sample_groups)
     trainer, _ = reinforce_trainer(recipe, parts, None, None)
     trainer.roll = timed(times, "rollout and reward", parts.rewarder.__call__)
     return trainer

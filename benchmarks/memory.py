@@ -27,9 +27,15 @@ from memory_amounts import Amounts, measure
 from memory_sizes import MODELS, Sizes
 from record import ROOT
 
-from thought1.config import ModelConfig, Recipe, StageConfig
-from thought1.recipes import load_recipe
-from thought1.training.collate import PACKED_TOKENS
+from thought1.training.data.collate import PACKED_TOKENS
+from thought1.training.recipe import (
+    ModelConfig,
+    ReasonStage,
+    Recipe,
+    ReinforceStage,
+    StageConfig,
+    load_recipe,
+)
 from thought1.types import Thought1Error
 
 PEAK = 989e12
@@ -71,42 +77,47 @@ def memory(sizes: Sizes, model: ModelConfig, stage: StageConfig, gpus: int = 1) 
     count = trained(sizes, stage)
     tokens, labels = _fullest(model, stage)
     copies, cache = 1, 0
-    if stage.stage == "reinforce":
-        copies += int(memory_reinforce.values(stage).weight_kl > 0)
+    if isinstance(stage, ReinforceStage):
+        copies += int(stage.reinforce.weight_kl > 0)
         cache = memory_reinforce.cache_bytes(sizes, model, stage)
-    held = sizes.layer_bytes * sizes.layers
-    if stage.gradient_checkpointing:
-        # The input of each layer, and one layer's activations while it is computed again.
-        held = 4 * sizes.hidden * sizes.layers + sizes.layer_bytes
     return Memory(
         weights=copies * 4 * sizes.parameters,
         gradients=4 * count,
         adamw=8 * count,
         casts=2 * sizes.parameters,
         # Rollouts have ended when the update begins.
-        activations=max(tokens * held, cache),
+        activations=max(tokens * _token_bytes(sizes, stage), cache),
         logits=2 * 2 * labels * sizes.vocab,
         buckets=4 * count if gpus > 1 else 0,
     )
 
 
-def folds_memory(sizes: Sizes, model: ModelConfig, stage: StageConfig) -> Memory:
-    """While `own_folds` teaches a copy of the model: all its weights, nothing computed again."""
+def folds_memory(sizes: Sizes, model: ModelConfig, stage: ReasonStage) -> Memory:
+    """While `own_folds` teaches a copy of the model, as the stage teaches."""
+    count = trained(sizes, stage)
     query = model.max_query_tokens + stage.max_thought_tokens + 1
     return Memory(
         weights=2 * 4 * sizes.parameters,
-        gradients=4 * sizes.parameters,
-        adamw=8 * sizes.parameters,
+        gradients=4 * count,
+        adamw=8 * count,
         casts=2 * sizes.parameters,
-        activations=stage.queries_per_batch * query * sizes.layer_bytes * sizes.layers,
+        activations=stage.queries_per_batch * query * _token_bytes(sizes, stage),
         logits=2 * 2 * stage.queries_per_batch * (stage.max_thought_tokens + 1) * sizes.vocab,
         buckets=0,
     )
 
 
+def _token_bytes(sizes: Sizes, stage: StageConfig) -> int:
+    """What autograd holds of one token."""
+    if stage.gradient_checkpointing:
+        # The input of each layer, and one layer's activations while it is computed again.
+        return 4 * sizes.hidden * sizes.layers + sizes.layer_bytes
+    return sizes.layer_bytes * sizes.layers
+
+
 def _fullest(model: ModelConfig, stage: StageConfig) -> tuple[int, int]:
     """The most tokens, and tokens with a label, that autograd holds at once."""
-    if stage.stage == "reinforce":
+    if isinstance(stage, ReinforceStage):
         return memory_reinforce.fullest(model, stage)
     language = stage.weight_language > 0
     singles = stage.tokens_per_batch
@@ -186,7 +197,7 @@ class Spent:
 
 
 def _spent(sizes: Sizes, stage: StageConfig, amounts: Amounts, gpus: int) -> Spent:
-    if stage.stage == "reinforce":
+    if isinstance(stage, ReinforceStage):
         done = memory_reinforce.operations(sizes, stage, amounts, gpus)
         seconds = done.bf16 / PEAK + done.float32 / PEAK_FLOAT32
         planned = memory_reinforce.steps(stage, amounts.questions, gpus)
@@ -218,10 +229,10 @@ def rows_of(recipe: Recipe, utilisation: float) -> list[list[str]]:
             *(f"{one.seconds / utilisation / 60:.1f}" for one in spent),
         ]
         found.append([*_cells(f"{recipe.name}: {stage.name}", trained(sizes, stage), held), *ends])
-        if stage.own_folds:
+        if isinstance(stage, ReasonStage) and stage.own_folds:
             folds = folds_memory(sizes, recipe.model, stage)
             name = f"{recipe.name}: its folds"
-            found.append([*_cells(name, sizes.parameters, folds), "", *5 * [""]])
+            found.append([*_cells(name, trained(sizes, stage), folds), "", *5 * [""]])
     return found
 
 

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from thought1.config import Recipe, StageConfig
 from thought1.settings import DOCUMENT_INSTRUCTION, QUERY_INSTRUCTION
 from thought1.training.preflight import read_stage
+from thought1.training.recipe import Recipe, StageConfig
 
 TOKENS_PER_WORD = 1.4
 """Assumed; the tokenizers of these models are not at hand here."""

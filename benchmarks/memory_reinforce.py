@@ -10,27 +10,20 @@ from dataclasses import dataclass
 from memory_amounts import Amounts
 from memory_sizes import Sizes
 
-from thought1.config import ModelConfig, StageConfig
-from thought1.reinforce_config import ReinforceConfig
+from thought1.training.recipe import ModelConfig, ReinforceStage
 
 
-def values(stage: StageConfig) -> ReinforceConfig:
-    """The table that a stage reinforce has."""
-    assert stage.reinforce is not None
-    return stage.reinforce
-
-
-def rows(stage: StageConfig) -> int:
+def rows(stage: ReinforceStage) -> int:
     """Rollouts of one step, in one process."""
-    return stage.queries_per_batch * values(stage).group_size
+    return stage.queries_per_batch * stage.reinforce.group_size
 
 
-def documents(stage: StageConfig) -> int:
+def documents(stage: ReinforceStage) -> int:
     """Documents of one step's batch, in one process."""
     return stage.queries_per_batch * (stage.positives_per_query + stage.negatives_per_query)
 
 
-def fullest(model: ModelConfig, stage: StageConfig) -> tuple[int, int]:
+def fullest(model: ModelConfig, stage: ReinforceStage) -> tuple[int, int]:
     """The most tokens, and sampled tokens, that autograd holds at once: one part of the rollouts,
     and the documents of InfoNCE."""
     part = rows(stage) // stage.accumulation
@@ -41,18 +34,18 @@ def fullest(model: ModelConfig, stage: StageConfig) -> tuple[int, int]:
     return tokens, part * thought
 
 
-def cache_bytes(sizes: Sizes, model: ModelConfig, stage: StageConfig) -> int:
+def cache_bytes(sizes: Sizes, model: ModelConfig, stage: ReinforceStage) -> int:
     """Keys and values of all rollouts at their ends; there is no graph at that time."""
     length = model.max_query_tokens + stage.max_thought_tokens + 1
     return sizes.cache_bytes(rows(stage) * length)
 
 
-def steps(stage: StageConfig, questions: int, gpus: int) -> int:
+def steps(stage: ReinforceStage, questions: int, gpus: int) -> int:
     """Optimizer steps of the whole stage, as `training.prepare_reinforce` plans them."""
     if stage.max_steps > 0:
         return stage.max_steps
     rounds = max(1, round(stage.epochs * (questions // (stage.queries_per_batch * gpus))))
-    return rounds * values(stage).iterations
+    return rounds * stage.reinforce.iterations
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +56,10 @@ class Work:
     float32: float
 
 
-def operations(sizes: Sizes, stage: StageConfig, amounts: Amounts, gpus: int) -> Work:
+def operations(sizes: Sizes, stage: ReinforceStage, amounts: Amounts, gpus: int) -> Work:
     """Rollouts, what they are ranked against, and the update; validation is left out."""
     count = steps(stage, amounts.questions, gpus)
-    rolled = count / values(stage).iterations
+    rolled = count / stage.reinforce.iterations
     thoughts, update, frozen = _behind_prompts(sizes, stage, amounts)
     # A group reads its prompt once.
     prompts = stage.queries_per_batch * amounts.query * sizes.forward(amounts.query)
@@ -74,9 +67,9 @@ def operations(sizes: Sizes, stage: StageConfig, amounts: Amounts, gpus: int) ->
     return Work(rolled * (thoughts + frozen) + count * update, rolled * prompts + ranked)
 
 
-def _ranked_tokens(stage: StageConfig, amounts: Amounts, count: int) -> float:
+def _ranked_tokens(stage: ReinforceStage, amounts: Amounts, count: int) -> float:
     """Tokens of documents without a gradient in `count` steps; each process encodes its own."""
-    config = values(stage)
+    config = stage.reinforce
     if config.pool == "batch":
         return documents(stage) * amounts.document * count / config.iterations
     # By interval; what `index_cosine` adds cannot be foreseen.
@@ -85,11 +78,11 @@ def _ranked_tokens(stage: StageConfig, amounts: Amounts, count: int) -> float:
 
 
 def _behind_prompts(
-    sizes: Sizes, stage: StageConfig, amounts: Amounts
+    sizes: Sizes, stage: ReinforceStage, amounts: Amounts
 ) -> tuple[float, float, float]:
     """FLOP in one step: of the thoughts' tokens one by one, of the update, and of log-probabilities
     without a gradient."""
-    config = values(stage)
+    config = stage.reinforce
     thought = stage.max_thought_tokens + 1
     length = amounts.query + thought
     head = rows(stage) * thought * 2 * sizes.vocab * sizes.hidden

@@ -31,7 +31,6 @@ from speed_texts import WORDS
 from transformers.utils import logging as transformers_logging
 
 from thought1 import T1, Index
-from thought1.config import ModelConfig, ScratchConfig
 from thought1.data.formats import BeirFolder
 from thought1.encoder import windows
 from thought1.evaluation.bright import DEPTH as BLOCKWISE_DEPTH
@@ -41,7 +40,9 @@ from thought1.evaluation.protocol import evaluate
 from thought1.search.blockwise import Block, blockwise_run
 from thought1.search.options import Mode, SearchOptions
 from thought1.search.pipeline import BATCH
-from thought1.training.scratch import SCRATCH, build
+from thought1.training.model.scratch import build
+from thought1.training.recipe import ModelConfig, ScratchConfig
+from thought1.training.recipe.model import SCRATCH
 from thought1.types import Document, Query, Run, Thought, Thought1Error, Vectors
 
 SEED = 0

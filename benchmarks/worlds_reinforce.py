@@ -28,10 +28,10 @@ from worlds import KINDS, Values, World
 
 from thought1.data.worlds import WorldSettings, make_world, write_world
 from thought1.evaluation.protocol import bootstrap_ci, paired_bootstrap
-from thought1.recipes import load_recipe
 from thought1.t1 import T1
+from thought1.training.data.sources import read_ids
+from thought1.training.recipe import load_recipe
 from thought1.training.run import train
-from thought1.training.sources import read_ids
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "all": {},

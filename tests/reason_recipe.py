@@ -13,17 +13,16 @@ from tiny import make_checkpoint
 from torch import Tensor
 from transformers import TrainingArguments
 
-from thought1.config import StageConfig
 from thought1.t1 import T1
-from thought1.training.batches import Batch, Plan
-from thought1.training.collate import Collator
-from thought1.training.embedder import Embedder
-from thought1.training.own_thoughts import OwnThoughts
-from thought1.training.prepare import thought_rows
-from thought1.training.reason import ReasonCollator, ReasonTrainer
-from thought1.training.sources import Pair, TrainingData
-from thought1.training.start import switch_dropout_off
-from thought1.training.tokens import tokenize
+from thought1.training.data.batches import Batch, Plan
+from thought1.training.data.collate import Collator
+from thought1.training.data.sources import Pair, TrainingData
+from thought1.training.data.thoughts import OwnThoughts, ThoughtCollator, thought_rows
+from thought1.training.data.tokens import tokenize
+from thought1.training.model.embedder import Embedder
+from thought1.training.model.start import switch_dropout_off
+from thought1.training.recipe import ReasonStage
+from thought1.training.trainer import StageTrainer
 from thought1.types import Thought
 
 UNREFERENCED = "train:11"
@@ -101,18 +100,18 @@ def tiny_model(folder: Path, architecture: str = "qwen3") -> T1:
     return T1(replace(model.checkpoint, settings=settings))
 
 
-def reason(**settings: Any) -> StageConfig:
+def reason(**settings: Any) -> ReasonStage:
     """A stage in float32."""
-    given = {"stage": "reason", "bf16": False, "max_thought_tokens": MOST, **settings}
-    return StageConfig("test", (), **given)
+    given = {"bf16": False, "max_thought_tokens": MOST, **settings}
+    return ReasonStage("test", (), **given)
 
 
 def collator(
     model: T1, own: OwnThoughts, pairs: Sequence[Pair] = PAIRS, *, language: bool = True
-) -> ReasonCollator:
+) -> ThoughtCollator:
     """Of batches over `pairs`."""
     rows = tokenize(model, TrainingData(list(pairs)), {}, max_thought_tokens=MOST)
-    return ReasonCollator(thought_rows(model, pairs, rows, MOST), own, language=language)
+    return ThoughtCollator(thought_rows(model, pairs, rows, MOST), own, language=language)
 
 
 def references(model: T1, pairs: Sequence[Pair] = PAIRS) -> dict[str, Thought]:
@@ -138,7 +137,7 @@ def batch_of(modes: Sequence[str], pairs: Sequence[Pair] = PAIRS, number: int = 
 
 
 def fit(
-    model: T1, settings: StageConfig, batches: Sequence[Batch], collate: Collator, folder: Path
+    model: T1, settings: ReasonStage, batches: Sequence[Batch], collate: Collator, folder: Path
 ) -> tuple[dict[str, Tensor], list[dict[str, float]]]:
     """Parameters after training a copy of the model by plain gradient descent, and the log.
 
@@ -148,7 +147,7 @@ def fit(
     embedder = Embedder(network, language=collate.language)
     if settings.gradient_checkpointing:
         network.activation_checkpointing_enable({"use_reentrant": False})
-    trainer = ReasonTrainer(
+    trainer = StageTrainer(
         stage=settings,
         model=embedder,
         args=TrainingArguments(

@@ -17,8 +17,7 @@ from safetensors.torch import load_file
 from tiny import make_checkpoint
 from torch import Tensor
 
-from thought1.config import Recipe
-from thought1.recipes import load_recipe
+from thought1.training.recipe import Recipe, load_recipe
 
 QUERIES = 12
 SUBJECTS = ("ice", "salt", "iron", "steam", "sand", "glass")
@@ -158,7 +157,7 @@ from pathlib import Path
 import torch
 from transformers import Trainer
 
-from thought1.recipes import load_recipe
+from thought1.training.recipe import load_recipe
 from thought1.training.run import train
 
 die_at = int(os.environ.get("DIE_AT", "0"))

@@ -26,11 +26,13 @@ from torch import Tensor, nn
 
 from thought1.checkpoint import load_checkpoint, save_checkpoint
 from thought1.t1 import T1
-from thought1.training.adapters import add_adapters
-from thought1.training.embedder import Embedder
-from thought1.training.own_thoughts import OwnThoughts, sample_thoughts
-from thought1.training.reason import ReasonTrainer
+from thought1.training.data.thoughts import OwnThoughts
+from thought1.training.model.adapters import add_adapters
+from thought1.training.model.embedder import Embedder
+from thought1.training.reason.sampling import sample_thoughts
 from thought1.training.run import train
+from thought1.training.terms import stage_terms
+from thought1.training.trainer import StageTrainer
 from thought1.types import Thought1Error
 
 LORA = reason(lora_rank=2, lora_alpha=16)
@@ -53,14 +55,12 @@ def adapted(model: T1, folder: Path, steps: int = 5) -> Callable[[], None]:
     optimizer = torch.optim.AdamW(trainable, lr=3e-2)
     own = OwnThoughts(folder)
     inputs = collator(model, own)([batch_of(["none", "reference", "none", "reference"])])
-    trainer = object.__new__(ReasonTrainer)
-    trainer.stage = LORA
     for _ in range(steps):
         vectors, language = embedder(
             *(inputs[f"query_{name}"] for name in ("ids", "segments", "labels"))
         )
         documents, _ = embedder(inputs["document_ids"], inputs["document_segments"])
-        (contrast,) = trainer.terms(vectors, documents, inputs).values()
+        (contrast,) = stage_terms(LORA, vectors, documents, inputs).values()
         (contrast + language).backward()
         optimizer.step()
         optimizer.zero_grad()
@@ -199,16 +199,16 @@ def test_an_interrupted_training_goes_on_with_its_adapters(
 ) -> None:
     """Bit for bit, with own thoughts sampled by the adapted model."""
     whole = train(recipe(room, tmp_path / "whole", *SETTINGS, text=RECIPE))
-    step = ReasonTrainer.training_step
+    step = StageTrainer.training_step
 
-    def interrupted(self: ReasonTrainer, *positional: Any, **named: Any) -> Tensor:
+    def interrupted(self: StageTrainer, *positional: Any, **named: Any) -> Tensor:
         if self.state.global_step == 4:
             raise KeyboardInterrupt
         return step(self, *positional, **named)
 
     cut = recipe(room, tmp_path / "cut", *SETTINGS, text=RECIPE)
     with monkeypatch.context() as patch:
-        patch.setattr(ReasonTrainer, "training_step", interrupted)
+        patch.setattr(StageTrainer, "training_step", interrupted)
         with pytest.raises(KeyboardInterrupt):
             train(cut)
     found = weights(train(cut))

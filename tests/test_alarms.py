@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from thought1.training.alarms import ADVICE, Alarm, Alarms, EvalFacts, StepFacts
+from thought1.training.reinforce.alarms import ADVICE, Alarm, Alarms, EvalFacts, StepFacts
 
 BUDGET = 64
 WINDOW = 4

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from thought1.config import StageConfig
-from thought1.training.batches import (
+from thought1.training.data.batches import (
     Batch,
     Rows,
     Text,
@@ -18,12 +17,13 @@ from thought1.training.batches import (
     plan_texts,
     spread,
 )
-from thought1.training.collate import Collator
-from thought1.training.sources import Pair, TrainingData
+from thought1.training.data.collate import Collator
+from thought1.training.data.sources import Pair, TrainingData
+from thought1.training.recipe import RepresentStage
 
 
-def stage(**settings: object) -> StageConfig:
-    return StageConfig("test", (), **settings)  # type: ignore[arg-type]
+def stage(**settings: object) -> RepresentStage:
+    return RepresentStage("test", (), **settings)  # type: ignore[arg-type]
 
 
 def pairs(count: int, positives: int = 2) -> list[Pair]:
@@ -133,7 +133,7 @@ def mixed_data() -> TrainingData:
 
 
 def planned(
-    data: TrainingData, settings: StageConfig, seed: int = 0, processes: int = 1
+    data: TrainingData, settings: RepresentStage, seed: int = 0, processes: int = 1
 ) -> list[Batch]:
     plan = plan_stage(data, rows_of(data), settings, seed, processes=processes)
     return list(plan.batches)

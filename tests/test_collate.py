@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from thought1.config import Role
-from thought1.losses import IGNORE_INDEX
-from thought1.training import collate
-from thought1.training.batches import Batch, Rows, Text
-from thought1.training.collate import Collator, fit, named, packed
+from thought1.training.data import collate
+from thought1.training.data.batches import Batch, Rows, Text
+from thought1.training.data.collate import Collator, fit, named, packed
+from thought1.training.data.sources import Role
+from thought1.training.losses import IGNORE_INDEX
 
 X = IGNORE_INDEX
 EMB = 9

@@ -5,9 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from thought1.config import Recipe, ScratchConfig, SourceConfig, StageConfig
-from thought1.ranges import RANGES
-from thought1.recipes import load_recipe
+from thought1.training.recipe import (
+    Recipe,
+    RepresentStage,
+    ScratchConfig,
+    SourceConfig,
+    load_recipe,
+)
+from thought1.training.recipe.table import RANGES
 from thought1.types import Thought1Error
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -59,7 +64,7 @@ def test_minimal_recipe_has_the_documented_defaults(tmp_path: Path) -> None:
         SourceConfig("collection", "beir", id_prefix="train:"),
         SourceConfig("rows.tsv", "columns"),
     )
-    assert recipe.stages[0] == StageConfig("first", recipe.stages[0].sources)
+    assert recipe.stages[0] == RepresentStage("first", recipe.stages[0].sources)
     assert recipe.validation is None
 
 
@@ -211,7 +216,8 @@ def test_a_key_of_another_stage_is_refused(
     assert message.endswith(
         f"stages[1]: {key!r} is read with stage = {reader!r} only, not with {stage!r}"
     )
-    assert load(tmp_path, MINIMAL, f"stages.1.stage={reader}", overrides[1]).stages[1]
+    sound = ("teacher=any", *(["stages.1.share_own_end=0.5"] if key == "own_every" else []))
+    assert load(tmp_path, MINIMAL, f"stages.1.stage={reader}", overrides[1], *sound).stages[1]
 
 
 def test_a_stage_that_is_not_named_is_represent(tmp_path: Path) -> None:
@@ -243,9 +249,10 @@ def test_several_kinds_may_read_a_key(tmp_path: Path) -> None:
 
 def test_a_model_from_scratch_is_a_table_of_its_own(tmp_path: Path) -> None:
     assert load(tmp_path).model.scratch is None
-    sizes = [f"model.scratch.{key}=6" for key in ("layers", "hidden_size", "heads")]
+    sizes = [f"model.scratch.{key}=6" for key in ("layers", "hidden_size")]
+    sizes += ["model.scratch.heads=3", "model.base=scratch"]
     found = load(tmp_path, MINIMAL, *sizes).model.scratch
-    assert found == ScratchConfig(layers=6, hidden_size=6, heads=6)
+    assert found == ScratchConfig(layers=6, hidden_size=6, heads=3)
     message = refused(tmp_path, MINIMAL, *sizes[:2])
     assert message.endswith("model: scratch: heads must be given")
 

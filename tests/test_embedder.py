@@ -12,10 +12,10 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from thought1.checkpoint import load_checkpoint
-from thought1.losses import IGNORE_INDEX
-from thought1.training.collate import packed
-from thought1.training.embedder import Embedder
-from thought1.training.start import switch_dropout_off
+from thought1.training.data.collate import packed
+from thought1.training.losses import IGNORE_INDEX
+from thought1.training.model.embedder import Embedder
+from thought1.training.model.start import switch_dropout_off
 
 Texts = Sequence[Sequence[int]]
 

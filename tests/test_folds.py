@@ -3,17 +3,20 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from reason_recipe import MOST, PAIRS, collator, reason, references, tiny_model
+from transformers import TrainingArguments
 
-from thought1.config import StageConfig
 from thought1.t1 import T1
-from thought1.training import folds
-from thought1.training.folds import fold_of, sample_by_folds
-from thought1.training.own_thoughts import OwnSampling, OwnThoughts, sample_thoughts
-from thought1.training.sources import Pair
+from thought1.training.data.sources import Pair
+from thought1.training.data.thoughts import OwnThoughts
+from thought1.training.reason import folds
+from thought1.training.reason.folds import fold_of, sample_by_folds
+from thought1.training.reason.sampling import OwnSampling, sample_thoughts
+from thought1.training.recipe import ReasonStage
 from thought1.types import Thought
 
 ANSWERS = ("salt", "ice water", "a kettle", "100 degrees", "winter", "roads", "heat", "solids")
@@ -40,13 +43,26 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> T1:
 def run(
     model: T1,
     folder: Path,
-    settings: StageConfig = SETTINGS,
+    settings: ReasonStage = SETTINGS,
     pairs: Sequence[Pair] = QUESTIONS,
     rounds: frozenset[int] = frozenset({0}),
 ) -> OwnThoughts:
     own = OwnThoughts(folder)
     sampling = OwnSampling(pairs, settings, 7, own, rounds)
-    sample_by_folds(model, sampling, collator(model, own, pairs))
+    args = TrainingArguments(
+        output_dir=str(folder),
+        learning_rate=settings.learning_rate,
+        warmup_steps=settings.warmup_ratio,
+        weight_decay=settings.weight_decay,
+        max_grad_norm=settings.max_grad_norm,
+        per_device_train_batch_size=1,
+        num_train_epochs=1,
+        train_sampling_strategy="sequential",
+        use_cpu=True,
+        save_strategy="no",
+        remove_unused_columns=False,
+    )
+    sample_by_folds(model, sampling, collator(model, own, pairs), args)
     return own
 
 
@@ -60,7 +76,7 @@ def test_what_a_writer_was_taught_it_knows_and_what_it_writes_about_it_does_not(
 ) -> None:
     asked: list[tuple[T1, list[Pair]]] = []
 
-    def noted(writer: T1, about: Sequence[Pair], stage: StageConfig, seed: int) -> object:
+    def noted(writer: T1, about: Sequence[Pair], stage: ReasonStage, seed: int) -> object:
         asked.append((writer, list(about)))
         return sample_thoughts(writer, about, stage, seed)
 
@@ -133,12 +149,10 @@ def test_equal_questions_with_other_ids_are_held_out_together(
     seen: list[tuple[set[str], set[str]]] = []
     taught = folds._taught
 
-    def noted(
-        model: T1, pairs: Sequence[Pair], collate: object, stage: StageConfig, seed: int
-    ) -> T1:
+    def noted(model: T1, pairs: Sequence[Pair], *rest: Any) -> T1:
         texts = {pair.query for pair in pairs}
         seen.append((texts, {pair.query for pair in QUESTIONS} - texts))
-        return taught(model, pairs, collate, stage, seed)  # type: ignore[arg-type]
+        return taught(model, pairs, *rest)
 
     monkeypatch.setattr(folds, "_taught", noted)
     run(model, tmp_path, BRIEF, [*QUESTIONS, *twice])

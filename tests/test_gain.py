@@ -17,13 +17,15 @@ from small_recipe import recipe, without_gpu
 
 from thought1.metrics import evaluate_run
 from thought1.t1 import T1
-from thought1.training.gain import GainCounts, drop_useless_thoughts
-from thought1.training.own_thoughts import OwnThoughts
+from thought1.training.arguments import supervised_arguments
+from thought1.training.data.sources import Pair
+from thought1.training.data.thoughts import OwnThoughts
+from thought1.training.model.start import start_checkpoint
 from thought1.training.preflight import read_stage
-from thought1.training.prepare import prepare
+from thought1.training.prepare import read_rows
+from thought1.training.reason.gain import GainCounts, drop_useless_thoughts
+from thought1.training.reason.prepare import reason_parts
 from thought1.training.run import train
-from thought1.training.sources import Pair
-from thought1.training.start import start_checkpoint
 from thought1.types import Thought, Vectors
 
 DOCUMENTS = ["one", "two", "three", "four"]
@@ -155,7 +157,9 @@ def test_a_stage_reads_only_the_thoughts_that_help(room: Path, tmp_path: Path) -
     helped = {q for q in qrels if behind[q] > bare[q]}
     assert 0 < len(helped) < 9, "this test needs some of each"
 
-    parts = prepare(wanted, stage, model, data, {}, tmp_path / "stage")
+    read = read_rows(wanted, stage, model, data, {})
+    args = supervised_arguments(wanted, stage, tmp_path / "stage")
+    parts = reason_parts(stage, read, model, OwnThoughts(tmp_path / "stage"), args)
     known = parts.collator.thoughts.references  # type: ignore[attr-defined]
     assert set(known) == helped
     counts = {"kept": len(helped), "dropped": 9 - len(helped)}

@@ -11,11 +11,11 @@ from reason_recipe import VALIDATED, make_thinking_room
 from small_recipe import recipe, without_gpu
 from torch.nn.functional import cross_entropy
 
-from thought1.config import Recipe, StageConfig
 from thought1.metrics import evaluate_run
 from thought1.t1 import T1
 from thought1.training.gauge import thought_scores
-from thought1.training.start import start_checkpoint
+from thought1.training.model.start import start_checkpoint
+from thought1.training.recipe import Recipe, StageConfig
 from thought1.training.validation import Validation
 from thought1.types import Vectors
 

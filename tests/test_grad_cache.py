@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from thought1.losses import grad_cache, info_nce
+from thought1.training.losses import grad_cache, info_nce
 
 
 class Encoder(torch.nn.Module):

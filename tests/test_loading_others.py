@@ -10,9 +10,9 @@ from safetensors.torch import load_file, save_file
 from tiny import SIZES, make_checkpoint, word_piece_tokenizer
 
 from thought1.cli.app import main
-from thought1.config import ModelConfig, SourceConfig, StageConfig
 from thought1.evaluation.sentence_model import SentenceModel
-from thought1.training.start import check_stages, start_checkpoint
+from thought1.training.model.start import check_stages, start_checkpoint
+from thought1.training.recipe import STAGES, ModelConfig, SourceConfig, StageConfig
 from thought1.training.teacher import teach
 from thought1.types import Thought1Error
 
@@ -118,7 +118,7 @@ def bare_bert(folder: Path) -> Path:
 
 def stage(kind: str, **options: float) -> StageConfig:
     source = SourceConfig("facts", "beir")
-    return StageConfig(kind, (source,), stage=kind, max_thought_tokens=8, **options)  # type: ignore[arg-type]
+    return STAGES[kind](kind, (source,), max_thought_tokens=8, **options)  # type: ignore[arg-type]
 
 
 LENGTHS = {"max_query_tokens": 64, "max_document_tokens": 64, "thought_budget": 8}

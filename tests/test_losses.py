@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from thought1 import losses
-from thought1.next_token import next_token
+from thought1.training import losses
+from thought1.training.model.next_token import next_token
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "losses.json").read_text())
 LOSSES: dict[str, Callable[..., Tensor]] = {

@@ -12,18 +12,23 @@ from tiny import make_checkpoint
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
 from thought1 import T1
-from thought1.config import ModelConfig, StageConfig
-from thought1.recipes import load_recipe
-from thought1.reinforce_config import ReinforceConfig, RewardConfig
-from thought1.training.adapters import add_adapters
+from thought1.training.model.adapters import add_adapters
+from thought1.training.recipe import (
+    ModelConfig,
+    ReasonStage,
+    ReinforceConfig,
+    ReinforceStage,
+    RewardConfig,
+    StageConfig,
+    load_recipe,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 MODEL = ModelConfig("Qwen/Qwen3-0.6B", max_query_tokens=64, max_document_tokens=64)
-REASON = StageConfig("reason", (), stage="reason", tokens_per_batch=512, max_thought_tokens=16)
-REINFORCE = StageConfig(
+REASON = ReasonStage("reason", (), tokens_per_batch=512, max_thought_tokens=16)
+REINFORCE = ReinforceStage(
     "reinforce",
     (),
-    stage="reinforce",
     max_thought_tokens=16,
     epochs=10.0,
     reinforce=ReinforceConfig((RewardConfig("ndcg"),), pool="index", index_steps=25),
@@ -151,8 +156,7 @@ def test_the_cache_of_rollouts_is_that_of_a_real_model() -> None:
     assert tiny_sizes().cache_bytes(2 * 7) == found  # type: ignore[attr-defined]
 
 
-def config(**values: object) -> StageConfig:
-    assert REINFORCE.reinforce is not None
+def config(**values: object) -> ReinforceStage:
     return replace(REINFORCE, reinforce=replace(REINFORCE.reinforce, **values))  # type: ignore[arg-type]
 
 
@@ -211,7 +215,7 @@ def test_operations_of_stage_3() -> None:
 @pytest.mark.parametrize("gpus", [1, 3])
 @pytest.mark.parametrize("stage", [REINFORCE, replace(REINFORCE, max_steps=7)])
 def test_the_steps_of_stage_3_are_those_that_are_planned(stage: StageConfig, gpus: int) -> None:
-    from thought1.training.prepare_reinforce import plan_questions  # trl takes seconds to import
+    from thought1.training.reinforce.prepare import plan_questions  # trl takes seconds to import
 
     planned = len(plan_questions(300, stage, 0, gpus)) / (stage.queries_per_batch * gpus)
     assert importlib.import_module("memory_reinforce").steps(stage, 300, gpus) == planned
@@ -241,7 +245,7 @@ def test_the_recipes_fit_80_gb(name: str) -> None:
     for stage in recipe.stages:
         # A tenth is left for fragmentation and the CUDA context.
         assert memory().memory(sizes, recipe.model, stage, 8).total < 72 * GB
-        if stage.own_folds:
+        if isinstance(stage, ReasonStage) and stage.own_folds:
             assert memory().folds_memory(sizes, recipe.model, stage).total < 72 * GB
 
 

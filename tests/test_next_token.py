@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from thought1.next_token import ROWS, next_token
+from thought1.training.model.next_token import ROWS, next_token
 
 VOCABULARY = 31
 

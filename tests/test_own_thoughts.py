@@ -12,13 +12,9 @@ from reason_recipe import MOST, PAIRS, reason, tiny_model
 from transformers import TrainerControl, TrainerState
 
 from thought1.t1 import T1
-from thought1.training import own_thoughts
-from thought1.training.own_thoughts import (
-    OwnSampling,
-    OwnThoughts,
-    SampleOwnThoughts,
-    sample_thoughts,
-)
+from thought1.training.data.thoughts import OwnThoughts
+from thought1.training.reason import sampling
+from thought1.training.reason.sampling import OwnSampling, SampleOwnThoughts, sample_thoughts
 from thought1.types import Sampling, Thought
 
 THOUGHTS = {"a": Thought("ice", (3, 1), "emb_token"), "b": Thought("", (), "budget")}
@@ -127,9 +123,9 @@ def test_rounds_that_are_read_are_sampled_in_time(
         asked.append(seed)
         return {pair.query_id: Thought("", (seed,), "budget") for pair in pairs}
 
-    monkeypatch.setattr(own_thoughts, "sample_thoughts", sampled)
+    monkeypatch.setattr(sampling, "sample_thoughts", sampled)
     own = OwnThoughts(tmp_path)
-    its = OwnSampling(PAIRS, reason(own_every=3), 100, own, {0, 1, 3})
+    its = OwnSampling(PAIRS, reason(own_every=3, share_own_end=0.5), 100, own, {0, 1, 3})
     callback = SampleOwnThoughts(model, its)
     state, arguments = TrainerState(), (object(), TrainerControl())
     callback.on_train_begin(arguments[0], state, arguments[1])  # type: ignore[arg-type]
@@ -147,9 +143,11 @@ def test_rounds_that_are_read_are_sampled_in_time(
 def test_a_run_that_goes_on_samples_nothing_at_its_begin(
     model: T1, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(own_thoughts, "sample_thoughts", lambda *_: pytest.fail("sampled"))
+    monkeypatch.setattr(sampling, "sample_thoughts", lambda *_: pytest.fail("sampled"))
     own = OwnThoughts(tmp_path)
     for step, rounds in ((4, {0, 1}), (0, {1})):
-        callback = SampleOwnThoughts(model, OwnSampling(PAIRS, reason(own_every=2), 0, own, rounds))
+        callback = SampleOwnThoughts(
+            model, OwnSampling(PAIRS, reason(own_every=2, share_own_end=0.5), 0, own, rounds)
+        )
         state = TrainerState(global_step=step)
         callback.on_train_begin(object(), state, TrainerControl())  # type: ignore[arg-type]

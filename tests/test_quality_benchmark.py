@@ -15,9 +15,9 @@ from tiny import make_checkpoint
 from thought1 import T1
 from thought1.data.formats import read_run
 from thought1.metrics import evaluate_run
-from thought1.recipes import load_recipe
 from thought1.search.fuse import reciprocal_rank_fusion
-from thought1.training.sources import read_ids
+from thought1.training.data.sources import read_ids
+from thought1.training.recipe import load_recipe
 from thought1.types import Thought1Error
 
 ROOT = Path(__file__).resolve().parent.parent

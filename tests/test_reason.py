@@ -24,21 +24,17 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize
 from transformers.models.qwen3.modeling_qwen3 import Qwen3MLP
 
-from thought1.losses import IGNORE_INDEX
 from thought1.t1 import T1
-from thought1.training.batches import Batch, Mode, Plan, taught
-from thought1.training.collate import Collator
-from thought1.training.embedder import Embedder
-from thought1.training.own_thoughts import OwnThoughts, sample_thoughts
-from thought1.training.reason import (
-    ReasonCollator,
-    ReasonTrainer,
-    plan_thoughts,
-    rounds_read,
-)
-from thought1.training.sources import Pair, TrainingData
-from thought1.training.terms import contrastive_terms
-from thought1.training.tokens import tokenize
+from thought1.training.data.batches import Batch, Mode, Plan, taught
+from thought1.training.data.collate import Collator
+from thought1.training.data.sources import Pair, TrainingData
+from thought1.training.data.thoughts import OwnThoughts, ThoughtCollator
+from thought1.training.data.tokens import tokenize
+from thought1.training.losses import IGNORE_INDEX
+from thought1.training.model.embedder import Embedder
+from thought1.training.reason.prepare import plan_thoughts, rounds_read
+from thought1.training.reason.sampling import sample_thoughts
+from thought1.training.terms import stage_terms
 
 QUERIES = [pair.query for pair in PAIRS]
 MIXED: tuple[Mode, ...] = ("none", "reference", "reference", "own")
@@ -62,7 +58,7 @@ def sampled(model: T1, folder: Path) -> OwnThoughts:
 
 
 def forward(
-    model: T1, collate: ReasonCollator, modes: tuple[Mode, ...]
+    model: T1, collate: ThoughtCollator, modes: tuple[Mode, ...]
 ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
     """Vectors of the query side, its language loss, and the tensors of the batch."""
     inputs = collate([batch_of(modes)])
@@ -167,12 +163,12 @@ def test_rows_for_sft_alone_are_no_queries(qwen3: T1, tmp_path: Path) -> None:
     model = Embedder(qwen3.checkpoint.model)
     vectors, _ = model(inputs["query_ids"], inputs["query_segments"])
     assert len(vectors) == 6
-    trainer = object.__new__(ReasonTrainer)
-    trainer.stage = reason(weight_triplet=2.0)
+    stage = reason(weight_triplet=2.0)
     documents = torch.randn(4, vectors.shape[1], generator=torch.Generator().manual_seed(0))
-    found = trainer.terms(vectors, documents, inputs)
+    found = stage_terms(stage, vectors, documents, inputs)
     ours, _, _ = forward(qwen3, collate, ("none", "none", "reference", "none"))
-    expected = contrastive_terms(trainer.stage, ours, documents, inputs)
+    alone = {name: inputs[name] for name in inputs if name != "query_places"}
+    expected = stage_terms(stage, ours, documents, alone)
     assert set(found) == {"contrastive", "triplet"}
     assert all(torch.equal(found[name], expected[name]) for name in found)
 
@@ -284,12 +280,11 @@ def test_only_documents_and_bare_queries_are_distilled(qwen3: T1, tmp_path: Path
     generator = torch.Generator().manual_seed(3)
     teacher = torch.randn(4, vectors.shape[1], generator=generator)
     documents = torch.randn(4, vectors.shape[1], generator=generator)
-    trainer = object.__new__(ReasonTrainer)
-    trainer.stage = reason(weight_contrastive=0.0, weight_triplet=1.0, weight_distill=2.0)
+    stage = reason(weight_contrastive=0.0, weight_triplet=1.0, weight_distill=2.0)
     packed = torch.zeros(len(unpacked(inputs)), vectors.shape[1])
     packed[inputs["query_places"]] = vectors.detach()
     given = {**inputs, "query_teacher": teacher, "document_teacher": teacher.flip(0)}
-    found = trainer.terms(packed, documents, given)
+    found = stage_terms(stage, packed, documents, given)
     assert MIXED[0] == "none" and "none" not in MIXED[1:]
     alone = 1 - torch.cosine_similarity(vectors[:1].detach(), teacher[:1]).mean()
     torch.testing.assert_close(found["distill_query"], 2 * alone)
@@ -344,9 +339,9 @@ def test_a_batch_reads_the_round_before_its_step() -> None:
         batch.round for batch in plan.batches[::2]
     ]
     assert rounds_read(plan) == {0, 1, 2}
-    once = plan_thoughts(Plan(SOME), replace(settings, own_every=0), set(), 0, 2)
+    once = plan_thoughts(Plan(SOME), replace(settings, own_every=0, own_folds=2), set(), 0, 2)
     assert rounds_read(once) == {0}
-    none = plan_thoughts(Plan(SOME), reason(share_none=1.0, own_every=3), set(), 0, 2)
+    none = plan_thoughts(Plan(SOME), reason(share_none=1.0), set(), 0, 2)
     assert rounds_read(none) == set()
 
 

@@ -17,8 +17,8 @@ from small_recipe import (
     write_recipe,
 )
 
-from thought1.recipes import load_recipe
 from thought1.training.preflight import read_stage
+from thought1.training.recipe import load_recipe
 from thought1.training.run import train
 from thought1.types import Thought1Error
 
@@ -38,9 +38,8 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 def refused(room: Path, output: Path, text: str, *overrides: str, base: str = "absent") -> str:
     """The message of a refusal; with an absent base it comes before a model is looked for."""
-    found = load_recipe(write_recipe(room, output, text, base=base), overrides)
     with pytest.raises(Thought1Error) as caught:
-        train(found)
+        train(load_recipe(write_recipe(room, output, text, base=base), overrides))
     assert not list(output.glob("*/*"))
     assert "absent" not in str(caught.value)
     return str(caught.value)
@@ -82,7 +81,7 @@ def test_a_stage_that_would_fail_or_ignore_a_setting(
 ) -> None:
     overrides = [f"stages.0.{setting}" for setting in settings]
     message = refused(room, tmp_path / "run", text, *overrides)
-    assert message.startswith("stage think: ")
+    assert "stage think: " in message
     assert problem in message
 
 
@@ -116,7 +115,7 @@ def test_what_is_allowed(room: Path, tmp_path: Path, text: str, settings: list[s
 def test_stage_1_reads_neither_thoughts_nor_evidence(room: Path, tmp_path: Path, key: str) -> None:
     text = HEAD + REPRESENT + FACTS + f'{key} = "{key}.jsonl"\nthought = "x {{{{steps}}}}"\n'
     message = refused(room, tmp_path / "run", text)
-    assert message == (
+    assert message.endswith(
         "stage contrast: thoughts and evidence have no effect in stage represent: remove them"
     )
 
@@ -166,7 +165,7 @@ def test_thoughts_must_fit_into_the_model_s_positions(room: Path, tmp_path: Path
     """The tiny models have 256; nothing is trained before it shows."""
     settings = ("stages.1.max_thought_tokens=192",)
     message = refused(room, tmp_path / "run", LATE, *settings, base="qwen3")
-    assert message.startswith("stage think: max_query_tokens + max_thought_tokens give sequences")
+    assert "stage think: max_query_tokens + max_thought_tokens give sequences" in message
     assert "257 tokens" in message and "256 positions" in message
     fitting = recipe(room, tmp_path / "fits", "stages.0.max_thought_tokens=191", text=RECIPE)
     assert train(fitting).is_dir()
@@ -186,7 +185,7 @@ def test_evidence_needs_its_slot(room: Path, tmp_path: Path) -> None:
     text = LATE + 'evidence = "evidence.jsonl"\n'
     slotless = ('model.query_template="{text} \\n"',)
     message = refused(room, tmp_path / "run", text, *slotless, base="qwen3")
-    assert message.startswith("stage think: its evidence needs a slot {evidence}")
+    assert "stage think: its evidence needs a slot {evidence}" in message
     assert not list((tmp_path / "run").glob("1-*"))
 
 

@@ -13,17 +13,17 @@ from torch import Tensor
 from torch.nn.functional import normalize
 from transformers import TrainingArguments
 
-from thought1 import losses
-from thought1.config import Role, StageConfig
 from thought1.t1 import T1
-from thought1.training.batches import Batch, Plan, plan_pairs
-from thought1.training.collate import Collator
-from thought1.training.embedder import Embedder
-from thought1.training.represent import RepresentTrainer, stage_terms
-from thought1.training.sources import Pair, TrainingData
-from thought1.training.stage_trainer import Inputs, total
-from thought1.training.start import switch_dropout_off
-from thought1.training.tokens import tokenize
+from thought1.training import losses
+from thought1.training.data.batches import Batch, Plan, plan_pairs
+from thought1.training.data.collate import Collator
+from thought1.training.data.sources import Pair, Role, TrainingData
+from thought1.training.data.tokens import tokenize
+from thought1.training.model.embedder import Embedder
+from thought1.training.model.start import switch_dropout_off
+from thought1.training.recipe import RepresentStage
+from thought1.training.terms import Inputs, stage_terms
+from thought1.training.trainer import StageTrainer, total
 
 PAIRS = [
     Pair("1", "Why do bridges have gaps?", (TEXTS[0], "Iron grows longer when it is hot.")),
@@ -38,11 +38,11 @@ OFF = {"weight_contrastive": 0.0}
 WEIGHTS = ("weight_contrastive", "weight_triplet", "weight_distill", "weight_distill_similarity")
 
 
-def stage(**settings: Any) -> StageConfig:
-    return StageConfig("test", (), **settings)
+def stage(**settings: Any) -> RepresentStage:
+    return RepresentStage("test", (), **settings)
 
 
-def only(name: str, weight: float = 1.0, **settings: Any) -> StageConfig:
+def only(name: str, weight: float = 1.0, **settings: Any) -> RepresentStage:
     """One term alone."""
     return stage(**{**OFF, name: weight}, **settings)
 
@@ -108,7 +108,7 @@ def test_every_weight_but_the_language_head_is_trained(model: T1) -> None:
     assert all(p.grad is None for p in whole.parameters() if id(p) not in own)
 
 
-def stage_loss(stage: StageConfig, queries: Tensor, documents: Tensor, inputs: Inputs) -> Tensor:
+def stage_loss(stage: RepresentStage, queries: Tensor, documents: Tensor, inputs: Inputs) -> Tensor:
     return total(stage_terms(stage, queries, documents, inputs), queries, documents)
 
 
@@ -282,7 +282,12 @@ def test_a_single_text_has_no_similarity_and_costs_nothing() -> None:
 
 
 def fit(
-    model: T1, settings: StageConfig, batches: Sequence[Batch], folder: Path, *, adam: bool = False
+    model: T1,
+    settings: RepresentStage,
+    batches: Sequence[Batch],
+    folder: Path,
+    *,
+    adam: bool = False,
 ) -> tuple[dict[str, Tensor], list[float]]:
     """Parameters after training a copy of the model, and the losses of its steps.
 
@@ -300,7 +305,7 @@ def fit(
         }
     rows = tokenize(model, TrainingData(PAIRS), teacher)
     optimizer = None if adam else torch.optim.SGD(embedder.parameters(), lr=RATE)
-    trainer = RepresentTrainer(
+    trainer = StageTrainer(
         stage=settings,
         model=embedder,
         args=TrainingArguments(

@@ -9,10 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from thought1.config import Recipe, SourceConfig
 from thought1.data.formats import BeirFolder
-from thought1.recipes import load_recipe
-from thought1.training.sources import Pair, TrainingData, read_ids, read_sources
+from thought1.training.data.sources import Pair, TrainingData, read_ids, read_sources
+from thought1.training.recipe import Recipe, ReinforceStage, SourceConfig, load_recipe
 from thought1.types import Thought1Error
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -444,11 +443,12 @@ def test_stage_3_asks_questions_that_no_other_stage_sees_with_answers(
     recipe = load_recipe(ROOT / "recipes" / f"{name}.toml")
     seen: dict[bool, set[str]] = {True: set(), False: set()}
     for stage in recipe.stages:
-        tuned = stage.teacher != ""  # by the questions and answers of the pairs
-        if stage.stage != "reinforce" and not stage.needs_pairs and not tuned:
+        # A teacher of its own is tuned by the questions and answers of the pairs.
+        rewarded = isinstance(stage, ReinforceStage)
+        if not rewarded and not stage.needs_pairs and not stage.teacher:
             continue
         for source in (source for source in stage.sources if source.kind == "beir"):
             questions = training_questions(recipe, source, shared_data).values()
-            seen[stage.stage == "reinforce"].update(map(plain, questions))
+            seen[rewarded].update(map(plain, questions))
     assert (len(seen[True]), len(seen[False])) == (300, 808)
     assert not seen[True] & seen[False]

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from tiny import TEXTS, make_checkpoint
 
-from thought1.config import SourceConfig
 from thought1.prompts import Template
 from thought1.t1 import T1
-from thought1.training import sources, tokens
-from thought1.training.sources import Pair, Stream, TrainingData, read_sources
-from thought1.training.tokens import TokenFile, render, stream, tokenize
+from thought1.training.data import sources, tokens
+from thought1.training.data.sources import Pair, Stream, TrainingData, read_sources
+from thought1.training.data.tokens import TokenFile, render, stream, tokenize
+from thought1.training.recipe import SourceConfig
 from thought1.types import Thought1Error
 
 LINES = [f"{text} Number {i}." for i, text in enumerate(TEXTS * 3)]

@@ -30,15 +30,14 @@ from small_recipe import (
 )
 
 from thought1.checkpoint import hash_weights
-from thought1.config import Recipe
-from thought1.recipes import load_recipe
 from thought1.t1 import T1
 from thought1.training import prepare, run, teacher
-from thought1.training.batches import Plan, known_answers, plan_stage
+from thought1.training.data.batches import Plan, known_answers, plan_stage
 from thought1.training.preflight import read_stage
-from thought1.training.represent import RepresentTrainer
+from thought1.training.recipe import Recipe, load_recipe
 from thought1.training.run import train
 from thought1.training.teacher import mine_negatives
+from thought1.training.trainer import StageTrainer
 from thought1.types import Thought1Error
 
 
@@ -285,14 +284,14 @@ def test_no_stage_trains_with_dropout(
     """A BERT's configuration brings it back whenever it is loaded, so each stage is looked at."""
     seen: list[float] = []
 
-    class Looking(RepresentTrainer):
+    class Looking(StageTrainer):
         def train(self, *positional: Any, **named: Any) -> Any:
             assert self.model is not None
             modules = [m for m in self.model.modules() if isinstance(m, torch.nn.Dropout)]
             seen.append(max(module.p for module in modules))
             return super().train(*positional, **named)
 
-    monkeypatch.setattr(prepare, "RepresentTrainer", Looking)
+    monkeypatch.setattr(run, "StageTrainer", Looking)
     text = RECIPE + CONTRAST + FACTS
     path = write_recipe(room, tmp_path / "quiet", text, base="bert")
     train(load_recipe(path))

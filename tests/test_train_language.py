@@ -27,9 +27,10 @@ from small_recipe import (
 )
 from tiny import make_checkpoint
 
-from thought1.recipes import load_recipe
 from thought1.t1 import T1
-from thought1.training import teacher, tokens
+from thought1.training import teacher
+from thought1.training.data import tokens
+from thought1.training.recipe import load_recipe
 from thought1.training.run import train
 from thought1.types import Thought1Error
 
@@ -291,8 +292,6 @@ def test_a_stage_of_which_a_part_would_have_no_effect(
     room: Path, tmp_path: Path, text: str, overrides: list[str], problem: str
 ) -> None:
     settings = ("teacher=any", *(f"stages.0.{override}" for override in overrides))
-    found = load_recipe(write_recipe(room, tmp_path / "run", HEAD + text, "absent"), settings)
-    with pytest.raises(Thought1Error) as caught:
-        train(found)
-    assert str(caught.value).startswith(f"stage {found.stages[0].name}: ")
+    with pytest.raises(Thought1Error, match=r"stage (contrast|language): ") as caught:
+        train(load_recipe(write_recipe(room, tmp_path / "run", HEAD + text, "absent"), settings))
     assert problem in str(caught.value)

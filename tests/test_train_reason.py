@@ -18,14 +18,16 @@ from reason_recipe import OWN, RECIPE, THINK, THOUGHTS, VALIDATED, make_thinking
 from small_recipe import HEAD, equal, logged, losses, recipe, weights, without_gpu, write_recipe
 from torch import Tensor
 
-from thought1.recipes import load_recipe
 from thought1.t1 import T1
-from thought1.training import own_thoughts
-from thought1.training.own_thoughts import OwnThoughts, sample_thoughts
+from thought1.training import run
+from thought1.training.data.thoughts import OwnThoughts, ThoughtCollator
+from thought1.training.model.start import start_checkpoint
 from thought1.training.preflight import read_stage
-from thought1.training.reason import ReasonCollator, ReasonTrainer
+from thought1.training.reason import sampling
+from thought1.training.reason.sampling import sample_thoughts
+from thought1.training.recipe import load_recipe
 from thought1.training.run import train
-from thought1.training.start import start_checkpoint
+from thought1.training.trainer import StageTrainer
 from thought1.types import Sampling, Thought1Error
 
 
@@ -146,13 +148,13 @@ def test_a_step_reads_the_thoughts_that_the_plan_says(
     folder = tmp_path / "run" / "1-think"
     states: dict[int, dict[str, Tensor]] = {}
     rows: list[tuple[int, list[int]]] = []
-    step = ReasonTrainer.training_step
+    step = StageTrainer.training_step
 
-    def noted(self: ReasonTrainer, model: Any, inputs: Any, *more: Any) -> Tensor:
+    def noted(self: StageTrainer, model: Any, inputs: Any, *more: Any) -> Tensor:
         now = self.state.global_step
         states.setdefault(now, copy.deepcopy(model.state_dict()))
         batch = self.train_dataset[len(rows)]  # type: ignore[index]
-        assert isinstance(self.data_collator, ReasonCollator)
+        assert isinstance(self.data_collator, ThoughtCollator)
         thoughts = self.data_collator.thoughts
         for row, query_id, mode in zip(
             query_rows(inputs), batch.query_ids, batch.modes, strict=True
@@ -166,7 +168,7 @@ def test_a_step_reads_the_thoughts_that_the_plan_says(
         rows.append((now, [batch.round, batch.modes.count("own")]))
         return step(self, model, inputs, *more)
 
-    monkeypatch.setattr(ReasonTrainer, "training_step", noted)
+    monkeypatch.setattr(StageTrainer, "training_step", noted)
     train(wanted)
     assert [now for now, _ in rows] == [now for now in range(7) for _ in range(2)]
     assert [number for _, (number, _) in rows[::2]] == [0, 0, 0, 1, 1, 2, 2]
@@ -192,7 +194,7 @@ def test_own_thoughts_by_folds_are_sampled_once(
     room: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Before the first step, about all questions; no callback samples any."""
-    monkeypatch.setattr(own_thoughts, "sample_thoughts", lambda *_: pytest.fail("sampled"))
+    monkeypatch.setattr(sampling, "sample_thoughts", lambda *_: pytest.fail("sampled"))
     settings = ("stages.0.own_every=0", "stages.0.own_folds=3", "stages.0.max_steps=2")
     wanted = recipe(room, tmp_path / "run", *settings, text=RECIPE)
     trained = train(wanted)
@@ -221,13 +223,13 @@ from pathlib import Path
 
 import torch
 
-from thought1.recipes import load_recipe
-from thought1.training import prepare, run
+from thought1.training import run
+from thought1.training.recipe import load_recipe
 
 die_at = int(os.environ.get("DIE_AT", "0"))
 
 
-class Trainer(prepare.ReasonTrainer):
+class Trainer(run.StageTrainer):
     def _save_optimizer_and_scheduler(self, output_dir):
         if self.state.global_step == die_at:
             os.kill(os.getpid(), signal.SIGKILL)
@@ -241,7 +243,7 @@ class Trainer(prepare.ReasonTrainer):
         return done
 
 
-prepare.ReasonTrainer = Trainer
+run.StageTrainer = Trainer
 run.train(load_recipe(Path(sys.argv[1]), sys.argv[2:]))
 """
 EVERY_STEP = "stages.0.save_minutes=0"
@@ -305,11 +307,12 @@ def test_the_thoughts_of_another_recipe_are_not_read(
     settings = ("stages.0.own_every=0", "stages.0.own_folds=2", "stages.0.max_steps=2", *ALL_OWN)
     wanted = recipe(room, tmp_path / "run", *settings, text=RECIPE)
 
-    def interrupted(*_: object) -> Tensor:
-        raise KeyboardInterrupt
+    class Interrupted(StageTrainer):  # the folds' own trainer is not
+        def training_step(self, *_: Any, **__: Any) -> Tensor:
+            raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(ReasonTrainer, "training_step", interrupted)
+        patch.setattr(run, "StageTrainer", Interrupted)
         with pytest.raises(KeyboardInterrupt):
             train(wanted)
     assert own_files(tmp_path / "run" / "1-think")

@@ -22,13 +22,12 @@ from small_recipe import (
     write_recipe,
 )
 
-from thought1.config import ValidationConfig
-from thought1.recipes import load_recipe
 from thought1.t1 import T1
 from thought1.training import teacher
+from thought1.training.model.start import locate
 from thought1.training.preflight import check_devices
+from thought1.training.recipe import ValidationConfig, load_recipe
 from thought1.training.run import train
-from thought1.training.start import locate
 from thought1.training.validation import Validation
 from thought1.types import Thought1Error
 
@@ -41,9 +40,8 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 def refused(room: Path, output: Path, text: str = RECIPE, *overrides: str) -> str:
     """The message of a refusal that comes before a model is looked for."""
-    found = load_recipe(write_recipe(room, output, text, base="no-such-model"), overrides)
     with pytest.raises(Thought1Error) as caught:
-        train(found)
+        train(load_recipe(write_recipe(room, output, text, base="no-such-model"), overrides))
     assert not list(output.glob("*/*"))
     assert "no-such-model" not in str(caught.value)
     return str(caught.value)
@@ -71,7 +69,7 @@ def test_a_stage_that_would_learn_nothing(
 ) -> None:
     settings = [f"stages.0.{override}" for override in overrides]
     message = refused(room, tmp_path / "run", text, *settings)
-    assert message.startswith("stage contrast: ")
+    assert "stage contrast: " in message
     assert problem in message
 
 
@@ -95,7 +93,7 @@ def test_hard_negatives_need_a_pool(room: Path, tmp_path: Path) -> None:
 def test_a_mistake_in_the_last_stage_shows_at_once(room: Path, tmp_path: Path) -> None:
     text = RECIPE + CONTRAST.replace("contrast", "second") + TEXTS
     message = refused(room, tmp_path / "run", text)
-    assert message.startswith("stage second: ")
+    assert "stage second: " in message
 
 
 def test_a_missing_file_says_how_to_set_data(room: Path, tmp_path: Path) -> None:

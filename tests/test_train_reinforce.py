@@ -25,10 +25,10 @@ from small_recipe import (
 
 from thought1.checkpoint import load_checkpoint
 from thought1.data.rollouts import read_rollouts
-from thought1.training.alarms import Alarms
-from thought1.training.best import KeepAlarms
 from thought1.training.callbacks import write_whole
-from thought1.training.grpo import ReinforceTrainer
+from thought1.training.reinforce.alarms import Alarms
+from thought1.training.reinforce.best import KeepAlarms
+from thought1.training.reinforce.grpo import ReinforceTrainer
 from thought1.training.run import train
 from thought1.types import Thought1Error
 

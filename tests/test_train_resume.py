@@ -24,13 +24,13 @@ from small_recipe import (
 from torch import Tensor
 from transformers import TrainerControl, TrainerState
 
-from thought1.recipes import load_recipe
 from thought1.t1 import T1
 from thought1.training import callbacks, prepare, run
-from thought1.training.batches import Plan, plan_stage
 from thought1.training.callbacks import SaveByClock, last_checkpoint
-from thought1.training.represent import RepresentTrainer
+from thought1.training.data.batches import Plan, plan_stage
+from thought1.training.recipe import load_recipe
 from thought1.training.run import train
+from thought1.training.trainer import StageTrainer
 
 
 @pytest.fixture(scope="module")
@@ -51,13 +51,13 @@ def usual(room: Path) -> Path:
 def counted_steps(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
     """How many batches are trained on from now on."""
     calls: list[int] = []
-    step = RepresentTrainer.training_step
+    step = StageTrainer.training_step
 
-    def noted(self: RepresentTrainer, *positional: Any, **named: Any) -> Tensor:
+    def noted(self: StageTrainer, *positional: Any, **named: Any) -> Tensor:
         calls.append(1)
         return step(self, *positional, **named)
 
-    monkeypatch.setattr(RepresentTrainer, "training_step", noted)
+    monkeypatch.setattr(StageTrainer, "training_step", noted)
     return lambda: len(calls)
 
 

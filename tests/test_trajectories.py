@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reason_recipe import UNREFERENCED, make_thinking_room
 
-from thought1.config import SourceConfig
-from thought1.training.sources import read_sources
-from thought1.training.trajectories import (
+from thought1.training.data.sources import read_sources
+from thought1.training.data.trajectories import (
     FUNCTION_WORDS,
     key_terms,
     read_evidence,
     read_thoughts,
 )
+from thought1.training.recipe import SourceConfig
 from thought1.types import Thought1Error
 
 ANY = {"a": "any"}

@@ -16,10 +16,10 @@ import pytest
 from thought1.data.formats import BeirFolder
 from thought1.data.worlds import WorldSettings, make_world, write_world
 from thought1.evaluation.faithfulness import Faithfulness, JudgedQuestions, measure_faithfulness
-from thought1.recipes import load_recipe
 from thought1.t1 import T1
+from thought1.training.data.trajectories import read_evidence
+from thought1.training.recipe import load_recipe
 from thought1.training.run import train
-from thought1.training.trajectories import read_evidence
 
 RECIPE = Path(__file__).parent.parent / "recipes" / "worlds.toml"
 SMALL = (

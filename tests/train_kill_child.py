@@ -17,8 +17,8 @@ from select import select
 import trl  # noqa: F401  imported before the forks
 from transformers import Trainer
 
-from thought1.recipes import load_recipe
-from thought1.training import prepare_reinforce  # noqa: F401  likewise
+from thought1.training.recipe import load_recipe
+from thought1.training.reinforce import prepare  # noqa: F401  likewise
 from thought1.training.run import train
 
 

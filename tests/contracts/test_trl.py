@@ -9,11 +9,11 @@ from tiny import make_checkpoint
 from trl.trainer.grpo_config import GRPOConfig
 from trl.trainer.grpo_trainer import GRPOTrainer
 
-import thought1.training.grpo as grpo
+import thought1.training.reinforce.grpo as grpo
 from thought1.t1 import T1
-from thought1.training.logprobs import completion_logprobs
-from thought1.training.rollouts import Rolled, policy_tensors, sample_groups, sequences
-from thought1.training.start import switch_dropout_off
+from thought1.training.model.logprobs import completion_logprobs
+from thought1.training.model.start import switch_dropout_off
+from thought1.training.reinforce.rollouts import Rolled, policy_tensors, sample_groups, sequences
 from thought1.types import Sampling, Thought1Error
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -6,8 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from thought1.config import Role, StageConfig
-from thought1.training.batches import (
+from thought1.training.data.batches import (
     Rows,
     Text,
     known_answers,
@@ -16,8 +15,9 @@ from thought1.training.batches import (
     plan_streamed,
     plan_texts,
 )
-from thought1.training.collate import Collator
-from thought1.training.sources import Pair, TrainingData
+from thought1.training.data.collate import Collator
+from thought1.training.data.sources import Pair, Role, TrainingData
+from thought1.training.recipe import RepresentStage
 from thought1.training.teacher import mine_negatives
 
 roles: st.SearchStrategy[Role] = st.sampled_from(["query", "document", "thought"])
@@ -82,7 +82,7 @@ def test_every_streamed_text_once_within_the_budget(
 def test_no_known_answer_is_ever_a_negative(
     pairs: list[Pair], size: int, most: int, negatives: int, seed: int
 ) -> None:
-    stage = StageConfig(
+    stage = RepresentStage(
         "test",
         (),
         queries_per_batch=size,
@@ -123,11 +123,11 @@ def test_no_known_answer_is_ever_a_negative(
 def test_no_query_twice_in_an_epoch_and_few_left_out(
     pairs: list[Pair], size: int, epochs: float, seed: int
 ) -> None:
-    batches = plan_pairs(pairs, StageConfig("test", (), queries_per_batch=size), seed)
+    batches = plan_pairs(pairs, RepresentStage("test", (), queries_per_batch=size), seed)
     planned = Counter(query for batch in batches for query in batch.queries)
     assert planned <= Counter(pair.query for pair in pairs)
     assert len(pairs) - planned.total() < size
     assert {len(batch.queries) for batch in batches} == {min(size, len(pairs))}
-    stage = StageConfig("test", (), queries_per_batch=size, epochs=epochs)
+    stage = RepresentStage("test", (), queries_per_batch=size, epochs=epochs)
     plan = plan_stage(TrainingData(list(pairs)), Rows({}, {}, {}), stage, seed)
     assert abs(len(plan) - epochs * len(batches)) <= 1

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from thought1.training.collate import fit, packed
+from thought1.training.data.collate import fit, packed
 
 lengths = st.lists(st.integers(1, 40), max_size=40)
 

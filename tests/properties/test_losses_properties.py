@@ -8,14 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from thought1.losses import (
+from thought1.training.losses import (
     cosine,
     false_negative_mask,
     info_nce,
     similarity_distillation,
     triplet_margin,
 )
-from thought1.next_token import next_token
+from thought1.training.model.next_token import next_token
 
 few = settings(max_examples=50, deadline=None)
 SEEDS = st.integers(0, 2**32 - 1)

@@ -8,13 +8,13 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from reason_recipe import query_rows, unpacked
 
-from thought1.config import StageConfig
-from thought1.losses import IGNORE_INDEX
-from thought1.training.batches import Batch, Mode, Plan, Rows
-from thought1.training.folds import fold_of
-from thought1.training.own_thoughts import OwnThoughts
-from thought1.training.reason import ReasonCollator, ThoughtRows, plan_thoughts, rounds_read
-from thought1.training.tokens import Trajectory
+from thought1.training.data.batches import Batch, Mode, Plan, Rows
+from thought1.training.data.thoughts import OwnThoughts, ThoughtCollator, ThoughtRows
+from thought1.training.data.tokens import Trajectory
+from thought1.training.losses import IGNORE_INDEX
+from thought1.training.reason.folds import fold_of
+from thought1.training.reason.prepare import plan_thoughts, rounds_read
+from thought1.training.recipe import ReasonStage
 from thought1.types import Thought
 
 EMB = 99
@@ -52,9 +52,10 @@ def test_a_plan_of_thoughts(
     data: st.DataObject,
 ) -> None:
     none, start, end = schedule
-    stage = StageConfig(
-        "test", (), "reason", share_none=none, share_own_start=start, share_own_end=end,
-        own_every=every,
+    every = every if max(start, end) else 0
+    stage = ReasonStage(
+        "test", (), share_none=none, share_own_start=start, share_own_end=end,
+        own_every=every, own_folds=2 if max(start, end) and not every else 0,
     )  # fmt: skip
     plain = plan_of(sizes)
     ids = [query_id for batch in plain.batches for query_id in batch.query_ids]
@@ -88,9 +89,10 @@ def test_shares_over_many_queries(
     schedule: tuple[float, float, float], steps: int, seed: int
 ) -> None:
     none, start, end = schedule
-    stage = StageConfig(
-        "test", (), "reason", share_none=none, share_own_start=start, share_own_end=end
-    )
+    stage = ReasonStage(
+        "test", (), share_none=none, share_own_start=start, share_own_end=end,
+        own_folds=2 if max(start, end) else 0,
+    )  # fmt: skip
     plain = plan_of([1500] * steps)
     known = {q for batch in plain.batches for i, q in enumerate(batch.query_ids) if i % 2}
     plan = plan_thoughts(plain, stage, known, seed, 1)
@@ -106,8 +108,8 @@ def test_shares_over_many_queries(
 @given(sizes=st.lists(st.integers(1, 5), min_size=1, max_size=6), every=st.integers(1, 3))
 def test_no_round_is_read_that_no_step_precedes(sizes: list[int], every: int) -> None:
     assume(sum(sizes) > 0)
-    stage = StageConfig(
-        "test", (), "reason", share_none=0, share_own_start=1, share_own_end=1, own_every=every
+    stage = ReasonStage(
+        "test", (), share_none=0, share_own_start=1, share_own_end=1, own_every=every
     )
     rounds = rounds_read(plan_thoughts(plan_of(sizes), stage, set(), 0, 1))
     assert 0 in rounds
@@ -150,7 +152,7 @@ def test_rows_of_a_batch(
     ]
     rows = ThoughtRows(Rows({}, {}, {}), prompts, known, EMB)
     batch = Batch(query_ids=tuple(prompts), modes=tuple(asked), round=4)
-    tensors = ReasonCollator(rows, Held(own), language=language).queries(batch)
+    tensors = ThoughtCollator(rows, Held(own), language=language).queries(batch)
     thoughts = {("own", query_id): own[query_id] for query_id in prompts} | {
         ("reference", query_id): reference.ids for query_id, reference in known.items()
     }

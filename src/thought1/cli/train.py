@@ -36,7 +36,7 @@ def train(
     ] = None,
 ) -> None:
     """Train a model by a recipe, or go on with a training that was interrupted."""
-    from thought1.recipes import load_recipe
+    from thought1.training.recipe.read import load_recipe
 
     loaded = load_recipe(recipe, overrides or [])
     missing = [name for name in _NEEDED if find_spec(name) is None]

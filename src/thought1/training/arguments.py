@@ -6,10 +6,10 @@ from typing import Any
 import torch
 from transformers import TrainingArguments
 
-from thought1.config import Recipe, StageConfig
+from thought1.training.recipe import Recipe, ReinforceStage, Stage, SupervisedStage
 
 
-def supervised_arguments(recipe: Recipe, stage: StageConfig, folder: Path) -> TrainingArguments:
+def supervised_arguments(recipe: Recipe, stage: SupervisedStage, folder: Path) -> TrainingArguments:
     """Of stages 1 and 2, whose batches are planned."""
     return TrainingArguments(
         **_common(recipe, stage, folder),
@@ -20,9 +20,8 @@ def supervised_arguments(recipe: Recipe, stage: StageConfig, folder: Path) -> Tr
     )
 
 
-def grpo_values(recipe: Recipe, stage: StageConfig, folder: Path) -> dict[str, Any]:
+def grpo_values(recipe: Recipe, stage: ReinforceStage, folder: Path) -> dict[str, Any]:
     """Of stage 3, for `trl.GRPOConfig`. The sampler draws and repeats the questions."""
-    assert stage.reinforce is not None
     config = stage.reinforce
     rollouts = stage.queries_per_batch * config.group_size
     return _common(recipe, stage, folder) | {
@@ -45,7 +44,7 @@ def grpo_values(recipe: Recipe, stage: StageConfig, folder: Path) -> dict[str, A
     }
 
 
-def _common(recipe: Recipe, stage: StageConfig, folder: Path) -> dict[str, Any]:
+def _common(recipe: Recipe, stage: Stage, folder: Path) -> dict[str, Any]:
     return {
         "output_dir": str(folder),
         "gradient_accumulation_steps": stage.accumulation,

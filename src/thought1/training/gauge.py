@@ -9,17 +9,15 @@ from pathlib import Path
 
 import torch
 
-from thought1.config import Recipe, StageConfig
 from thought1.evaluation.faithfulness import JudgedQuestions, measure_faithfulness
-from thought1.losses import IGNORE_INDEX
 from thought1.t1 import T1
-from thought1.training.batches import Rows, taught
-from thought1.training.embedder import Embedder
-from thought1.training.own_thoughts import OwnThoughts
-from thought1.training.prepare import thought_rows
-from thought1.training.reason import ReasonCollator
-from thought1.training.sources import Pair
-from thought1.training.trajectories import read_thoughts
+from thought1.training.data.batches import Rows, taught
+from thought1.training.data.sources import Pair
+from thought1.training.data.thoughts import OwnThoughts, ThoughtCollator, thought_rows
+from thought1.training.data.trajectories import read_thoughts
+from thought1.training.losses import IGNORE_INDEX
+from thought1.training.model.embedder import Embedder
+from thought1.training.recipe import Recipe, StageConfig
 from thought1.training.validation import Validation
 
 
@@ -88,7 +86,7 @@ def _thought_loss(
     known = [q for q in validation.queries if references[q]]
     pairs = [Pair(q, validation.queries[q], (), references[q]) for q in known]
     rows = thought_rows(model, pairs, Rows({}, {}, {}), most)
-    collate = ReasonCollator(rows, OwnThoughts(Path()), language=True)
+    collate = ThoughtCollator(rows, OwnThoughts(Path()), language=True)
     embedder = Embedder(model.checkpoint.model, language=True)
     total, count = 0.0, 0
     for start in range(0, len(pairs), 32):

@@ -23,18 +23,15 @@ from transformers import TrainerCallback, set_seed
 
 from thought1 import __version__
 from thought1.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from thought1.config import Recipe, StageConfig
 from thought1.t1 import T1
-from thought1.training.adapters import add_adapters
 from thought1.training.arguments import supervised_arguments
 from thought1.training.callbacks import JsonLog, SaveByClock, Scores, Validate, last_checkpoint
-from thought1.training.embedder import Embedder
+from thought1.training.data.sources import TrainingData
+from thought1.training.data.thoughts import OwnThoughts
 from thought1.training.gauge import thought_scores
-from thought1.training.preflight import check_devices, check_validation, claim, read_stage
-from thought1.training.prepare import prepare
-from thought1.training.scratch import check_scratch
-from thought1.training.sources import TrainingData
-from thought1.training.start import (
+from thought1.training.model.adapters import adapt
+from thought1.training.model.embedder import Embedder
+from thought1.training.model.start import (
     check_stages,
     choose_attention,
     locate,
@@ -42,7 +39,20 @@ from thought1.training.start import (
     switch_dropout_off,
     thought_settings,
 )
+from thought1.training.preflight import check_devices, check_validation, claim, read_stage
+from thought1.training.prepare import read_rows
+from thought1.training.reason.prepare import reason_parts
+from thought1.training.recipe import (
+    ReasonStage,
+    Recipe,
+    ReinforceStage,
+    RepresentStage,
+    StageConfig,
+    SupervisedStage,
+)
+from thought1.training.represent import represent_parts
 from thought1.training.teacher import TeacherVectors, teach, teacher_weights
+from thought1.training.trainer import StageTrainer
 from thought1.training.validation import Validation
 
 logger = logging.getLogger(__name__)
@@ -64,7 +74,6 @@ def train(recipe: Recipe) -> Path:
     """
     process = PartialState(cpu=not torch.cuda.is_available(), timeout=PATIENCE)
     check_devices(process.num_processes)
-    check_scratch(recipe.model)
     output = Path(recipe.output)
     if process.is_main_process:
         claim(output, recipe)
@@ -125,8 +134,11 @@ def _run_stage(
         model = T1(checkpoint)
         teacher = _teacher_vectors(recipe, stage, data)
         resume = last_checkpoint(folder)
-    given = _Given(recipe, stage, model, data, folder, validation, resume)
-    scores, steps, notes = _reinforced(given) if stage.reinforce else _supervised(given, teacher)
+    given = _Given(recipe, model, data, folder, validation, resume)
+    if isinstance(stage, ReinforceStage):
+        scores, steps, notes = _reinforced(given, stage)
+    else:
+        scores, steps, notes = _supervised(given, stage, teacher)
     if process.is_main_process:
         entry = _lineage(recipe, stage, data, steps, scores) | notes
         settings = checkpoint.settings
@@ -141,7 +153,6 @@ class _Given:
     """A stage about to train."""
 
     recipe: Recipe
-    stage: StageConfig
     model: T1
     data: TrainingData
     folder: Path
@@ -149,12 +160,19 @@ class _Given:
     resume: Path | None
 
 
-def _supervised(given: _Given, teacher: TeacherVectors) -> tuple[Scores, int, dict[str, Any]]:
+def _supervised(
+    given: _Given, stage: RepresentStage | ReasonStage, teacher: TeacherVectors
+) -> tuple[Scores, int, dict[str, Any]]:
     """Train stage 1 or 2; returns the last scores, the steps, and notes for the lineage."""
-    recipe, stage, model, folder = given.recipe, given.stage, given.model, given.folder
+    recipe, model, folder = given.recipe, given.model, given.folder
     checkpoint = model.checkpoint
     log = JsonLog(folder / "log.jsonl")
-    parts = prepare(recipe, stage, model, given.data, teacher, folder)
+    args = supervised_arguments(recipe, stage, folder)
+    read = read_rows(recipe, stage, model, given.data, teacher)
+    if isinstance(stage, RepresentStage):
+        parts = represent_parts(stage, read)
+    else:
+        parts = reason_parts(stage, read, model, OwnThoughts(folder), args)
     callbacks: list[TrainerCallback] = [SaveByClock(stage.save_minutes), log, *parts.callbacks]
     check = None
     if given.validation:
@@ -162,11 +180,11 @@ def _supervised(given: _Given, teacher: TeacherVectors) -> tuple[Scores, int, di
         score = thought_scores(recipe, stage, validation) if stage.thinks else validation.score
         check = Validate(partial(score, model), stage.eval_steps, log)
         callbacks.append(check)
-    merge = _adapt(checkpoint, stage)
-    trainer = parts.trainer(
+    merge = adapt(checkpoint, stage)
+    trainer = StageTrainer(
         stage=stage,
         model=Embedder(checkpoint.model, language=stage.weight_language > 0),
-        args=supervised_arguments(recipe, stage, folder),
+        args=args,
         train_dataset=parts.plan,
         data_collator=parts.collator,
         callbacks=callbacks,
@@ -178,16 +196,16 @@ def _supervised(given: _Given, teacher: TeacherVectors) -> tuple[Scores, int, di
     return check.scores if check else {}, trainer.state.global_step, parts.notes
 
 
-def _reinforced(given: _Given) -> tuple[Scores, int, dict[str, Any]]:
+def _reinforced(given: _Given, stage: ReinforceStage) -> tuple[Scores, int, dict[str, Any]]:
     """Train stage 3; the weights that stay are those of the best evaluation, if there was one."""
-    from thought1.training.prepare_reinforce import (  # trl takes seconds to import
+    from thought1.training.reinforce.prepare import (  # trl takes seconds to import
         prepare_reinforce,
         reinforce_trainer,
     )
 
-    recipe, stage, model = given.recipe, given.stage, given.model
+    recipe, model = given.recipe, given.model
     parts = prepare_reinforce(recipe, stage, model, given.data, given.folder)
-    merge = _adapt(model.checkpoint, stage)
+    merge = adapt(model.checkpoint, stage)
     trainer, best = reinforce_trainer(recipe, parts, given.validation, given.resume)
     trainer.train(resume_from_checkpoint=str(given.resume) if given.resume else None)
     PartialState().wait_for_everyone()
@@ -198,14 +216,6 @@ def _reinforced(given: _Given) -> tuple[Scores, int, dict[str, Any]]:
         scores, notes = kept["scores"], {"best_step": kept["step"]}
     merge()
     return scores, trainer.state.global_step, notes
-
-
-def _adapt(checkpoint: Checkpoint, stage: StageConfig) -> Callable[[], None]:
-    """Adapters and checkpointing as the stage wants them; returns what merges the former."""
-    merge = add_adapters(checkpoint, stage)
-    if stage.gradient_checkpointing:
-        checkpoint.model.activation_checkpointing_enable({"use_reentrant": False})
-    return merge
 
 
 def _start(recipe: Recipe, stages: Sequence[TrainingData]) -> Checkpoint:
@@ -245,7 +255,7 @@ def _texts(data: TrainingData) -> Iterable[str]:
 
 
 def _teacher_vectors(recipe: Recipe, stage: StageConfig, data: TrainingData) -> TeacherVectors:
-    if not stage.needs_teacher:
+    if not isinstance(stage, SupervisedStage) or not stage.needs_teacher:
         return {}
     teacher, trust = Path(locate(stage.teacher or recipe.teacher)), recipe.trust_remote_code
     return teach(teacher, _texts(data), Path(recipe.output), trust_remote_code=trust)
@@ -268,7 +278,7 @@ def _lineage(
 
 
 def _teacher_lineage(recipe: Recipe, stage: StageConfig) -> dict[str, str]:
-    if not stage.needs_teacher:
+    if not isinstance(stage, SupervisedStage) or not stage.needs_teacher:
         return {"teacher": ""}
     name = stage.teacher or recipe.teacher
     return {"teacher": name, "teacher_weights": teacher_weights(Path(locate(name)))}

@@ -1,42 +1,98 @@
-"""What the losses of the stages share: the contrastive terms of a batch, and their record.
+"""The terms of a supervised stage's loss, by name.
 
-It knows batches of tensors and a stage's weights, no model and no files.
+A term is a function, a row of `TERMS` and a key of the stage's recipe, its weight. (The next-token
+loss is none of them: the model's own forward pass computes it.) It knows batches of tensors and a
+stage's values, no model and no files.
 """
+
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from thought1 import losses
-from thought1.config import StageConfig
-from thought1.training.stage_trainer import Inputs, Terms
+from thought1.training import losses
+from thought1.training.recipe import SupervisedStage
+
+Inputs = dict[str, Tensor]
+"""What a collator makes of a batch; see `data.collate` and `data.thoughts`."""
+Terms = dict[str, Tensor]
 
 
-def contrastive_terms(
-    stage: StageConfig, queries_QD: Tensor, documents_ND: Tensor, inputs: Inputs
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """The vectors of a batch, not normalised; either side may have no row."""
+
+    queries_QD: Tensor
+    documents_ND: Tensor
+    inputs: Inputs
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One term of a loss."""
+
+    weight: str
+    """Key of the stage; 0 or no such key switches the term off."""
+    value: Callable[[SupervisedStage, Sides], Tensor | None]
+    """A scalar; None of a batch that holds nothing to compare."""
+
+
+def stage_terms(
+    stage: SupervisedStage, queries_QD: Tensor, documents_ND: Tensor, inputs: Inputs
 ) -> Terms:
-    """The stage's weighted contrastive terms of a batch of pairs, by name.
+    """The stage's weighted terms over the vectors of a batch, scalars by name.
 
     Args:
-        inputs: `positives` and `answers` (Q, N) booleans; `query_teacher` and `document_teacher`
-            where false negatives are told by a teacher.
+        inputs: of a batch of pairs `positives` and `answers` (Q, N), booleans; with a teacher
+            `query_teacher` (Q, E) and `document_teacher` (N, E). In stage 2 `query_places`, the
+            queries' places among the vectors (rows behind them serve the next-token loss alone),
+            and `bare` (Q,), True where a vector is read without a thought.
     """
+    if "query_places" in inputs:
+        queries_QD = queries_QD[inputs["query_places"]]
+    sides = Sides(queries_QD, documents_ND, inputs)
     terms: Terms = {}
-    if stage.weight_contrastive > 0:
-        loss = losses.info_nce(
-            queries_QD,
-            documents_ND,
-            inputs["positives"],
-            temperature=stage.temperature,
-            ignore_QN=_ignored(stage, inputs),
-        )
-        terms["contrastive"] = stage.weight_contrastive * loss
-    if stage.weight_triplet > 0:
-        loss = _triplets(stage, queries_QD, documents_ND, inputs)
-        terms["triplet"] = stage.weight_triplet * loss
+    for name, term in TERMS.items():
+        weight = getattr(stage, term.weight, 0.0)
+        value = term.value(stage, sides) if weight > 0 else None
+        if value is not None:
+            terms[name] = weight * value
     return terms
 
 
-def _ignored(stage: StageConfig, inputs: Inputs) -> Tensor:
+def _contrastive(stage: SupervisedStage, sides: Sides) -> Tensor | None:
+    if "positives" not in sides.inputs:
+        return None
+    return losses.info_nce(
+        sides.queries_QD,
+        sides.documents_ND,
+        sides.inputs["positives"],
+        temperature=stage.temperature,
+        ignore_QN=_ignored(stage, sides.inputs),
+    )
+
+
+def _triplet(stage: SupervisedStage, sides: Sides) -> Tensor | None:
+    """Each query with its first positive and its hardest negative of the batch, if it has one."""
+    if "positives" not in sides.inputs:
+        return None
+    positives_QN = sides.inputs["positives"]
+    with torch.no_grad():
+        scores_QN = losses.cosine(sides.queries_QD, sides.documents_ND)
+        blocked_QN = positives_QN | _ignored(stage, sides.inputs)
+        hardest_Q = scores_QN.masked_fill(blocked_QN, -torch.inf).argmax(1)
+    first_Q = positives_QN.int().argmax(1)
+    some_Q = ~blocked_QN.all(1)
+    return losses.triplet_margin(
+        sides.queries_QD[some_Q],
+        sides.documents_ND[first_Q[some_Q]],
+        sides.documents_ND[hardest_Q[some_Q]][:, None],
+        stage.triplet_margin,
+    )
+
+
+def _ignored(stage: SupervisedStage, inputs: Inputs) -> Tensor:
     """Candidates that are no negatives: known answers, and whatever the teacher rates too high."""
     answers_QN = inputs["answers"]
     if stage.false_negative_margin <= 0:
@@ -48,20 +104,50 @@ def _ignored(stage: StageConfig, inputs: Inputs) -> Tensor:
     return answers_QN | by_score_QN
 
 
-def _triplets(
-    stage: StageConfig, queries_QD: Tensor, documents_ND: Tensor, inputs: Inputs
-) -> Tensor:
-    """Each query with its first positive and its hardest negative of the batch, if it has one."""
-    positives_QN = inputs["positives"]
-    with torch.no_grad():
-        scores_QN = losses.cosine(queries_QD, documents_ND)
-        blocked_QN = positives_QN | _ignored(stage, inputs)
-        hardest_Q = scores_QN.masked_fill(blocked_QN, -torch.inf).argmax(1)
-    first_Q = positives_QN.int().argmax(1)
-    some_Q = ~blocked_QN.all(1)
-    return losses.triplet_margin(
-        queries_QD[some_Q],
-        documents_ND[first_Q[some_Q]],
-        documents_ND[hardest_Q[some_Q]][:, None],
-        stage.triplet_margin,
-    )
+def _taught(sides: Sides, role: str) -> tuple[Tensor, Tensor] | None:
+    """Vectors and the teacher's, of texts that the teacher has read as the model has."""
+    vectors_BD = sides.queries_QD if role == "query" else sides.documents_ND
+    teacher_BE = sides.inputs.get(f"{role}_teacher")
+    if teacher_BE is None or not len(vectors_BD):
+        return None
+    if role == "query" and "bare" in sides.inputs:  # the teacher has not thought
+        bare_Q = sides.inputs["bare"]
+        return vectors_BD[bare_Q], teacher_BE[bare_Q]
+    return vectors_BD, teacher_BE
+
+
+def _distillation(role: str) -> Callable[[SupervisedStage, Sides], Tensor | None]:
+    def value(_stage: SupervisedStage, sides: Sides) -> Tensor | None:
+        found = _taught(sides, role)
+        return losses.distillation(*found) if found else None
+
+    return value
+
+
+def _similarity(role: str) -> Callable[[SupervisedStage, Sides], Tensor | None]:
+    def value(stage: SupervisedStage, sides: Sides) -> Tensor | None:
+        found = _taught(sides, role)
+        if found is None or len(found[0]) < 2:
+            return None
+        # One half of the batch against the other: no row meets itself, whose similarity of 1
+        # would take the whole distribution.
+        half = len(found[0]) // 2
+        (first, second), (taught_first, taught_second) = (
+            (side[:half], side[half:]) for side in found
+        )
+        temperature = getattr(stage, "distill_temperature")  # noqa: B009  of stage 1 alone
+        return losses.similarity_distillation(
+            first, second, taught_first, taught_second, temperature
+        )
+
+    return value
+
+
+TERMS: dict[str, Term] = {
+    "contrastive": Term("weight_contrastive", _contrastive),
+    "triplet": Term("weight_triplet", _triplet),
+    "distill_query": Term("weight_distill", _distillation("query")),
+    "similarity_query": Term("weight_distill_similarity", _similarity("query")),
+    "distill_document": Term("weight_distill", _distillation("document")),
+    "similarity_document": Term("weight_distill_similarity", _similarity("document")),
+}

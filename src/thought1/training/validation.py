@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from thought1.config import ValidationConfig
 from thought1.data.formats import BeirFolder
 from thought1.metrics import evaluate_run
 from thought1.search.exact import exact_run
 from thought1.t1 import T1
-from thought1.training.sources import read_ids
+from thought1.training.data.sources import read_ids
+from thought1.training.recipe import ValidationConfig
 from thought1.types import Qrels, Run, Thought1Error, Vectors
 
 DEPTH = 100

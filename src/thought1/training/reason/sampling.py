@@ -1,0 +1,85 @@
+"""Thoughts about the training questions that the model in training samples itself.
+
+It knows models and questions, no losses; `data.thoughts` keeps what was sampled.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from accelerate import PartialState
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from thought1.t1 import T1
+from thought1.training.data.sources import Pair
+from thought1.training.data.thoughts import OwnThoughts
+from thought1.training.recipe import ReasonStage
+from thought1.types import Sampling, Thought
+
+
+def sample_thoughts(
+    model: T1, pairs: Sequence[Pair], stage: ReasonStage, seed: int
+) -> dict[str, Thought]:
+    """A thought of the model about each question, by query id."""
+    model.checkpoint.model.eval()  # a trainer leaves it in training mode
+    shown = [pair.evidence for pair in pairs] if any(pair.evidence for pair in pairs) else None
+    thoughts = model.think(
+        [pair.query for pair in pairs],
+        budget=stage.max_thought_tokens,
+        sampling=Sampling(
+            stage.own_temperature,
+            stage.own_top_p,
+            seed,
+            model.settings.thought.no_repeat_ngram,
+        ),
+        evidence=shown,
+        batch_size=64,
+    )
+    return {pair.query_id: thought for pair, thought in zip(pairs, thoughts, strict=True)}
+
+
+@dataclass(frozen=True, slots=True)
+class OwnSampling:
+    """What own thoughts are sampled for, and where they go."""
+
+    pairs: Sequence[Pair]
+    stage: ReasonStage
+    seed: int
+    own: OwnThoughts
+    rounds: Collection[int]
+    """Those that the plan of batches reads."""
+
+
+class SampleOwnThoughts(TrainerCallback):
+    """Lets the model in training think about its questions anew, every `own_every` steps.
+
+    Round r is sampled after r x own_every steps; batches read it from the step after on, because
+    the loader prepares one batch ahead.
+    """
+
+    def __init__(self, model: T1, sampling: OwnSampling) -> None:
+        self.model = model
+        self.sampling = sampling
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """Round 0, unless a run goes on."""
+        if state.global_step == 0 and 0 in self.sampling.rounds:
+            self._sample(0)
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """The later rounds."""
+        number, rest = divmod(state.global_step, self.sampling.stage.own_every)
+        if not rest and number in self.sampling.rounds:
+            self._sample(number)
+
+    def _sample(self, number: int) -> None:
+        process = PartialState()
+        if process.is_main_process:
+            its = self.sampling
+            thoughts = sample_thoughts(self.model, its.pairs, its.stage, its.seed + number)
+            its.own.write(number, thoughts)
+        process.wait_for_everyone()

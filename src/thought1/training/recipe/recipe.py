@@ -1,0 +1,84 @@
+"""Everything that a recipe may say: names, types, ranges, and what goes together.
+
+`read` makes it of a file. It knows what a training is told, not what it does with it.
+"""
+
+from dataclasses import field
+from typing import Annotated, Any, Literal
+
+from pydantic import Discriminator, Tag, model_validator
+
+from thought1.training.recipe.model import ModelConfig
+from thought1.training.recipe.reason import ReasonStage
+from thought1.training.recipe.reinforce import ReinforceStage
+from thought1.training.recipe.represent import RepresentStage
+from thought1.training.recipe.table import Flag, Int, Text, table
+
+DEFAULT_STAGE = "represent"
+
+
+def _kind(stage: Any) -> Any:
+    if isinstance(stage, dict):
+        return stage.get("stage", DEFAULT_STAGE)
+    return getattr(stage, "stage", DEFAULT_STAGE)
+
+
+StageConfig = Annotated[
+    Annotated[RepresentStage, Tag("represent")]
+    | Annotated[ReasonStage, Tag("reason")]
+    | Annotated[ReinforceStage, Tag("reinforce")],
+    Discriminator(_kind),
+]
+"""One of `[[stages]]`; its key `stage` says which."""
+STAGES: dict[str, type[RepresentStage | ReasonStage | ReinforceStage]] = {
+    "represent": RepresentStage,
+    "reason": ReasonStage,
+    "reinforce": ReinforceStage,
+}
+
+
+@table
+class ValidationConfig:
+    """The questions on which everything is chosen."""
+
+    path: Text
+    """BEIR folder, relative to the recipe's `data`."""
+    split: Text
+    ids: Text = ""
+    """File with query ids, one a line, relative to the recipe's folder; "" takes the whole
+    split."""
+
+
+@table
+class Recipe:
+    """Everything that makes a checkpoint."""
+
+    name: Text
+    model: ModelConfig
+    stages: tuple[StageConfig, ...]
+    data: Text = "data"
+    """Folder of the training files; relative to the working directory."""
+    output: Text = "runs/recipe"
+    seed: Int = 0
+    teacher: Text = ""
+    """sentence-transformers model whose vectors are distilled: folder, hub id or `package:`."""
+    trust_remote_code: Flag = False
+    """Run Python code that lies in the folder of the base or a teacher, if they need it."""
+    validation: ValidationConfig | None = None
+    release: Text = ""
+    """Folder for the finished checkpoint; "" leaves it in the last stage's folder in `output`."""
+    release_dtype: Literal["float32", "bfloat16", "float16"] = "float16"
+    folder: Text = field(default=".", metadata={"not_a_key": True})
+    """Where the recipe lies; filled in by `read.load_recipe`."""
+
+    @model_validator(mode="after")
+    def _check(self) -> "Recipe":
+        for stage in self.stages:
+            if isinstance(stage, ReinforceStage) or not stage.needs_teacher:
+                continue
+            if not (stage.teacher or self.teacher):
+                raise ValueError(
+                    f"stage {stage.name}: distillation, hard negatives and false_negative_margin "
+                    "need a teacher: set `teacher`"
+                )
+        return self
