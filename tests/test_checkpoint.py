@@ -33,7 +33,9 @@ from transformers import (
 )
 
 from thought1 import checkpoint as checkpoint_module
-from thought1.checkpoint import bundled_folder, hash_weights, load_checkpoint, resolve
+from thought1 import place as place_module
+from thought1.checkpoint import hash_weights, load_checkpoint
+from thought1.place import Place, bundled_folder, find_model
 from thought1.prompts import Template
 from thought1.settings import EMB_TOKEN, FILE_NAME, Settings, ThoughtSettings
 from thought1.t1 import T1
@@ -451,14 +453,14 @@ def test_an_unknown_dtype_or_device_is_refused(saved: Path) -> None:
 def test_the_bundled_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In a checkout it lies beside `src`; in a wheel inside the package, which comes first."""
     package = tmp_path / "src" / "thought1"
-    monkeypatch.setattr(checkpoint_module, "__file__", str(package / "checkpoint.py"))
+    monkeypatch.setattr(place_module, "__file__", str(package / "place.py"))
     with pytest.raises(Thought1Error, match="carries no model: name one"):
         bundled_folder()
     for folder in (tmp_path / "models" / "t1-nano", package / "models" / "t1-nano"):
         folder.mkdir(parents=True)
         (folder / "config.json").write_text("{}")
         assert bundled_folder() == folder
-        assert resolve(None) == resolve("t1-nano") == ("t1-nano", folder)
+        assert find_model(None) == find_model("t1-nano") == Place("t1-nano", folder)
 
 
 def test_the_name_of_a_folder_is_its_whole_path(

@@ -11,7 +11,7 @@ import pytest
 from tiny import SIZES, byte_level_tokenizer, make_checkpoint
 from transformers import RobertaConfig, RobertaModel, T5Config, T5ForConditionalGeneration
 
-from thought1 import checkpoint as checkpoint_module
+from thought1 import place as place_module
 from thought1.prompts import Template
 from thought1.settings import FILE_NAME, Settings
 from thought1.t1 import T1
@@ -112,7 +112,7 @@ def test_a_hub_error_without_words(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         raise OSError
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(checkpoint_module, "snapshot_download", fail)
+    monkeypatch.setattr(place_module, "snapshot_download", fail)
     with pytest.raises(Thought1Error, match=r"could not deliver it \(OSError\)"):
         T1.from_pretrained("somebody/model")
 

@@ -19,11 +19,11 @@ from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from thought1.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from thought1.place import locate
 from thought1.prompts import Renderer, Template
 from thought1.t1 import T1
 from thought1.training.model.start import (
     keep_frequent,
-    locate,
     start_checkpoint,
     switch_dropout_off,
 )

@@ -22,9 +22,9 @@ from small_recipe import (
     write_recipe,
 )
 
+from thought1.place import locate
 from thought1.t1 import T1
 from thought1.training import teacher
-from thought1.training.model.start import locate
 from thought1.training.preflight import check_devices
 from thought1.training.recipe import ValidationConfig, load_recipe
 from thought1.training.run import train

@@ -5,7 +5,6 @@ It loads and saves; it neither embeds nor generates.
 
 import hashlib
 import logging
-import re
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -16,17 +15,17 @@ from pathlib import Path
 from typing import cast
 
 import torch
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 from jinja2 import TemplateError
 from safetensors import safe_open
 from tokenizers import Tokenizer
 from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from thought1.data.hashing import hash_file
 from thought1.engines.hf import HFEngine, max_positions
 from thought1.identity import Identity, document_side
 from thought1.loading import Loaded, check_runs, load_model, loading_errors, reason
+from thought1.place import Place, find_model
 from thought1.prompts import Renderer
 from thought1.settings import Settings
 from thought1.types import Thought1Error
@@ -40,7 +39,6 @@ from thought1.untrained import (
 
 logger = logging.getLogger(__name__)
 
-BUNDLED = "t1-nano"
 MAX_SHARD = "15MB"
 
 
@@ -48,14 +46,18 @@ MAX_SHARD = "15MB"
 class Checkpoint:
     """A loaded model with everything that belongs to it."""
 
-    name: str
-    folder: Path
+    place: Place
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     settings: Settings
     random_head: frozenset[str] = frozenset()
     """Tensors of the language head that are at random, because its folder has none (that of an
     embedding model): such a checkpoint cannot think. They are not saved."""
+
+    @property
+    def name(self) -> str:
+        """How the model is called."""
+        return self.place.name
 
     @property
     def emb_id(self) -> int:
@@ -102,8 +104,8 @@ class Checkpoint:
 
     @cached_property
     def weights_hash(self) -> str:
-        """SHA-256 over the stored tensors, whatever shards they lie in."""
-        return hash_weights(self.folder)
+        """SHA-256 over the stored tensors, whatever their shards; of a GGUF file over its bytes."""
+        return hash_file(self.place.file) if self.place.file else hash_weights(self.place.folder)
 
     @cached_property
     def templates_hash(self) -> str:
@@ -135,47 +137,13 @@ class Checkpoint:
         if index_format > 1:
             return [self.identity]
         found = [self]
-        if writes_date(self.tokenizer) and Settings.load(self.folder) is None:
+        if writes_date(self.tokenizer) and Settings.load(self.place.folder) is None:
             day = datetime.fromisoformat(created).date()
             for days in (-1, 0, 1):  # `created` is in UTC, the date was a local one
                 query, document = default_templates(self.tokenizer, day + timedelta(days))
                 settings = replace(self.settings, query=query, document=document)
                 found.append(replace(self, settings=settings))
         return [{"weights": self.weights_hash, "templates": one.templates_hash} for one in found]
-
-
-def bundled_folder() -> Path:
-    """The folder of t1-nano: inside the installed package, or in a checkout of the repository."""
-    package = Path(__file__).parent
-    for folder in (package / "models" / BUNDLED, package.parents[1] / "models" / BUNDLED):
-        if (folder / "config.json").is_file():
-            return folder
-    raise Thought1Error(
-        "this installation carries no model: name one (a folder or a hub id), or train one "
-        "with `t1 train recipes/nano-cpu.toml`"
-    )
-
-
-def resolve(name: str | Path | None) -> tuple[str, Path]:
-    """The name to remember, and the local folder, of a folder, a hub id, or the bundled model.
-
-    Raises:
-        Thought1Error: neither a folder nor a hub id that can be fetched.
-    """
-    if name is None or str(name) == BUNDLED:
-        return BUNDLED, bundled_folder()
-    folder = Path(name)
-    if folder.is_dir():
-        return str(folder.resolve()), folder
-    if not re.fullmatch(r"[\w.-]+/[\w.-]+", str(name)):
-        raise Thought1Error(f"{name}: no such folder, and not a hub id (owner/name)")
-    patterns = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja"]
-    try:
-        return str(name), Path(snapshot_download(str(name), allow_patterns=patterns))
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        raise Thought1Error(
-            f"{name}: no such folder here, and the hub could not deliver it ({reason(error)})"
-        ) from None
 
 
 def load_checkpoint(
@@ -194,10 +162,10 @@ def load_checkpoint(
         Thought1Error: the folder cannot be loaded as a causal language model, not whole, or needs
             such code, which may not run.
     """
-    label, folder = resolve(name)
-    target = _device(device)
-    settings = Settings.load(folder)
-    loaded = load_model(label, folder, _dtype(dtype, target), trust_remote_code)
+    place, target = find_model(name), _device(device)
+    label = place.name
+    settings = None if place.gguf else Settings.load(place.folder)
+    loaded = load_model(place, _dtype(dtype, target), trust_remote_code)
     model, tokenizer = loaded.model, loaded.tokenizer
     plain = settings is None
     if settings is None:
@@ -208,7 +176,7 @@ def load_checkpoint(
             add_emb_token(model, tokenizer, settings.emb_token)
     cast(nn.Module, model).to(target)
     checkpoint = Checkpoint(
-        label, folder, model.eval(), tokenizer, settings, random_head=loaded.random_head
+        place, model.eval(), tokenizer, settings, random_head=loaded.random_head
     )
     if plain:
         check_runs(label, checkpoint.engine(), tokenizer)

@@ -22,8 +22,10 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from thought1.dequantised import load_gguf
 from thought1.engines.hf import HFEngine
 from thought1.engines.probe import disagreement, keeps_a_state
+from thought1.place import Place
 from thought1.prompts import PROBES, Renderer
 from thought1.types import Thought1Error
 
@@ -64,7 +66,10 @@ def check_folder(label: str, folder: Path) -> None:
             "the weights are merged already"
         )
     if not (folder / "config.json").is_file():
-        raise Thought1Error(f"{label} holds no config.json: it is not a model folder")
+        raise Thought1Error(
+            f"{label} holds no config.json: it is not a model folder (a GGUF file on the hub is "
+            "named as OWNER/NAME/FILE.gguf)"
+        )
     check_pointers(label, folder)
     if any(folder.glob("*.safetensors")):
         return
@@ -94,24 +99,23 @@ def check_pointers(label: str, folder: Path) -> None:
             )
 
 
-def load_model(label: str, folder: Path, dtype: torch.dtype, trust_remote_code: bool) -> Loaded:
-    """Model and tokenizer of a folder; at random is left the language head at most.
+def load_model(place: Place, dtype: torch.dtype, trust_remote_code: bool) -> Loaded:
+    """Model and tokenizer of a folder or a GGUF file; at random is left the language head at most.
 
     Raises:
         Thought1Error: it cannot be loaded, not whole, or needs code of its own, which may not run.
     """
-    check_folder(label, folder)
-    with loading_errors(f"{label} cannot be loaded as a causal language model", label):
-        found: Any = AutoModelForCausalLM.from_pretrained(
-            folder,
-            config=_decoder_config(folder, trust_remote_code),
-            dtype=dtype,
-            trust_remote_code=trust_remote_code,
-            ignore_mismatched_sizes=True,  # they are told too, and refused
-            output_loading_info=True,
-        )
-        model, info = found
-        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
+    label, file = place.name, place.file
+    if file is None:
+        check_folder(label, place.folder)
+    broken = f"{label} cannot be loaded as a causal language model"
+    if file is not None:
+        broken += ": it is truncated, or of an architecture or quantisation that cannot be read"
+    with loading_errors(broken, label):
+        if file is None:
+            model, info, tokenizer = _load_folder(place.folder, dtype, trust_remote_code)
+        else:
+            model, info, tokenizer = load_gguf(label, file, dtype)
         if len(tokenizer) == len(tokenizer.added_tokens_decoder):  # made up from its class alone
             raise ValueError("it has no tokenizer (tokenizer.json is missing)")
     if keeps_a_state(model):
@@ -123,6 +127,21 @@ def load_model(label: str, folder: Path, dtype: torch.dtype, trust_remote_code: 
     check_finite(label, model)
     _check_vocabulary(label, model, tokenizer)
     return Loaded(model, tokenizer, head)
+
+
+def _load_folder(
+    folder: Path, dtype: torch.dtype, trust_remote_code: bool
+) -> tuple[Any, dict[str, Any], Any]:
+    found: Any = AutoModelForCausalLM.from_pretrained(
+        folder,
+        config=_decoder_config(folder, trust_remote_code),
+        dtype=dtype,
+        trust_remote_code=trust_remote_code,
+        ignore_mismatched_sizes=True,  # they are told too, and refused
+        output_loading_info=True,
+    )
+    model, info = found
+    return model, info, AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
 
 
 @contextmanager

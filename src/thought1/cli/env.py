@@ -49,9 +49,9 @@ def env(as_json: Json = False) -> None:
 
 
 def _facts() -> dict[str, Any]:
-    from thought1.checkpoint import bundled_folder
     from thought1.engines.devices import devices, threads
     from thought1.engines.route import linear_route
+    from thought1.place import bundled_folder
 
     try:
         bundled = str(bundled_folder())

@@ -23,13 +23,9 @@ def quiet_libraries() -> None:
 
 def load_model(name: str | None, trust_remote_code: bool) -> "T1":
     """The model of that name; None is the bundled one."""
-    from thought1.checkpoint import BUNDLED
     from thought1.t1 import T1
 
     quiet_libraries()
-    if name is not None and name != BUNDLED and Path(name).is_dir():
-        # An index remembers the name, and is searched from other folders too.
-        name = str(Path(name).resolve())
     return T1.from_pretrained(name, trust_remote_code=trust_remote_code)
 
 

@@ -23,6 +23,7 @@ from transformers import TrainerCallback, set_seed
 
 from thought1 import __version__
 from thought1.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from thought1.place import locate
 from thought1.t1 import T1
 from thought1.training.arguments import supervised_arguments
 from thought1.training.callbacks import JsonLog, SaveByClock, Scores, Validate, last_checkpoint
@@ -34,7 +35,6 @@ from thought1.training.model.embedder import Embedder
 from thought1.training.model.start import (
     check_stages,
     choose_attention,
-    locate,
     start_checkpoint,
     switch_dropout_off,
     thought_settings,

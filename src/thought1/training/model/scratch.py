@@ -18,6 +18,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedModel, PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
 from thought1.checkpoint import Checkpoint
+from thought1.place import Place
 from thought1.prompts import Template
 from thought1.settings import DOCUMENT_INSTRUCTION, EMB_TOKEN, QUERY_INSTRUCTION
 from thought1.training.recipe.model import SCRATCH, ModelConfig, ScratchConfig
@@ -58,7 +59,7 @@ def build(config: ModelConfig, texts: Iterable[str]) -> Checkpoint:
     model = _model(sizes, tokenizer)
     add_emb_token(model, tokenizer, EMB_TOKEN)
     settings = default_settings(tokenizer, sizes.max_positions, SCRATCH)
-    return Checkpoint(SCRATCH, Path(SCRATCH), model.eval(), tokenizer, settings)
+    return Checkpoint(Place(SCRATCH, Path(SCRATCH)), model.eval(), tokenizer, settings)
 
 
 def _own_words(config: ModelConfig) -> list[str]:

