@@ -27,7 +27,9 @@ from thought1.identity import Identity, document_side
 from thought1.loading import Loaded, check_runs, load_model, loading_errors, reason
 from thought1.place import Place, find_model
 from thought1.prompts import Renderer
-from thought1.settings import Settings
+from thought1.reader import find_companion
+from thought1.sentence_model import SentenceModel
+from thought1.settings import Companion, Settings
 from thought1.types import Thought1Error
 from thought1.untrained import (
     add_emb_token,
@@ -50,6 +52,8 @@ class Checkpoint:
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     settings: Settings
+    companion: SentenceModel | None = None
+    """That of the settings, loaded."""
     random_head: frozenset[str] = frozenset()
     """Tensors of the language head that are at random, because its folder has none (that of an
     embedding model): such a checkpoint cannot think. They are not saved."""
@@ -134,14 +138,17 @@ class Checkpoint:
         In format 1, default templates were rendered at each loading, with that day's date where
         the chat template writes one. So they follow as they were around the day, too.
         """
+        if self.companion is not None:
+            return self.companion.identities(index_format, created)
         if index_format > 1:
             return [self.identity]
-        found = [self]
+        # How queries are anchored is younger than that format.
+        found = [replace(self, settings=replace(self.settings, anchor=""))]
         if writes_date(self.tokenizer) and Settings.load(self.place.folder) is None:
             day = datetime.fromisoformat(created).date()
             for days in (-1, 0, 1):  # `created` is in UTC, the date was a local one
                 query, document = default_templates(self.tokenizer, day + timedelta(days))
-                settings = replace(self.settings, query=query, document=document)
+                settings = replace(found[0].settings, query=query, document=document)
                 found.append(replace(self, settings=settings))
         return [{"weights": self.weights_hash, "templates": one.templates_hash} for one in found]
 
@@ -175,8 +182,9 @@ def load_checkpoint(
         with loading_errors(f"{label} cannot be given {settings.emb_token}", label):
             add_emb_token(model, tokenizer, settings.emb_token)
     cast(nn.Module, model).to(target)
+    companion = find_companion(settings, label, device=target, trust_remote_code=trust_remote_code)
     checkpoint = Checkpoint(
-        place, model.eval(), tokenizer, settings, random_head=loaded.random_head
+        place, model.eval(), tokenizer, settings, companion, random_head=loaded.random_head
     )
     if plain:
         check_runs(label, checkpoint.engine(), tokenizer)
@@ -210,6 +218,23 @@ def _dtype(dtype: str | torch.dtype | None, device: torch.device) -> torch.dtype
     if not isinstance(found, torch.dtype) or not found.is_floating_point:
         raise Thought1Error(f"unknown dtype {dtype!r}: use float32, bfloat16 or float16")
     return found
+
+
+def with_companion(checkpoint: Checkpoint, name: str, anchor: str | float) -> Checkpoint:
+    """The checkpoint with a sentence-transformers model that encodes its documents.
+
+    Args:
+        name: its folder, hub id or `package:NAME/FOLDER`.
+        anchor: see `Settings.anchor`.
+
+    Raises:
+        Thought1Error: it cannot be loaded.
+    """
+    if Path(name).is_dir():
+        name = str(Path(name).resolve())  # the checkpoint may be used from elsewhere
+    model = SentenceModel.load(name, device=checkpoint.model.device)
+    settings = replace(checkpoint.settings, companion=Companion(name, model.hash), anchor=anchor)
+    return replace(checkpoint, settings=settings, companion=model)
 
 
 def hash_weights(folder: Path, modules: Sequence[str] = ()) -> str:

@@ -109,6 +109,11 @@ def export_sentence_transformers(model: T1, folder: Path) -> None:
     """
     sentence_transformer = _sentence_transformer()
     check_target(folder)
+    if model.companion is not None:
+        raise Thought1Error(
+            f"{model.name} has a companion, {model.companion.called}, which encodes its documents "
+            "and is a sentence-transformers model already: take that"
+        )
     folder.parent.mkdir(parents=True, exist_ok=True)
     workshop = Path(tempfile.mkdtemp(prefix=".exporting-", dir=folder.parent))
     try:

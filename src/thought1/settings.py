@@ -5,6 +5,7 @@ It knows the file's format, not how anything in it is used.
 
 import hashlib
 import json
+import math
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,37 @@ class ThoughtSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class Companion:
+    """A sentence-transformers model that encodes the documents; see `reader`."""
+
+    model: str
+    """Folder, hub id or `package:NAME/FOLDER`."""
+    hash: str
+    """SHA-256 of what decides its vectors: `SentenceModel.hash`."""
+    reader: str = "text"
+    """How it learns of a thought: "text", it reads the question and the thought behind it."""
+
+
+ANCHORS = {"none": 0.0, "mean": 1.0}
+"""Names for weights of the anchor."""
+
+
+def anchor_weight(anchor: str | float) -> float:
+    """The weight of the bare query's vector: none, mean, or a number above 0.
+
+    Raises:
+        Thought1Error: it is something else.
+    """
+    try:
+        weight = ANCHORS[anchor] if anchor in ANCHORS else float(anchor)
+    except (TypeError, ValueError):
+        weight = math.nan
+    if isinstance(anchor, bool) or not 0 <= weight < math.inf:
+        raise Thought1Error(f"the anchor is none, mean, or a weight of 0 or more, not {anchor!r}")
+    return weight
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """The content of `t1.json`."""
 
@@ -48,21 +80,41 @@ class Settings:
     """Longest document sequence, `<emb_token>` included."""
     thought: ThoughtSettings = ThoughtSettings()
     emb_token: str = EMB_TOKEN
+    anchor: str | float = ""
+    """How the vector of the bare query takes part in that behind a thought: "none"; "mean"; or its
+    weight, see `reader.anchored`. "" is "mean" with a companion, else "none"."""
+    companion: Companion | None = None
     backbone: str = ""
     """Name or folder of the language model it grew from."""
     lineage: tuple[dict[str, Any], ...] = field(default=())
     """One entry per training stage: recipe, data files with hashes, steps, seed."""
 
     @property
+    def anchor_weight(self) -> float:
+        """The anchor as a weight."""
+        return anchor_weight(self.anchor or ("none" if self.companion is None else "mean"))
+
+    @property
     def templates_hash(self) -> str:
         """Changes with whatever changes a vector apart from the weights."""
         silent = ("lineage", "backbone", "thought")
-        relevant = {key: value for key, value in asdict(self).items() if key not in silent}
+        relevant = {key: value for key, value in self._written().items() if key not in silent}
+        if self.companion is not None:
+            relevant["companion"].pop("model")  # where it lies is no part of what it is
+        relevant.pop("anchor", None)
+        if self.anchor_weight:
+            relevant["anchor"] = self.anchor_weight
         return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()
+
+    def _written(self) -> dict[str, Any]:
+        """Its entries; what is younger than the format is left out at its default."""
+        found = asdict(self)
+        young = {"anchor": "", "companion": None}
+        return {key: value for key, value in found.items() if young.get(key, ()) != value}
 
     def save(self, folder: Path) -> None:
         """Write `t1.json` into `folder`."""
-        content = {"format_version": FORMAT_VERSION, **asdict(self)}
+        content = {"format_version": FORMAT_VERSION, **self._written()}
         text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
         (folder / FILE_NAME).write_text(text, encoding="utf-8")
 
@@ -104,6 +156,12 @@ def _from_json(content: Any) -> Settings:
     for name in ("max_query_tokens", "max_document_tokens"):
         if type(content.get(name, 1)) is not int:
             raise Thought1Error(f'"{name}" must be a whole number')
+    anchor_weight(content.get("anchor", "none") or "none")
+    companion = content.get("companion")
+    if companion is not None:
+        content["companion"] = Companion(**companion)
+        if content["companion"].reader != "text":
+            raise Thought1Error(f"unknown reader {content['companion'].reader!r}: known is text")
     content["query"] = Template(**content["query"])
     content["document"] = Template(**content["document"])
     content["thought"] = ThoughtSettings(**content.get("thought", {}))

@@ -16,15 +16,20 @@ import torch
 from tqdm.auto import tqdm
 from transformers import PreTrainedTokenizerBase
 
-from thought1.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from thought1.checkpoint import Checkpoint, load_checkpoint, save_checkpoint, with_companion
 from thought1.encoder import Encoder, Progress, tokens_per_forward, windows
-from thought1.prompts import Rendered, Renderer
-from thought1.settings import Settings
+from thought1.queries import Evidence, QuerySide
+from thought1.reader import Reader
+from thought1.settings import Settings, anchor_weight
 from thought1.tally import Tally
-from thought1.types import Document, Engine, Generation, Sampling, Thought, Vectors
-
-Evidence = Sequence[Sequence[str]]
-"""For each query the retrieved texts that the model reads before it thinks."""
+from thought1.types import (
+    Document,
+    Engine,
+    Generation,
+    Sampling,
+    Thought,
+    Vectors,
+)
 
 
 class T1:
@@ -40,11 +45,16 @@ class T1:
         self.checkpoint = checkpoint
         self.engine = checkpoint.engine() if engine is None else engine
         self.encoder = Encoder(self.engine, tokens_per_forward(checkpoint.model.device.type))
-        self.renderer = Renderer(checkpoint.tokenizer)
+        self.companion = checkpoint.companion
+        """Encodes the documents and reads the thoughts, where the settings name one."""
+        reader = Reader(self.settings.anchor_weight, self.companion)
         self.identities = checkpoint.identities
         """What decides a document's vector, for an index: `Checkpoint.identities`."""
         self.documents_read = Tally("documents")
-        self.queries_read = Tally("queries")
+        self.queries = QuerySide(checkpoint, self.encoder, reader)
+        """Prompts, thoughts, and the vectors behind them."""
+        self.renderer = self.queries.renderer
+        self.queries_read = self.queries.read
 
     @classmethod
     def from_pretrained(
@@ -73,6 +83,27 @@ class T1:
         )
         return cls(loaded, loaded.engine(padding_side))
 
+    def with_companion(self, name: str | Path, *, anchor: str | float = "mean") -> "T1":
+        """The same model, with a companion that encodes the documents and reads the thoughts.
+
+        Args:
+            name: a sentence-transformers model: folder, hub id, or `package:NAME/FOLDER`.
+            anchor: "mean", "none", or the weight of the companion's vector of the bare query.
+
+        Raises:
+            Thought1Error: it cannot be loaded, or the anchor is something else.
+        """
+        anchor_weight(anchor)
+        return T1(with_companion(self.checkpoint, str(name), anchor), self.engine)
+
+    def with_settings(self, settings: Settings) -> "T1":
+        """The same weights, asked and read in another way; its documents' vectors stay as they are.
+
+        Args:
+            settings: with the same documents' template, length and companion.
+        """
+        return T1(replace(self.checkpoint, settings=settings), self.engine)
+
     def save_pretrained(self, folder: str | Path, *, dtype: str | None = None) -> None:
         """Write weights (safetensors), tokenizer and `t1.json` to a folder.
 
@@ -94,7 +125,7 @@ class T1:
     @property
     def dim(self) -> int:
         """Dimension d of the vectors."""
-        return self.engine.dim
+        return self.companion.dim if self.companion else self.engine.dim
 
     @property
     def name(self) -> str:
@@ -119,7 +150,8 @@ class T1:
     @property
     def truncated(self) -> int:
         """How many texts have been cut to the maximum length since this object exists."""
-        return self.documents_read.cut + self.queries_read.cut
+        documents = (self.companion or self).documents_read
+        return documents.cut + self.queries_read.cut
 
     def think(
         self,
@@ -150,14 +182,14 @@ class T1:
         tokens = self.checkpoint.thought_tokens(budget)
         if batch_size < 1:
             raise ValueError(f"batch_size is a number of queries, 1 or more, not {batch_size}")
-        prompts = self._prompts(texts, instruction, evidence)
+        asked = self.queries.prompts(texts, instruction, evidence)
         with tqdm(total=len(texts), desc="think", disable=not show_progress_bar) as bar:
             if tokens == 0:
-                vectors = self._embed(prompts.prefix, prompts.rows, batch_size, bar.update)
+                vectors = self.queries.bare(asked, batch_size, bar.update)
                 return [Thought("", (), "none", vector) for vector in vectors]
             thoughts: dict[int, Thought] = {}
-            for places, done in self._generations(prompts, tokens, sampling, batch_size):
-                thoughts.update(zip(places, map(self._thought, done), strict=True))
+            for places, done in self.queries.generations(asked, tokens, sampling, batch_size):
+                thoughts.update(zip(places, map(self.queries.thought, done), strict=True))
                 bar.update(len(places))
             return [thoughts[i] for i in range(len(texts))]
 
@@ -179,8 +211,8 @@ class T1:
         Returns:
             The places of some queries, and `copies` generations for each of them.
         """
-        prompts = self._prompts(list(queries), None, None)
-        return self._generations(prompts, budget, sampling, copies=copies, snapshots=snapshots)
+        asked = self.queries.prompts(list(queries), None, None)
+        return self.queries.generations(asked, budget, sampling, copies=copies, snapshots=snapshots)
 
     def encode_query(
         self,
@@ -216,11 +248,9 @@ class T1:
         else:
             if len(thoughts) != len(texts):
                 raise ValueError(f"{len(texts)} queries but {len(thoughts)} thoughts")
-            prompts = self._prompts(texts, instruction, evidence)
-            pairs = zip(prompts.rows, thoughts, strict=True)
-            rows = [[*row, *self._thought_ids(thought)] for row, thought in pairs]
+            asked = self.queries.prompts(texts, instruction, evidence)
             with tqdm(total=len(texts), desc="embed", disable=not show_progress_bar) as bar:
-                vectors = self._embed(prompts.prefix, rows, batch_size, bar.update)
+                vectors = self.queries.behind(asked, thoughts, batch_size, bar.update)
         return _shaped(vectors, isinstance(queries, str), convert_to_tensor)
 
     def count_prompt_tokens(self, queries: Sequence[str], *, instruction: str | None = None) -> int:
@@ -230,57 +260,6 @@ class T1:
             own.query, queries, own.max_query_tokens, instruction=instruction
         )
         return sum(len(prompts.prefix) + len(row) for row in prompts.rows)
-
-    def _prompts(
-        self, texts: list[str], instruction: str | None, evidence: Evidence | None
-    ) -> Rendered:
-        template, limit = self.settings.query, self.settings.max_query_tokens
-        prompts = self.renderer.render(
-            template, texts, limit, instruction=instruction, evidence=evidence
-        )
-        self.queries_read.add(len(prompts.rows), prompts.truncated)
-        return prompts
-
-    def _embed(
-        self,
-        prefix: Sequence[int],
-        rows: Sequence[Sequence[int]],
-        batch_size: int,
-        on_progress: Progress | None,
-    ) -> Vectors:
-        """Vectors (n, d) at the `<emb_token>` put after each `prefix + row`."""
-        ended = [[*row, self.checkpoint.emb_id] for row in rows]
-        return self.encoder.encode(prefix, ended, batch_size=batch_size, on_progress=on_progress)
-
-    def _generations(
-        self,
-        prompts: Rendered,
-        budget: int,
-        sampling: Sampling | None,
-        batch_size: int = 32,
-        *,
-        copies: int = 1,
-        snapshots: Sequence[int] = (),
-    ) -> Iterator[tuple[list[int], list[Generation]]]:
-        sampling = sampling or self.settings.thought.sampling
-        # Longest first, so that what does not fit fails at once.
-        order = sorted(range(len(prompts.rows)), key=lambda i: -len(prompts.rows[i]))
-        for start in range(0, len(order), batch_size):
-            places = order[start : start + batch_size]
-            rows, budgets = [prompts.rows[i] for i in places], [budget] * len(places)
-            yield (
-                places,
-                self.engine.generate(
-                    prompts.prefix, rows, budgets, sampling, copies=copies, snapshots=snapshots
-                ),
-            )
-
-    def _thought(self, done: Generation) -> Thought:
-        text = self.tokenizer.decode(list(done.token_ids), skip_special_tokens=True)
-        return Thought(str(text), done.token_ids, done.finish_reason, done.vector)
-
-    def _thought_ids(self, thought: str | Thought) -> Sequence[int]:
-        return self.renderer.text([thought])[0] if isinstance(thought, str) else thought.token_ids
 
     def encode_document(
         self,
@@ -309,6 +288,9 @@ class T1:
         Memory is bounded by one window, however long the stream is. Title and text are joined
         by a line break.
         """
+        if self.companion is not None:
+            yield from self.companion.encode_document_stream(documents, on_progress=on_progress)
+            return
         for window in windows(documents):
             yield window, self._encode_texts([d.full_text for d in window], None, 256, on_progress)
 
@@ -319,10 +301,27 @@ class T1:
         batch_size: int,
         on_progress: Progress | None,
     ) -> Vectors:
+        if self.companion is not None:
+            vectors = self.companion.embed_documents(texts)
+            if on_progress:
+                on_progress(len(texts))
+            return vectors
         template, limit = self.settings.document, self.settings.max_document_tokens - 1
         rendered = self.renderer.render(template, texts, limit, instruction=instruction)
         self.documents_read.add(len(rendered.rows), rendered.truncated)
-        return self._embed(rendered.prefix, rendered.rows, batch_size, on_progress)
+        return self.queries.embed(rendered.prefix, rendered.rows, batch_size, on_progress)
+
+    @property
+    def document_room(self) -> int:
+        """Tokens that a document may have without being cut."""
+        if self.companion is not None:
+            return self.companion.document_room
+        own = self.settings
+        return self.renderer.room(own.document, own.max_document_tokens - 1)
+
+    def spans(self, text: str) -> list[tuple[int, int]]:
+        """Where each token of a document stands in it, in characters (start, end)."""
+        return (self.companion or self.renderer).spans(text)
 
     @staticmethod
     def similarity(a: Vectors | torch.Tensor, b: Vectors | torch.Tensor) -> torch.Tensor:

@@ -10,6 +10,7 @@ from trl.trainer.grpo_config import GRPOConfig
 from trl.trainer.grpo_trainer import GRPOTrainer
 
 import thought1.training.reinforce.grpo as grpo
+from thought1.queries import Asked
 from thought1.t1 import T1
 from thought1.training.model.logprobs import completion_logprobs
 from thought1.training.model.start import switch_dropout_off
@@ -31,7 +32,8 @@ def load(name: str, folder: Path) -> T1:
 def rolled_out(model: T1, sampling: Sampling) -> Rolled:
     rendered = model.renderer.render(model.settings.query, QUESTIONS, 64)
     prompts = [[*rendered.prefix, *row] for row in rendered.rows]
-    return sample_groups(model, prompts, GROUP, BUDGET, sampling)
+    asked = Asked([""] * len(prompts), (), prompts)
+    return sample_groups(model, asked, GROUP, BUDGET, sampling)
 
 
 @pytest.mark.numerics

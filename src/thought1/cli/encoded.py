@@ -16,8 +16,8 @@ from thought1.store.writer import first_not_unit
 from thought1.types import Document, Thought1Error, Vectors
 
 if TYPE_CHECKING:
+    from thought1.cli.models import Encoder
     from thought1.data.corpus import Corpus
-    from thought1.t1 import T1
 
 SAMPLE = 32
 """Documents that are encoded again."""
@@ -53,7 +53,7 @@ class GivenVectors:
                 "belongs to document i"
             )
 
-    def check(self, corpus: "Corpus", encoder: "T1") -> None:
+    def check(self, corpus: "Corpus", encoder: "Encoder") -> None:
         """Encode some documents again, from all over the corpus, and compare.
 
         Raises:

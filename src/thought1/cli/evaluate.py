@@ -118,6 +118,15 @@ WithFaithfulness = Annotated[
         "thoughts scatter.",
     ),
 ]
+Anchor = Annotated[
+    str,
+    typer.Option(
+        "--anchor",
+        metavar="none|mean|WEIGHT",
+        help="How the vector of the bare query takes part in that behind a thought; by default "
+        "what the model's settings say.",
+    ),
+]
 RunFile = Annotated[
     Path | None, typer.Option("--run", metavar="FILE", help="Write the ranking in TREC format.")
 ]
@@ -143,6 +152,7 @@ def evaluate(
     curve: CurveBudgets = None,
     faithfulness: WithFaithfulness = False,
     ignore_identical_ids: IgnoreIdenticalIds = False,
+    anchor: Anchor = "",
     as_json: Json = False,
 ) -> None:
     """Measure retrieval: 100 documents for each judged question, thinking greedily."""
@@ -161,6 +171,7 @@ def evaluate(
         curve,
         faithfulness,
         ignore_identical_ids,
+        anchor,
     )
     check_options(request)
     if index_folder is not None:

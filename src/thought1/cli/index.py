@@ -16,7 +16,13 @@ import typer
 
 from thought1.cli.console import note, plain, print_text, progress
 from thought1.cli.encoded import GivenVectors
-from thought1.cli.models import holds_something, load_model, open_index, open_without_model
+from thought1.cli.models import (
+    Encoder,
+    holds_something,
+    load_encoder,
+    open_index,
+    open_without_model,
+)
 from thought1.cli.options import IndexOrBundledModel, TrustRemoteCode
 from thought1.data.outputs import check_folder
 from thought1.types import Thought1Error
@@ -26,7 +32,6 @@ if TYPE_CHECKING:
     from thought1.data.rows import PassedOver, Row
     from thought1.index import Index
     from thought1.store.writer import AddReport
-    from thought1.t1 import T1
 
 
 CorpusPath = Annotated[
@@ -262,7 +267,7 @@ def _passed_over(counts: "Mapping[PassedOver, int]") -> Iterator[str]:
 
 def _open(
     corpus: "Corpus", wanted: _Wanted, given: GivenVectors | None
-) -> tuple["Index", "T1", "Corpus"]:
+) -> tuple["Index", "Encoder", "Corpus"]:
     """The index that is there, with its model, or an empty one; and the corpus as it is read.
 
     Whatever can be wrong with model, lengths and given vectors is found before an index is made.
@@ -271,7 +276,7 @@ def _open(
 
     folder = wanted.output
     if wanted.overwrite or not holds_something(folder):
-        loaded = load_model(wanted.model, wanted.trust_remote_code)
+        loaded = load_encoder(wanted.model, wanted.trust_remote_code)
         fitting = _fit(corpus, loaded, wanted, given)
         try:
             return Index.create(folder, loaded, overwrite=wanted.overwrite), loaded, fitting
@@ -290,7 +295,9 @@ def _open(
     return index, loaded, _fit(corpus, loaded, wanted, given)
 
 
-def _fit(corpus: "Corpus", model: "T1", wanted: _Wanted, given: GivenVectors | None) -> "Corpus":
+def _fit(
+    corpus: "Corpus", model: "Encoder", wanted: _Wanted, given: GivenVectors | None
+) -> "Corpus":
     """The corpus for this model: a folder of texts is split by the tokens of who will read it.
 
     Raises:
@@ -303,13 +310,12 @@ def _fit(corpus: "Corpus", model: "T1", wanted: _Wanted, given: GivenVectors | N
         given.check(corpus, model)
     if not corpus.is_text_folder:
         return corpus
-    settings = model.settings
-    room = model.renderer.room(settings.document, settings.max_document_tokens - 1)
+    room = model.document_room
     tokens = room if wanted.passage_tokens is None else wanted.passage_tokens
     if tokens > room:
         raise Thought1Error(
             f"--passage-tokens {tokens} is more than the {room} tokens of a text that the model "
             "reads"
         )
-    splitter = Splitter(tokens, wanted.overlap, model.renderer.spans)
+    splitter = Splitter(tokens, wanted.overlap, model.spans)
     return open_corpus(corpus.path, options=CorpusOptions(splitter=splitter))

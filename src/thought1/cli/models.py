@@ -4,13 +4,16 @@ Knows neither printing nor the commands.
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from thought1.types import Thought1Error
 
 if TYPE_CHECKING:
     from thought1.index import Index
+    from thought1.sentence_model import SentenceModel
     from thought1.t1 import T1
+
+Encoder: TypeAlias = "T1 | SentenceModel"
 
 
 def quiet_libraries() -> None:
@@ -21,6 +24,16 @@ def quiet_libraries() -> None:
     logging.disable_progress_bar()
 
 
+def load_encoder(name: str | None, trust_remote_code: bool) -> "Encoder":
+    """What an index may have: a T1, or as `st:NAME` a sentence-transformers model."""
+    from thought1.sentence_model import PREFIX, SentenceModel
+
+    if name is None or not name.startswith(PREFIX):
+        return load_model(name, trust_remote_code)
+    quiet_libraries()
+    return SentenceModel.load(name.removeprefix(PREFIX), trust_remote_code=trust_remote_code)
+
+
 def load_model(name: str | None, trust_remote_code: bool) -> "T1":
     """The model of that name; None is the bundled one."""
     from thought1.t1 import T1
@@ -29,13 +42,15 @@ def load_model(name: str | None, trust_remote_code: bool) -> "T1":
     return T1.from_pretrained(name, trust_remote_code=trust_remote_code)
 
 
-def open_index(folder: Path, model: str | None, trust_remote_code: bool) -> tuple["Index", "T1"]:
+def open_index(
+    folder: Path, model: str | None, trust_remote_code: bool
+) -> tuple["Index", "Encoder"]:
     """The index in a folder, and its model: the one it remembers, or the one named."""
     from thought1.index import Index
 
     needed = Index.remembered(folder).model
     try:
-        loaded = load_model(model or needed, trust_remote_code)
+        loaded = load_encoder(model or needed, trust_remote_code)
     except Thought1Error as error:
         if model:
             raise

@@ -5,6 +5,7 @@ Knows neither judgements nor printing.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from thought1.evaluation.indexed import IndexSystem
     from thought1.evaluation.measure import Request, Task
     from thought1.evaluation.systems import System
+    from thought1.t1 import T1 as Model
 
 T1 = "t1"
 """The system that searches an index, with the model or by its BM25."""
@@ -48,6 +50,7 @@ def check_options(request: "Request") -> None:
         "--think or --no-think": request.think is not None,
         "--model": request.model is not None,
         "--index": request.index is not None,
+        "--anchor": request.anchor != "",
         **studies,
     }
     for name, given in options.items():
@@ -56,6 +59,8 @@ def check_options(request: "Request") -> None:
     for name, given in studies.items():
         if given and request.mode != "dense":
             raise Thought1Error(f"{name} studies the model's vectors: leave --mode at dense")
+    if request.anchor and request.mode == "bm25":
+        raise Thought1Error("--anchor is of the model's vectors, which --mode bm25 does not search")
 
 
 @contextmanager
@@ -72,7 +77,9 @@ def _open(request: "Request", trust_remote_code: bool) -> "Iterator[System]":
 
 def _index_system(request: "Request", trust_remote_code: bool) -> "IndexSystem":
     from thought1.evaluation.indexed import IndexSystem
+    from thought1.index import Index
     from thought1.search.options import SearchOptions
+    from thought1.sentence_model import SentenceModel
 
     options = SearchOptions(request.depth, request.mode, request.think)
     folder = None if request.index is None else Path(request.index)
@@ -81,11 +88,26 @@ def _index_system(request: "Request", trust_remote_code: bool) -> "IndexSystem":
         if words_only:
             return IndexSystem(options, None, index=open_without_model(folder))
         index, t1 = open_index(folder, request.model, trust_remote_code)
+        if isinstance(t1, SentenceModel):
+            raise Thought1Error(
+                f"the index at {folder} was made by {t1.name}, which does not think: measure a "
+                "T1 that has it as its companion"
+            )
         t1.checkpoint.thought_tokens(request.think)
-        return IndexSystem(options, t1, index=index)
+        t1 = _anchored(t1, request.anchor)
+        return IndexSystem(options, t1, index=Index.open(folder, t1) if request.anchor else index)
     if words_only and folder is None:
         return IndexSystem(options, None)
     # An index that is to stay needs vectors, whatever is asked of it now.
     t1 = load_model(request.model, trust_remote_code)
     t1.checkpoint.thought_tokens(request.think)  # before anything is encoded
-    return IndexSystem(options, t1, folder=folder)
+    return IndexSystem(options, _anchored(t1, request.anchor), folder=folder)
+
+
+def _anchored(model: "Model", anchor: str) -> "Model":
+    from thought1.settings import anchor_weight
+
+    if not anchor:
+        return model
+    weight = anchor_weight(anchor)
+    return model.with_settings(replace(model.settings, anchor=weight or "none"))

@@ -2,8 +2,10 @@
 
 import gzip
 import hashlib
+import json
 import zlib
 from pathlib import Path
+from typing import Any
 
 from thought1.types import Thought1Error
 
@@ -32,3 +34,8 @@ def hash_content(path: Path) -> str:
     except (OSError, EOFError, zlib.error) as error:
         raise Thought1Error(f"{path} cannot be read: {error}") from error
     return digest.hexdigest()
+
+
+def hash_json(content: Any) -> str:
+    """SHA-256 of JSON data, whatever the order of its keys."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

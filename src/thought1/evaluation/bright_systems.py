@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from thought1.data.bright import BrightSubset
+from thought1.data.hashing import hash_json
 from thought1.encoder import Progress
 from thought1.evaluation.baselines import (
     WORDS,
@@ -29,7 +30,6 @@ from thought1.evaluation.bright_ranking import (
     ranking_of_system,
 )
 from thought1.evaluation.indexed import facts_of
-from thought1.evaluation.provenance import hash_json
 from thought1.evaluation.systems import SystemFacts
 from thought1.evaluation.vector_cache import Ingredients, VectorCache
 from thought1.search.options import SearchOptions

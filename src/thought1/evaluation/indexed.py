@@ -11,7 +11,8 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from thought1.data.corpus import Corpus
-from thought1.evaluation.provenance import hash_json, version_of
+from thought1.data.hashing import hash_json
+from thought1.evaluation.provenance import version_of
 from thought1.evaluation.systems import Progress, SystemFacts, revision_of, short_name
 from thought1.index import Index
 from thought1.search.options import SearchOptions
@@ -111,8 +112,10 @@ def facts_of(options: SearchOptions, model: T1 | None) -> SystemFacts:
     thought = replace(model.settings.thought, temperature=temperature)
     budget = thought.max_new_tokens if options.think is None else options.think
     mode = "" if options.mode == "dense" else f"-{options.mode}"
+    weight, usual = model.settings.anchor_weight, 0.0 if model.companion is None else 1.0
+    anchor = "" if weight == usual else f"-anchor-{weight:g}"
     return SystemFacts(
-        f"{short_name(model.name)}@{budget}{mode}",
+        f"{short_name(model.name)}@{budget}{mode}{anchor}",
         "t1",
         revision_of(model.weights_hash),
         options.mode,

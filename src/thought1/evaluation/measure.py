@@ -45,6 +45,8 @@ class Request:
     faithfulness: bool = False
     ignore_identical_ids: bool = False
     """Whether a document with the query's own id is left out of its ranking, before the cut."""
+    anchor: str = ""
+    """Instead of the checkpoint's own; see `Settings.anchor`."""
 
     @property
     def task_name(self) -> str:
@@ -90,6 +92,7 @@ class Request:
             "--index": self.index,
             "--rewritten": self.rewritten,
             "--curve": self.curve,
+            "--anchor": self.anchor,
         }
         command = ["t1", "evaluate", self.folder, "--split", self.split]
         for name, value in options.items():

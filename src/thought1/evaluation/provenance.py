@@ -3,7 +3,6 @@
 Knows neither results nor systems, and not torch: what a device adds, its user says.
 """
 
-import hashlib
 import json
 import os
 import platform
@@ -54,11 +53,6 @@ def origin(command: Sequence[str], code: Path = Path(__file__)) -> dict[str, Any
         },
         "versions": {"python": platform.python_version(), **_versions()},
     }
-
-
-def hash_json(content: Any) -> str:
-    """SHA-256 of JSON data, whatever the order of its keys."""
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def peak_memory_mb() -> float | None:

@@ -177,7 +177,8 @@ def _supervised(
     check = None
     if given.validation:
         validation = given.validation
-        score = thought_scores(recipe, stage, validation) if stage.thinks else validation.score
+        thinks = stage.thinks or recipe.model.companion
+        score = thought_scores(recipe, stage, validation) if thinks else validation.score
         check = Validate(partial(score, model), stage.eval_steps, log)
         callbacks.append(check)
     merge = adapt(checkpoint, stage)

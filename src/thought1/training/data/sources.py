@@ -74,7 +74,14 @@ class TrainingData:
         return bool(self.texts or self.rationales or self.streams)
 
     def split_pairs(self) -> None:
-        """Turn pairs into single texts, for a stage without a contrastive term."""
+        """Turn pairs into single texts, for a stage without a contrastive term.
+
+        Where there are thoughts, these are what it learns: questions and thoughts alone.
+        """
+        if any(pair.thought for pair in self.pairs):
+            self.rationales += [(pair.query, pair.thought) for pair in self.pairs if pair.thought]
+            self.pairs, self.pool = [], []
+            return
         self.texts += [("query", pair.query) for pair in self.pairs]
         self.texts += [("document", text) for text in self.pool]
         self.texts += [("document", text) for pair in self.pairs for text in pair.positives]

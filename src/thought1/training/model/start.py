@@ -14,7 +14,7 @@ from tokenizers import Tokenizer
 from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from thought1.checkpoint import Checkpoint, load_checkpoint
+from thought1.checkpoint import Checkpoint, load_checkpoint, with_companion
 from thought1.engines.hf import max_positions, takes_positions
 from thought1.prompts import Renderer, Template
 from thought1.settings import Settings, ThoughtSettings
@@ -47,7 +47,10 @@ def start_checkpoint(
         backbone=config.base,
     )
     _check(checkpoint, settings)
-    return replace(checkpoint, settings=settings)
+    checkpoint = replace(checkpoint, settings=settings)
+    if config.companion:
+        return with_companion(checkpoint, config.companion, config.anchor)
+    return checkpoint
 
 
 def _load(config: ModelConfig, texts: Iterable[str], trust_remote_code: bool) -> Checkpoint:

@@ -5,7 +5,9 @@ from typing import Any, Literal
 
 from pydantic import ValidationInfo, model_validator
 
-from thought1.training.recipe.table import Count, Natural, Text, check_marks, table
+from thought1.settings import anchor_weight
+from thought1.training.recipe.table import Count, Float, Natural, Text, check_marks, table
+from thought1.types import Thought1Error
 
 SCRATCH = "scratch"
 """The `base` of a recipe that starts from nothing."""
@@ -68,11 +70,19 @@ class ModelConfig:
     no_repeat_ngram: Natural = 0
     """In thoughts no sequence of so many tokens appears twice, neither in training nor later; 0
     allows it."""
+    companion: Text = ""
+    """A sentence-transformers model that encodes the documents and reads the thoughts (folder, hub
+    id or `package:`): the recipe teaches thoughts, and no vectors."""
+    anchor: Text | Float = ""
+    """How the vector of the bare query takes part in that behind a thought: `none`, `mean`, or its
+    weight; "" is `mean`. With a companion alone."""
     scratch: ScratchConfig | None = None
     """Only with `base = "scratch"`."""
 
     @model_validator(mode="after")
     def _check(self) -> "ModelConfig":
+        if self.anchor != "":
+            _check_anchor(self.anchor, self.companion)
         sizes = self.scratch
         if sizes is None:
             if self.base == SCRATCH:
@@ -94,3 +104,12 @@ class ModelConfig:
                 "specials"
             )
         return self
+
+
+def _check_anchor(anchor: str | float, companion: str) -> None:
+    if not companion:
+        raise ValueError("anchor needs a companion, whose vector of the bare query it is")
+    try:
+        anchor_weight(anchor)
+    except Thought1Error as error:
+        raise ValueError(str(error)) from None

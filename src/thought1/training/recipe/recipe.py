@@ -73,6 +73,12 @@ class Recipe:
 
     @model_validator(mode="after")
     def _check(self) -> "Recipe":
+        for stage in self.stages if self.model.companion else ():
+            if stage.needs_pairs or stage.distils:
+                raise ValueError(
+                    f"stage {stage.name}: the companion gives the vectors, and weight_contrastive, "
+                    "weight_triplet and weight_distill teach it nothing: set them to 0"
+                )
         for stage in self.stages:
             if isinstance(stage, ReinforceStage) or not stage.needs_teacher:
                 continue

@@ -10,7 +10,7 @@ from thought1.training.recipe.table import Positive, Weight, table
 
 @table
 class RepresentStage(SupervisedStage):
-    """Stage 1: vectors and language without thoughts."""
+    """Stage 1: vectors without thoughts, and language, thoughts included."""
 
     thinks: ClassVar[bool] = False
 
@@ -33,8 +33,17 @@ class RepresentStage(SupervisedStage):
 
     @model_validator(mode="after")
     def _check(self) -> "RepresentStage":
-        if any(source.thoughts or source.evidence for source in self.sources):
-            raise ValueError("thoughts and evidence have no effect in stage represent: remove them")
+        if any(source.evidence for source in self.sources):
+            raise ValueError("evidence has no effect in stage represent: remove it")
+        collections = [source for source in self.sources if source.kind == "beir"]
+        if any(source.thoughts for source in collections):
+            if self.needs_pairs or self.distils or not self.weight_lm:
+                raise ValueError(
+                    "thoughts in stage represent are for weight_lm alone: set it above 0 and the "
+                    "other weights to 0, or remove them"
+                )
+            if not all(source.thoughts for source in collections):
+                raise ValueError("some sources of kind beir have thoughts and others have none")
         if not self.needs_pairs and not self.distils and not self.weight_lm:
             raise ValueError("all weights are 0: set one of them above 0")
         self.check_terms()

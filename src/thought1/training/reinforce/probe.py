@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from thought1.queries import Asked
 from thought1.t1 import T1
 from thought1.training.callbacks import write_whole
 from thought1.training.data.batches import Ids
@@ -48,7 +49,7 @@ class Probe:
         prompts = [row[:-1] for row in rows]
         path = self.folder / "probe-start.json"
         if step == 0 or not path.is_file():  # a stage that was killed at its start begins anew
-            rolled = sample_groups(model, prompts, 1, self.budget, self.sampling)
+            rolled = sample_groups(model, Asked(texts, (), prompts), 1, self.budget, self.sampling)
             write_whole(path, [_known(thought) for thought in rolled.thoughts])
             return 0.0
         nothing = np.zeros(0, np.float32)

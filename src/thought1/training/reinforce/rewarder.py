@@ -26,6 +26,7 @@ from accelerate import PartialState
 
 from thought1 import rewards
 from thought1.data.rollouts import Told, append_rollouts
+from thought1.queries import Asked
 from thought1.t1 import T1
 from thought1.training.data.batches import Ids, Rows, pair_batch
 from thought1.training.data.sources import Pair
@@ -101,8 +102,9 @@ class Rewarder:
             no_repeat_ngram=self.model.settings.thought.no_repeat_ngram,
         )
         prompts = [self.prompts[pair.query_id] for pair in pairs]
+        asked = Asked([pair.query for pair in pairs], (), prompts)
         budget = self.stage.max_thought_tokens
-        return sample_groups(self.model, prompts, self.config.group_size, budget, sampling)
+        return sample_groups(self.model, asked, self.config.group_size, budget, sampling)
 
     def _candidates(self, drawn: Sequence[str], step: int) -> tuple[Sequence[str], Vectors]:
         if self.index is not None:

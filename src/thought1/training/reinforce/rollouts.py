@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from thought1.engines.hf import pad
+from thought1.queries import Asked
 from thought1.t1 import T1
 from thought1.training.data.batches import Ids
 from thought1.types import Generation, Sampling, Vectors
@@ -32,13 +33,23 @@ class Rolled:
 
 
 def sample_groups(
-    model: T1, prompts: Sequence[Ids], group_size: int, budget: int, sampling: Sampling
+    model: T1, asked: Asked, group_size: int, budget: int, sampling: Sampling
 ) -> Rolled:
     """`group_size` thoughts after each prompt; a group reads its prompt once."""
-    budgets = [budget] * len(prompts)
+    budgets, reader = [budget] * len(asked.rows), model.queries.reader
     with evaluating(model):
-        thoughts = model.engine.generate((), prompts, budgets, sampling, copies=group_size)
-    return Rolled([prompt for prompt in prompts for _ in range(group_size)], thoughts)
+        found = model.engine.generate(
+            asked.prefix,
+            asked.rows,
+            budgets,
+            sampling,
+            copies=group_size,
+            snapshots=reader.asked(()),
+        )
+    queries = [text for text in asked.texts for _ in range(group_size)]
+    thoughts = reader.read(queries, found, (), model.queries.decode)
+    prompts = [[*asked.prefix, *row] for row in asked.rows for _ in range(group_size)]
+    return Rolled(prompts, thoughts)
 
 
 @contextmanager

@@ -1,0 +1,136 @@
+"""The query side of a T1: prompts, thoughts, and the vectors behind them.
+
+It knows token ids, an engine and how vectors are read; `t1` binds it to the documents.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from thought1.checkpoint import Checkpoint
+from thought1.encoder import Encoder, Progress
+from thought1.prompts import Renderer
+from thought1.reader import Reader
+from thought1.tally import Tally
+from thought1.types import Generation, Sampling, Thought, Vectors
+
+Evidence = Sequence[Sequence[str]]
+"""For each query the retrieved texts that the model reads before it thinks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Queries, and the prompts that the language model reads."""
+
+    texts: Sequence[str]
+    prefix: Sequence[int]
+    rows: Sequence[Sequence[int]]
+    """Each prompt is `prefix + row`."""
+
+
+class QuerySide:
+    """Prompts in, thoughts and query vectors out.
+
+    Args:
+        encoder: of the engine that thinks.
+        reader: what makes query vectors of the engine's.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, encoder: Encoder, reader: Reader) -> None:
+        self.checkpoint = checkpoint
+        self.encoder = encoder
+        self.engine = encoder.engine
+        self.renderer = Renderer(checkpoint.tokenizer)
+        self.reader = reader
+        self.read = Tally("queries")
+
+    def prompts(
+        self, texts: list[str], instruction: str | None, evidence: Evidence | None
+    ) -> Asked:
+        """The prompts of queries; one that is too long is cut, and counted in `read`."""
+        own = self.checkpoint.settings
+        prompts = self.renderer.render(
+            own.query, texts, own.max_query_tokens, instruction=instruction, evidence=evidence
+        )
+        self.read.add(len(prompts.rows), prompts.truncated)
+        return Asked(texts, prompts.prefix, prompts.rows)
+
+    def bare(
+        self,
+        asked: Asked,
+        batch_size: int,
+        on_progress: Progress | None = None,
+    ) -> Vectors:
+        """Vectors (n, d) of queries without a thought."""
+        if self.reader.companion is None:
+            return self.embed(asked.prefix, asked.rows, batch_size, on_progress)
+        vectors = self.reader.companion.embed_queries(asked.texts)
+        if on_progress:
+            on_progress(len(asked.texts))
+        return vectors
+
+    def behind(
+        self,
+        asked: Asked,
+        thoughts: Sequence[str | Thought],
+        batch_size: int,
+        on_progress: Progress | None,
+    ) -> Vectors:
+        """Vectors (n, d) of queries behind given thoughts."""
+        if self.reader.companion is not None:
+            bare = self.bare(asked, batch_size, on_progress)
+            written = [t if isinstance(t, str) else self.decode(t.token_ids) for t in thoughts]
+            return self.reader.vectors(asked.texts, written, bare, bare)
+        pairs = zip(asked.rows, thoughts, strict=True)
+        rows = [[*row, *self._ids(thought)] for row, thought in pairs]
+        own = self.embed(asked.prefix, rows, batch_size, on_progress)
+        if self.reader.plain:
+            return own
+        bare = self.bare(asked, batch_size)
+        return self.reader.vectors(asked.texts, [""] * len(rows), bare, own)
+
+    def embed(
+        self,
+        prefix: Sequence[int],
+        rows: Sequence[Sequence[int]],
+        batch_size: int,
+        on_progress: Progress | None,
+    ) -> Vectors:
+        """Vectors (n, d) at the `<emb_token>` put after each `prefix + row`."""
+        ended = [[*row, self.checkpoint.emb_id] for row in rows]
+        return self.encoder.encode(prefix, ended, batch_size=batch_size, on_progress=on_progress)
+
+    def generations(
+        self,
+        asked: Asked,
+        budget: int,
+        sampling: Sampling | None,
+        batch_size: int = 32,
+        *,
+        copies: int = 1,
+        snapshots: Sequence[int] = (),
+    ) -> Iterator[tuple[list[int], list[Generation]]]:
+        """What the engine gives, read as queries are: places of some texts, and for each of them
+        `copies` generations."""
+        sampling = sampling or self.checkpoint.settings.thought.sampling
+        # Longest first, so that what does not fit fails at once.
+        order = sorted(range(len(asked.rows)), key=lambda i: -len(asked.rows[i]))
+        for start in range(0, len(order), batch_size):
+            places = order[start : start + batch_size]
+            rows, budgets = [asked.rows[i] for i in places], [budget] * len(places)
+            wanted = self.reader.asked(snapshots)
+            done = self.engine.generate(
+                asked.prefix, rows, budgets, sampling, copies=copies, snapshots=wanted
+            )
+            queries = [asked.texts[i] for i in places for _ in range(copies)]
+            yield places, self.reader.read(queries, done, snapshots, self.decode)
+
+    def thought(self, done: Generation) -> Thought:
+        """A generation as one shows it."""
+        return Thought(self.decode(done.token_ids), done.token_ids, done.finish_reason, done.vector)
+
+    def decode(self, token_ids: Sequence[int]) -> str:
+        """The text of a thought."""
+        return str(self.renderer.tokenizer.decode(list(token_ids), skip_special_tokens=True))
+
+    def _ids(self, thought: str | Thought) -> Sequence[int]:
+        return self.renderer.text([thought])[0] if isinstance(thought, str) else thought.token_ids

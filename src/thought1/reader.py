@@ -1,0 +1,153 @@
+"""How a query's vector is read: at `<emb_token>`, anchored by the bare query, or by a companion.
+
+A companion is a sentence-transformers model that encodes the documents. Its own vector of the
+query is the anchor, so that a budget of 0 is the companion itself, and it reads thoughts as text.
+Our own addition to the paper. Knows vectors and texts, no language model.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from thought1.sentence_model import SentenceModel
+from thought1.settings import Settings
+from thought1.types import Generation, Snapshot, Thought1Error, Vectors
+
+
+def anchored(anchors_ND: Vectors, behind_ND: Vectors, weight: float) -> Vectors:
+    """normalise(weight x anchor + behind), row by row, of rows that are L2-normalised.
+
+    Args:
+        anchors_ND: vectors of the bare queries.
+        behind_ND: vectors behind their thoughts.
+        weight: 0 leaves the anchor out; 1 is the mean of both.
+    """
+    if not weight:
+        return behind_ND
+    sums_ND = weight * anchors_ND + behind_ND
+    lengths_N1 = np.linalg.norm(sums_ND, axis=1, keepdims=True)
+    return np.asarray(sums_ND / np.maximum(lengths_N1, 1e-12), dtype=np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """What makes a query's vector of what a language model gives.
+
+    Without a companion and with a weight of 0, vectors stay as they are: the paper's form.
+    """
+
+    weight: float = 0.0
+    """Of the anchor; see `anchored`."""
+    companion: SentenceModel | None = None
+
+    @property
+    def plain(self) -> bool:
+        """Whether vectors stay as the language model gives them."""
+        return self.companion is None and not self.weight
+
+    def asked(self, snapshots: Sequence[int]) -> Sequence[int]:
+        """The snapshots that the language model must give: its own anchor is that of 0 tokens."""
+        return snapshots if self.companion or not self.weight else sorted({0, *snapshots})
+
+    def vectors(
+        self, queries: Sequence[str], texts: Sequence[str], bare_ND: Vectors, own_ND: Vectors
+    ) -> Vectors:
+        """The query vectors (n, d) behind thoughts.
+
+        Args:
+            texts: the thoughts; a companion reads "question thought".
+            bare_ND: the anchors, which the companion gives, if there is one.
+            own_ND: the language model's vectors behind the thoughts; a companion reads none of it.
+        """
+        if self.companion is None:
+            return anchored(bare_ND, own_ND, self.weight)
+        thinking = [i for i, text in enumerate(texts) if text.strip()]
+        pairs = [f"{queries[i]} {texts[i].strip()}" for i in thinking]
+        found_ND = bare_ND.copy()  # behind no thought the query is bare
+        if thinking:
+            read_ND = self.companion.embed_queries(pairs)
+            found_ND[thinking] = anchored(bare_ND[thinking], read_ND, self.weight)
+        return found_ND
+
+    def read(
+        self,
+        queries: Sequence[str],
+        done: Sequence[Generation],
+        snapshots: Sequence[int],
+        decode: Callable[[Sequence[int]], str],
+    ) -> list[Generation]:
+        """A batch of generations with the query vectors in them, snapshots included.
+
+        Args:
+            queries: of each generation.
+            snapshots: those that were wanted; `asked` may hold one more.
+            decode: from the ids of a thought to its text.
+        """
+        if self.plain:
+            return list(done)
+        if self.companion is None:
+            return [self._anchored(one, snapshots) for one in done]
+        start = perf_counter()
+        different = list(dict.fromkeys(queries))
+        vectors = dict(zip(different, self.companion.embed_queries(different), strict=True))
+        bare_ND = np.stack([vectors[query] for query in queries])
+        anchor_seconds = perf_counter() - start
+
+        def read_first(count: int | None) -> tuple[Vectors, float]:
+            began = perf_counter()
+            texts = [decode(one.token_ids[:count]) for one in done]
+            found = self.vectors(queries, texts, bare_ND, bare_ND)
+            return found, anchor_seconds + perf_counter() - began
+
+        whole_ND, _ = read_first(None)
+        read: list[list[Snapshot]] = [[] for _ in done]
+        for place, budget in enumerate(sorted(set(snapshots))):
+            found_ND, seconds = read_first(budget) if budget else (bare_ND, anchor_seconds)
+            for row, one in enumerate(done):
+                theirs = one.snapshots[place]
+                thinking = theirs.seconds if budget else 0.0  # the companion alone needs no prompt
+                read[row].append(Snapshot(budget, found_ND[row], thinking + seconds))
+        return [
+            replace(one, vector=vector, snapshots=tuple(parts))
+            for one, vector, parts in zip(done, whole_ND, read, strict=True)
+        ]
+
+    def _anchored(self, one: Generation, snapshots: Sequence[int]) -> Generation:
+        bare_D = one.snapshots[0].vector
+
+        def fused(vector_D: Vectors) -> Vectors:
+            found_1D = anchored(bare_D[None], vector_D[None], self.weight)
+            return np.asarray(found_1D[0])
+
+        kept = tuple(
+            replace(shot, vector=fused(shot.vector))
+            for shot in one.snapshots
+            if shot.budget in snapshots
+        )
+        return replace(one, vector=fused(one.vector), snapshots=kept)
+
+
+def find_companion(
+    settings: Settings, name: str, *, device: Any = None, trust_remote_code: bool = False
+) -> SentenceModel | None:
+    """The companion that the settings of the model `name` speak of, if they do.
+
+    Raises:
+        Thought1Error: it is not there, or it is another one than that was named.
+    """
+    named = settings.companion
+    if named is None:
+        return None
+    try:
+        found = SentenceModel.load(named.model, device=device, trust_remote_code=trust_remote_code)
+    except Thought1Error as error:
+        raise Thought1Error(f"{name} needs its companion: {error}") from None
+    if found.hash != named.hash:
+        raise Thought1Error(
+            f"{name} was made with another companion than what lies at {named.model}: "
+            "its weights or settings have changed since"
+        )
+    return found
