@@ -279,3 +279,21 @@ def test_a_validation_question_that_is_trained_on(room: Path, tmp_path: Path) ->
     text = (HEAD + VALIDATION + CONTRAST + FACTS).replace('exclude = "held-out.txt"\n', "")
     message = refused(room, tmp_path / "run", text)
     assert "is also a training question" in message and "`exclude`" in message
+
+
+def _seven_dimensions(_model: Path, texts: list[str], _trust: bool = False) -> object:
+    return np.ones((len(texts), 7), np.float32)
+
+
+def test_a_teacher_of_another_dimension(
+    room: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last stage is looked at before the first step, and similarities need no dimension."""
+    monkeypatch.setattr(teacher, "_encode", _seven_dimensions)
+    text = HEAD + CONTRAST + FACTS + DISTIL + TEXTS
+    wanted = recipe(room, tmp_path / "run", "teacher=any", text=text)
+    with pytest.raises(Thought1Error, match="weight_distill compares vectors, and the teacher"):
+        train(wanted)
+    assert not list((tmp_path / "run").glob("*/checkpoint-*"))
+    allowed = ("teacher=any", "stages.1.weight_distill=0", "stages.1.max_steps=1")
+    train(recipe(room, tmp_path / "other", *allowed, text=text))

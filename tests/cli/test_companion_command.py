@@ -44,7 +44,9 @@ def test_vectors_of_a_public_model_get_thoughts(
     take_over(t1, index, collection, vectors, encoder)
     bare = t1("search", index, "ice", "--json").json()
     same = t1("search", index, "ice", "--model", thinker, "--no-think", "--json").json()
-    assert [hit["id"] for hit in same["results"][0]["hits"]] == [hit["id"] for hit in bare["results"][0]["hits"]]
+    assert [hit["id"] for hit in same["results"][0]["hits"]] == [
+        hit["id"] for hit in bare["results"][0]["hits"]
+    ]
     thought = t1("search", index, "ice", "--model", thinker, "--think", "4", "--json")
     assert thought.json()["receipt"]["thought_tokens"] == 4
     message = t1("search", index, "ice", "--think", "4").error()

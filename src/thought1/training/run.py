@@ -8,7 +8,7 @@ It connects files, teacher, model and trainer; the losses are in `represent`, `r
 """
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
@@ -34,6 +34,7 @@ from thought1.training.model.adapters import adapt
 from thought1.training.model.embedder import Embedder
 from thought1.training.model.start import (
     check_stages,
+    check_teachers,
     choose_attention,
     start_checkpoint,
     switch_dropout_off,
@@ -86,12 +87,15 @@ def train(recipe: Recipe) -> Path:
         if not (folder / "model").is_dir()
     }
     validation = _validation(recipe, loaded.values()) if loaded else None
+    teachers: dict[str, int] = {}
     for stage, folder in zip(recipe.stages, folders, strict=True):
         if folder in loaded:
             with process.main_process_first():
                 # Kept on disk: the stage reads them again when its turn comes.
-                _teacher_vectors(recipe, stage, loaded[folder])
-    begin = partial(_start, recipe, list(loaded.values()))
+                vectors = _teacher_vectors(recipe, stage, loaded[folder])
+            if vectors:
+                teachers[stage.name] = len(next(iter(vectors.values())))
+    begin = partial(_start, recipe, list(loaded.values()), teachers)
     for stage, folder in zip(recipe.stages, folders, strict=True):
         if folder in loaded:
             _run_stage(recipe, stage, loaded.pop(folder), folder, begin, validation)
@@ -219,13 +223,19 @@ def _reinforced(given: _Given, stage: ReinforceStage) -> tuple[Scores, int, dict
     return scores, trainer.state.global_step, notes
 
 
-def _start(recipe: Recipe, stages: Sequence[TrainingData]) -> Checkpoint:
-    """The checkpoint before the first stage; a new vocabulary knows the texts of all stages."""
+def _start(
+    recipe: Recipe, stages: Sequence[TrainingData], teachers: Mapping[str, int]
+) -> Checkpoint:
+    """The checkpoint before the first stage; a new vocabulary knows the texts of all stages.
+
+    `teachers`: stage -> dimension of its teacher's vectors.
+    """
     texts = _texts(stages[0])
     if recipe.model.scratch is not None:
         texts = chain(*map(_texts, stages), *map(_thoughts, stages))
     checkpoint = start_checkpoint(recipe.model, texts, trust_remote_code=recipe.trust_remote_code)
     check_stages(checkpoint, recipe.stages)
+    check_teachers(checkpoint, recipe.stages, teachers)
     return checkpoint
 
 

@@ -5,7 +5,7 @@ It knows checkpoints and tokenizers, no data files and no losses.
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -19,7 +19,7 @@ from thought1.engines.hf import max_positions, takes_positions
 from thought1.prompts import Renderer, Template
 from thought1.settings import Settings, ThoughtSettings
 from thought1.training.model.scratch import build
-from thought1.training.recipe import ModelConfig, StageConfig
+from thought1.training.recipe import ModelConfig, StageConfig, SupervisedStage
 from thought1.types import Thought1Error
 
 SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -123,6 +123,29 @@ def check_stages(checkpoint: Checkpoint, stages: Sequence[StageConfig]) -> None:
             raise Thought1Error(
                 f"stage {stage.name}: its evidence needs a slot {{evidence}} in the query "
                 f"template, and {settings.query.pattern!r} has none: set model.query_template"
+            )
+
+
+def check_teachers(
+    checkpoint: Checkpoint, stages: Sequence[StageConfig], teachers: Mapping[str, int]
+) -> None:
+    """Refuse to compare vectors of different dimensions.
+
+    Args:
+        teachers: stage -> dimension of its teacher's vectors.
+
+    Raises:
+        Thought1Error: a stage would.
+    """
+    own = checkpoint.engine().dim
+    for stage in stages:
+        theirs = teachers.get(stage.name, own)
+        if isinstance(stage, SupervisedStage) and stage.weight_distill and theirs != own:
+            raise Thought1Error(
+                f"stage {stage.name}: weight_distill compares vectors, and the teacher's have "
+                f"{theirs} dimensions, those of {checkpoint.name} {own}: set it to 0 "
+                "(weight_distill_similarity compares similarities, whatever the dimensions), or "
+                "take another teacher"
             )
 
 
