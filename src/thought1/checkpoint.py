@@ -7,21 +7,20 @@ import hashlib
 import logging
 import shutil
 import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
 from jinja2 import TemplateError
-from safetensors import safe_open
 from tokenizers import Tokenizer
 from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from thought1.data.hashing import hash_file
+from thought1.adapter import hash_content, is_adapter, load_adapter, save_adapter
+from thought1.data.hashing import hash_json
 from thought1.engines.hf import HFEngine, max_positions
 from thought1.identity import Identity, document_side
 from thought1.loading import Loaded, check_runs, load_model, loading_errors, reason
@@ -29,7 +28,7 @@ from thought1.place import Place, find_model
 from thought1.prompts import Renderer
 from thought1.reader import find_companion
 from thought1.sentence_model import SentenceModel
-from thought1.settings import Companion, Settings
+from thought1.settings import Base, Companion, Settings
 from thought1.types import Thought1Error
 from thought1.untrained import (
     add_emb_token,
@@ -54,6 +53,11 @@ class Checkpoint:
     settings: Settings
     companion: SentenceModel | None = None
     """That of the settings, loaded."""
+    base: Base | None = None
+    """What an adapter stands on, where the checkpoint is one."""
+    adapter: Any = None
+    """A `peft.PeftModel` whose updates are in `model`, beside the weights, and what is saved; None
+    where they are merged."""
     random_head: frozenset[str] = frozenset()
     """Tensors of the language head that are at random, because its folder has none (that of an
     embedding model): such a checkpoint cannot think. They are not saved."""
@@ -108,8 +112,10 @@ class Checkpoint:
 
     @cached_property
     def weights_hash(self) -> str:
-        """SHA-256 over the stored tensors, whatever their shards; of a GGUF file over its bytes."""
-        return hash_file(self.place.file) if self.place.file else hash_weights(self.place.folder)
+        """SHA-256 over the stored tensors, whatever their shards; of a GGUF file over its bytes; of
+        an adapter over these and its base."""
+        own = hash_content(self.place)
+        return own if self.base is None else hash_json([self.base.hash, own])
 
     @cached_property
     def templates_hash(self) -> str:
@@ -159,10 +165,12 @@ def load_checkpoint(
     dtype: str | torch.dtype | None = None,
     device: str | torch.device | None = None,
     trust_remote_code: bool = False,
+    merge: bool = True,
 ) -> Checkpoint:
     """Load model, tokenizer and settings; a plain language model becomes an untrained T1.
 
     Args:
+        merge: put the updates of an adapter into the weights; else they stay beside them.
         trust_remote_code: run Python code that lies in the folder, if the model needs it.
 
     Raises:
@@ -172,7 +180,15 @@ def load_checkpoint(
     place, target = find_model(name), _device(device)
     label = place.name
     settings = None if place.gguf else Settings.load(place.folder)
-    loaded = load_model(place, _dtype(dtype, target), trust_remote_code)
+    base = adapter = None
+    if is_adapter(place):
+        found = load_adapter(place, settings, _dtype(dtype, target), trust_remote_code)
+        loaded, base, adapter = found.loaded, found.base, found.adapter
+        if merge:
+            adapter.merge_and_unload()
+            adapter = None
+    else:
+        loaded = load_model(place, _dtype(dtype, target), trust_remote_code)
     model, tokenizer = loaded.model, loaded.tokenizer
     plain = settings is None
     if settings is None:
@@ -184,7 +200,14 @@ def load_checkpoint(
     cast(nn.Module, model).to(target)
     companion = find_companion(settings, label, device=target, trust_remote_code=trust_remote_code)
     checkpoint = Checkpoint(
-        place, model.eval(), tokenizer, settings, companion, random_head=loaded.random_head
+        place,
+        model.eval(),
+        tokenizer,
+        settings,
+        companion,
+        base,
+        adapter,
+        random_head=loaded.random_head,
     )
     if plain:
         check_runs(label, checkpoint.engine(), tokenizer)
@@ -237,30 +260,6 @@ def with_companion(checkpoint: Checkpoint, name: str, anchor: str | float) -> Ch
     return replace(checkpoint, settings=settings, companion=model)
 
 
-def hash_weights(folder: Path, modules: Sequence[str] = ()) -> str:
-    """SHA-256 over name, type and bytes of every tensor in the folder's safetensors files.
-
-    Args:
-        modules: sub-folders whose tensors count too. Without tensors there the hash is the same.
-    """
-    where = {}
-    for module in ("", *modules):
-        for path in sorted((folder / module).glob("*.safetensors")):
-            with safe_open(path, "pt") as file:
-                keys = file.keys()
-                where.update(dict.fromkeys([(module, key) for key in keys], path))
-    if not where:
-        raise Thought1Error(f"{folder} holds no safetensors weights")
-    digest = hashlib.sha256()
-    for (module, name), path in sorted(where.items()):
-        with safe_open(path, "pt") as file:
-            tensor = file.get_tensor(name)
-        place = f"{module}/{name}" if module else name
-        digest.update(f"{place} {tensor.dtype} {tuple(tensor.shape)} ".encode())
-        digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy().data)
-    return digest.hexdigest()
-
-
 def save_checkpoint(checkpoint: Checkpoint, folder: Path, *, dtype: str | None = None) -> None:
     """Write the checkpoint: whole beside the folder first, then moved into it.
 
@@ -292,6 +291,9 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path, *, dtype: str | None =
 
 
 def _write(checkpoint: Checkpoint, folder: Path, dtype: str | None) -> None:
+    if checkpoint.adapter is not None:
+        _write_adapter(checkpoint, folder, dtype)
+        return
     model = checkpoint.model
     state = {k: v for k, v in model.state_dict().items() if k not in checkpoint.random_head}
     kept = model.config.dtype
@@ -308,7 +310,19 @@ def _write(checkpoint: Checkpoint, folder: Path, dtype: str | None) -> None:
             model.config.save_pretrained(folder)
     finally:
         model.config.dtype = kept
+    _write_rest(checkpoint, replace(checkpoint.settings, base=None), folder)
+
+
+def _write_adapter(checkpoint: Checkpoint, folder: Path, dtype: str | None) -> None:
+    base = checkpoint.base
+    assert base is not None
+    stored = None if dtype is None else _dtype(dtype, checkpoint.model.device)
+    save_adapter(checkpoint.adapter, base, folder, stored)
+    _write_rest(checkpoint, replace(checkpoint.settings, base=base), folder)
+
+
+def _write_rest(checkpoint: Checkpoint, settings: Settings, folder: Path) -> None:
     checkpoint.tokenizer.save_pretrained(folder)
-    checkpoint.settings.save(folder)
+    settings.save(folder)
     for path in folder.iterdir():
         path.chmod(0o644)  # safetensors writes files that only their owner may read

@@ -61,9 +61,9 @@ def check_folder(label: str, folder: Path) -> None:
     """
     if (folder / _ADAPTER).is_file():
         raise Thought1Error(
-            f"{label} is an adapter ({_ADAPTER}), which changes another model: merge it into its "
-            "base first (peft's merge_and_unload, then save_pretrained), or delete that file if "
-            "the weights are merged already"
+            f"{label} is an adapter ({_ADAPTER}), and can neither be the base of one nor a peer: "
+            "merge it into its base first (peft's merge_and_unload, then save_pretrained), or "
+            "delete that file if the weights are merged already"
         )
     if not (folder / "config.json").is_file():
         raise Thought1Error(

@@ -49,6 +49,16 @@ class Companion:
     """How it learns of a thought: "text", it reads the question and the thought behind it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Base:
+    """The model that an adapter changes."""
+
+    model: str
+    """Folder, hub id, GGUF file or `package:NAME/PATH`."""
+    hash: str
+    """SHA-256 of its weights: see `adapter.hash_content`."""
+
+
 ANCHORS = {"none": 0.0, "mean": 1.0}
 """Names for weights of the anchor."""
 
@@ -84,6 +94,8 @@ class Settings:
     """How the vector of the bare query takes part in that behind a thought: "none"; "mean"; or its
     weight, see `reader.anchored`. "" is "mean" with a companion, else "none"."""
     companion: Companion | None = None
+    base: Base | None = None
+    """Of an adapter, in whose folder the file lies."""
     backbone: str = ""
     """Name or folder of the language model it grew from."""
     lineage: tuple[dict[str, Any], ...] = field(default=())
@@ -97,7 +109,7 @@ class Settings:
     @property
     def templates_hash(self) -> str:
         """Changes with whatever changes a vector apart from the weights."""
-        silent = ("lineage", "backbone", "thought")
+        silent = ("lineage", "backbone", "thought", "base")
         relevant = {key: value for key, value in self._written().items() if key not in silent}
         if self.companion is not None:
             relevant["companion"].pop("model")  # where it lies is no part of what it is
@@ -109,7 +121,7 @@ class Settings:
     def _written(self) -> dict[str, Any]:
         """Its entries; what is younger than the format is left out at its default."""
         found = asdict(self)
-        young = {"anchor": "", "companion": None}
+        young = {"anchor": "", "companion": None, "base": None}
         return {key: value for key, value in found.items() if young.get(key, ()) != value}
 
     def save(self, folder: Path) -> None:
@@ -162,6 +174,8 @@ def _from_json(content: Any) -> Settings:
         content["companion"] = Companion(**companion)
         if content["companion"].reader != "text":
             raise Thought1Error(f"unknown reader {content['companion'].reader!r}: known is text")
+    if content.get("base") is not None:
+        content["base"] = Base(**content["base"])
     content["query"] = Template(**content["query"])
     content["document"] = Template(**content["document"])
     content["thought"] = ThoughtSettings(**content.get("thought", {}))

@@ -30,7 +30,7 @@ from thought1.training.callbacks import JsonLog, SaveByClock, Scores, Validate, 
 from thought1.training.data.sources import TrainingData
 from thought1.training.data.thoughts import OwnThoughts
 from thought1.training.gauge import thought_scores
-from thought1.training.model.adapters import adapt
+from thought1.training.model.adapters import adapt, merged
 from thought1.training.model.embedder import Embedder
 from thought1.training.model.start import (
     check_stages,
@@ -140,11 +140,12 @@ def _run_stage(
         resume = last_checkpoint(folder)
     given = _Given(recipe, model, data, folder, validation, resume)
     if isinstance(stage, ReinforceStage):
-        scores, steps, notes = _reinforced(given, stage)
+        trained = _reinforced(given, stage)
     else:
-        scores, steps, notes = _supervised(given, stage, teacher)
+        trained = _supervised(given, stage, teacher)
+    checkpoint = trained.checkpoint if recipe.adapter else merged(trained.checkpoint)
     if process.is_main_process:
-        entry = _lineage(recipe, stage, data, steps, scores) | notes
+        entry = _lineage(recipe, stage, data, trained) | trained.notes
         settings = checkpoint.settings
         settings = replace(settings, lineage=(*settings.lineage, entry))
         # A rename, so that a stage is either finished or not, whenever it is interrupted.
@@ -164,10 +165,22 @@ class _Given:
     resume: Path | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Trained:
+    """What a stage has made."""
+
+    checkpoint: Checkpoint
+    """With its adapters, if it has them, beside the weights."""
+    scores: Scores
+    steps: int
+    notes: dict[str, Any]
+    """For the lineage."""
+
+
 def _supervised(
     given: _Given, stage: RepresentStage | ReasonStage, teacher: TeacherVectors
-) -> tuple[Scores, int, dict[str, Any]]:
-    """Train stage 1 or 2; returns the last scores, the steps, and notes for the lineage."""
+) -> _Trained:
+    """Train stage 1 or 2; the scores are the last ones."""
     recipe, model, folder = given.recipe, given.model, given.folder
     checkpoint = model.checkpoint
     log = JsonLog(folder / "log.jsonl")
@@ -185,7 +198,7 @@ def _supervised(
         score = thought_scores(recipe, stage, validation) if thinks else validation.score
         check = Validate(partial(score, model), stage.eval_steps, log)
         callbacks.append(check)
-    merge = adapt(checkpoint, stage)
+    adapted = adapt(checkpoint, stage)
     trainer = StageTrainer(
         stage=stage,
         model=Embedder(checkpoint.model, language=stage.weight_language > 0),
@@ -197,11 +210,11 @@ def _supervised(
     start = given.resume or "the start"
     logger.info("stage %s: %d batches, from %s", stage.name, len(parts.plan), start)
     trainer.train(resume_from_checkpoint=str(given.resume) if given.resume else None)
-    merge()
-    return check.scores if check else {}, trainer.state.global_step, parts.notes
+    scores = check.scores if check else {}
+    return _Trained(adapted, scores, trainer.state.global_step, parts.notes)
 
 
-def _reinforced(given: _Given, stage: ReinforceStage) -> tuple[Scores, int, dict[str, Any]]:
+def _reinforced(given: _Given, stage: ReinforceStage) -> _Trained:
     """Train stage 3; the weights that stay are those of the best evaluation, if there was one."""
     from thought1.training.reinforce.prepare import (  # trl takes seconds to import
         prepare_reinforce,
@@ -210,7 +223,7 @@ def _reinforced(given: _Given, stage: ReinforceStage) -> tuple[Scores, int, dict
 
     recipe, model = given.recipe, given.model
     parts = prepare_reinforce(recipe, stage, model, given.data, given.folder)
-    merge = adapt(model.checkpoint, stage)
+    adapted = adapt(model.checkpoint, stage)
     trainer, best = reinforce_trainer(recipe, parts, given.validation, given.resume)
     trainer.train(resume_from_checkpoint=str(given.resume) if given.resume else None)
     PartialState().wait_for_everyone()
@@ -219,8 +232,7 @@ def _reinforced(given: _Given, stage: ReinforceStage) -> tuple[Scores, int, dict
     if best is not None:
         kept = best.restore()
         scores, notes = kept["scores"], {"best_step": kept["step"]}
-    merge()
-    return scores, trainer.state.global_step, notes
+    return _Trained(adapted, scores, trainer.state.global_step, notes)
 
 
 def _start(
@@ -233,7 +245,12 @@ def _start(
     texts = _texts(stages[0])
     if recipe.model.scratch is not None:
         texts = chain(*map(_texts, stages), *map(_thoughts, stages))
-    checkpoint = start_checkpoint(recipe.model, texts, trust_remote_code=recipe.trust_remote_code)
+    checkpoint = start_checkpoint(
+        recipe.model,
+        texts,
+        adapter=recipe.adapter,
+        trust_remote_code=recipe.trust_remote_code,
+    )
     check_stages(checkpoint, recipe.stages)
     check_teachers(checkpoint, recipe.stages, teachers)
     return checkpoint
@@ -247,7 +264,9 @@ def _go_on(recipe: Recipe, previous: Path) -> Checkpoint:
 
 def _saved(recipe: Recipe, folder: Path) -> Checkpoint:
     trust = recipe.trust_remote_code
-    return load_checkpoint(folder, dtype="float32", device="cpu", trust_remote_code=trust)
+    return load_checkpoint(
+        folder, dtype="float32", device="cpu", trust_remote_code=trust, merge=not recipe.adapter
+    )
 
 
 def _thoughts(data: TrainingData) -> Iterable[str]:
@@ -273,18 +292,18 @@ def _teacher_vectors(recipe: Recipe, stage: StageConfig, data: TrainingData) -> 
 
 
 def _lineage(
-    recipe: Recipe, stage: StageConfig, data: TrainingData, steps: int, scores: Scores
+    recipe: Recipe, stage: StageConfig, data: TrainingData, trained: _Trained
 ) -> dict[str, Any]:
     return {
         "recipe": recipe.name,
         "stage": stage.stage,
         "name": stage.name,
         "seed": recipe.seed,
-        "steps": steps,
+        "steps": trained.steps,
         "thought1": __version__,
         **_teacher_lineage(recipe, stage),
         "files": data.files,
-        "validation": scores,
+        "validation": trained.scores,
     }
 
 

@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from thought1.checkpoint import hash_weights
 from thought1.data.hashing import hash_file
 from thought1.loading import check_modules, check_pointers, loading_errors
 from thought1.types import Thought1Error
+from thought1.weights import hash_weights
 
 logger = logging.getLogger(__name__)
 

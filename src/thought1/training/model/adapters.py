@@ -4,7 +4,8 @@ The row of `<emb_token>` in the embedding is trained as well, since it is new to
 language head stays tied. It knows a checkpoint and a stage's values, no data.
 """
 
-from collections.abc import Callable
+import copy
+from dataclasses import replace
 
 from torch import nn
 from transformers import PreTrainedModel
@@ -14,29 +15,47 @@ from thought1.training.recipe import Stage
 from thought1.types import Thought1Error
 
 
-def adapt(checkpoint: Checkpoint, stage: Stage) -> Callable[[], None]:
-    """Adapters and checkpointing as the stage wants them; returns what merges the former.
+def adapt(checkpoint: Checkpoint, stage: Stage) -> Checkpoint:
+    """The checkpoint with adapters and checkpointing as the stage wants them.
 
     Raises:
-        Thought1Error: peft is not installed.
+        Thought1Error: peft is not installed, or the checkpoint has adapters of another rank.
     """
-    merge = add_adapters(checkpoint, stage)
+    adapted = add_adapters(checkpoint, stage)
     if stage.gradient_checkpointing:
         checkpoint.model.activation_checkpointing_enable({"use_reentrant": False})
-    return merge
+    return adapted
 
 
-def add_adapters(checkpoint: Checkpoint, stage: Stage) -> Callable[[], None]:
+def copied(checkpoint: Checkpoint) -> Checkpoint:
+    """The checkpoint with a copy of its weights, and of its adapters, if it has them."""
+    if checkpoint.adapter is None:
+        return replace(checkpoint, model=copy.deepcopy(checkpoint.model))
+    adapter = copy.deepcopy(checkpoint.adapter)
+    return replace(checkpoint, model=adapter.get_base_model(), adapter=adapter)
+
+
+def merged(checkpoint: Checkpoint) -> Checkpoint:
+    """The checkpoint with its adapters in the weights; without adapters, as it is."""
+    if checkpoint.adapter is None:
+        return checkpoint
+    checkpoint.adapter.merge_and_unload()
+    return replace(checkpoint, adapter=None)
+
+
+def add_adapters(checkpoint: Checkpoint, stage: Stage) -> Checkpoint:
     """Put the adapters that the stage wants into the model, and freeze the rest.
 
-    Returns:
-        What merges them into the weights when the training is done; nothing happens without LoRA.
+    Those of an earlier stage go on learning. Nothing happens without LoRA.
 
     Raises:
-        Thought1Error: peft is not installed.
+        Thought1Error: peft is not installed, or the checkpoint has adapters of another rank.
     """
+    if checkpoint.adapter is not None:
+        _go_on(checkpoint, stage)
+        return checkpoint
     if not stage.lora_rank:
-        return lambda: None
+        return checkpoint
     try:
         from peft import LoraConfig, get_peft_model
     except ImportError:
@@ -48,12 +67,16 @@ def add_adapters(checkpoint: Checkpoint, stage: Stage) -> Callable[[], None]:
         target_modules=_linear_names(model),
         trainable_token_indices={_embedding_name(model): [checkpoint.emb_id]},
     )
-    adapted = get_peft_model(model, config)
+    return replace(checkpoint, adapter=get_peft_model(model, config))
 
-    def merge() -> None:
-        adapted.merge_and_unload()
 
-    return merge
+def _go_on(checkpoint: Checkpoint, stage: Stage) -> None:
+    config = checkpoint.adapter.peft_config["default"]
+    if (config.r, config.lora_alpha) != (stage.lora_rank, stage.lora_alpha):
+        raise Thought1Error(
+            f"stage {stage.name}: lora_rank and lora_alpha must be those of the adapter that it "
+            f"trains, {config.r} and {config.lora_alpha}"
+        )
 
 
 def _embedding_name(model: PreTrainedModel) -> str:

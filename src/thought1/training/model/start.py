@@ -17,7 +17,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from thought1.checkpoint import Checkpoint, load_checkpoint, with_companion
 from thought1.engines.hf import max_positions, takes_positions
 from thought1.prompts import Renderer, Template
-from thought1.settings import Settings, ThoughtSettings
+from thought1.settings import Base, Settings, ThoughtSettings
 from thought1.training.model.scratch import build
 from thought1.training.recipe import ModelConfig, StageConfig, SupervisedStage
 from thought1.types import Thought1Error
@@ -26,16 +26,24 @@ SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
 def start_checkpoint(
-    config: ModelConfig, texts: Iterable[str], *, trust_remote_code: bool = False
+    config: ModelConfig,
+    texts: Iterable[str],
+    *,
+    adapter: bool = False,
+    trust_remote_code: bool = False,
 ) -> Checkpoint:
     """Load the base in float32, or build a new model; fit its vocabulary to `texts`, set templates.
+
+    Args:
+        adapter: an adapter will be trained: the checkpoint names what it stands on, and where the
+            base is one itself, that one goes on.
 
     Raises:
         Thought1Error: the base cannot be loaded, or built (see `scratch`); its vocabulary cannot
             become so small; a template breaks inside a token; or the lengths exceed its positions.
     """
     trust = trust_remote_code
-    checkpoint = build(config, texts) if config.scratch else _load(config, texts, trust)
+    checkpoint = build(config, texts) if config.scratch else _load(config, texts, adapter, trust)
     old = checkpoint.settings
     settings = replace(
         old,
@@ -53,10 +61,19 @@ def start_checkpoint(
     return checkpoint
 
 
-def _load(config: ModelConfig, texts: Iterable[str], trust_remote_code: bool) -> Checkpoint:
+def _load(
+    config: ModelConfig, texts: Iterable[str], adapter: bool, trust_remote_code: bool
+) -> Checkpoint:
     checkpoint = load_checkpoint(
-        config.base, dtype="float32", device="cpu", trust_remote_code=trust_remote_code
+        config.base,
+        dtype="float32",
+        device="cpu",
+        trust_remote_code=trust_remote_code,
+        merge=not adapter,
     )
+    if adapter and checkpoint.base is None:
+        base = Base(checkpoint.name, checkpoint.weights_hash)
+        checkpoint = replace(checkpoint, base=base)
     if not takes_positions(checkpoint.model):
         raise Thought1Error(
             f"{checkpoint.name} is a {type(checkpoint.model).__name__}, which counts columns in "

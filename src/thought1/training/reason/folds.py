@@ -9,7 +9,6 @@ folds. Our own decision, after cross-fitting (Wolpert 1992, Stacked Generalizati
 It knows models, thoughts and the optimizer, no files but through `OwnThoughts`.
 """
 
-import copy
 import hashlib
 import logging
 import random
@@ -23,7 +22,7 @@ from thought1.t1 import T1
 from thought1.training.data.batches import Batch, Plan, taught
 from thought1.training.data.sources import Pair
 from thought1.training.data.thoughts import ThoughtCollator
-from thought1.training.model.adapters import adapt
+from thought1.training.model.adapters import adapt, copied, merged
 from thought1.training.model.embedder import Embedder
 from thought1.training.reason.sampling import OwnSampling, sample_thoughts
 from thought1.training.recipe import ReasonStage
@@ -82,11 +81,11 @@ def _taught(
 
     It is taught as the stage teaches: by its trainer, with its adapters and checkpointing.
     """
-    checkpoint = replace(model.checkpoint, model=copy.deepcopy(model.checkpoint.model))
+    checkpoint = copied(model.checkpoint)
     batches = _batches(pairs, stage, seed)
     if not batches:
         return T1(checkpoint)
-    merge = adapt(checkpoint, stage)
+    checkpoint = adapt(checkpoint, stage)
     alone = replace(args, logging_strategy="no", report_to=[], gradient_accumulation_steps=1)
     trainer = StageTrainer(
         stage=replace(stage, weight_sft=1.0),
@@ -97,8 +96,7 @@ def _taught(
     )
     trainer.remove_callback(PrinterCallback)
     trainer.train()
-    merge()
-    return T1(checkpoint)
+    return T1(merged(checkpoint))
 
 
 def _batches(pairs: Sequence[Pair], stage: ReasonStage, seed: int) -> list[Batch]:

@@ -67,12 +67,17 @@ class Recipe:
     validation: ValidationConfig | None = None
     release: Text = ""
     """Folder for the finished checkpoint; "" leaves it in the last stage's folder in `output`."""
+    adapter: Flag = False
+    """Keep the low-rank updates beside the weights through all stages: what is trained, saved and
+    released is one adapter, which names its base by the hash of its content."""
     release_dtype: Literal["float32", "bfloat16", "float16"] = "float16"
     folder: Text = field(default=".", metadata={"not_a_key": True})
     """Where the recipe lies; filled in by `read.load_recipe`."""
 
     @model_validator(mode="after")
     def _check(self) -> "Recipe":
+        if self.adapter:
+            self._check_adapter()
         for stage in self.stages if self.model.companion else ():
             if stage.needs_pairs or stage.distils:
                 raise ValueError(
@@ -88,3 +93,14 @@ class Recipe:
                     "need a teacher: set `teacher`"
                 )
         return self
+
+    def _check_adapter(self) -> None:
+        ranks = {(stage.lora_rank, stage.lora_alpha) for stage in self.stages}
+        if len(ranks) != 1 or 0 in next(iter(ranks)):
+            raise ValueError(
+                "adapter = true needs one lora_rank above 0, and one lora_alpha, in all stages"
+            )
+        if self.model.scratch or self.model.vocab_size:
+            raise ValueError(
+                "adapter = true changes a model that is there: neither scratch nor vocab_size"
+            )
