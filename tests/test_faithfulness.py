@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny import make_checkpoint
 
-from thought1.encoder import Encoder
 from thought1.evaluation.faithfulness import (
     Faithfulness,
     JudgedQuestions,
@@ -91,10 +90,7 @@ def script(
     rendered = tiny.renderer.render(own.query, list(questions(n).values()), own.max_query_tokens)
     prompts = [(*rendered.prefix, *row) for row in rendered.rows]
     engine = ScriptedEngine(prompts, thoughts, vector)
-    model = T1(tiny.checkpoint)
-    model.engine = engine
-    model.encoder = Encoder(engine, 1024)
-    return model, engine
+    return T1(tiny.checkpoint, engine), engine  # type: ignore[arg-type]
 
 
 def judged(vectors: Sequence[Vectors], **others: object) -> JudgedQuestions:

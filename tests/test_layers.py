@@ -32,6 +32,7 @@ LAYERS = {
     "thought1.untrained": 3,
     "thought1.loading": 3,
     "thought1.adapter": 3,
+    "thought1.inventory": 3,
     "thought1.dequantised": 3,
     "thought1.encoder": 3,
     "thought1.rewards": 3,

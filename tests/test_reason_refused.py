@@ -112,12 +112,17 @@ def test_what_is_allowed(room: Path, tmp_path: Path, text: str, settings: list[s
 
 
 @pytest.mark.parametrize("key", ["thoughts", "evidence"])
-def test_stage_1_reads_neither_thoughts_nor_evidence(room: Path, tmp_path: Path, key: str) -> None:
+def test_stage_1_with_a_contrast_reads_neither_thoughts_nor_evidence(
+    room: Path, tmp_path: Path, key: str
+) -> None:
     text = HEAD + REPRESENT + FACTS + f'{key} = "{key}.jsonl"\nthought = "x {{{{steps}}}}"\n'
     message = refused(room, tmp_path / "run", text)
-    assert message.endswith(
-        "stage contrast: thoughts and evidence have no effect in stage represent: remove them"
-    )
+    told = {
+        "evidence": "stage contrast: evidence has no effect in stage represent: remove it",
+        "thoughts": "stage contrast: thoughts in stage represent are for weight_lm alone: set it "
+        "above 0 and the other weights to 0, or remove them",
+    }
+    assert message.endswith(told[key])
 
 
 @pytest.mark.parametrize("key", ["weight_distill_similarity", "distill_temperature", "weight_lm"])

@@ -15,6 +15,8 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntry
 from thought1.types import Thought1Error
 
 BUNDLED = "t1-nano"
+"""The model where none is named."""
+BUNDLED_MODELS = (BUNDLED, "t1-mini-companion")
 PACKAGE = "package:"
 GGUF = ".gguf"
 
@@ -45,16 +47,16 @@ def find_model(name: str | Path | None) -> Place:
 
     Args:
         name: a folder, a GGUF file, `package:NAME/PATH` (in an installed Python package), a hub id
-            (`owner/name`), a GGUF file on the hub (`owner/name/FILE.gguf`), or None and "t1-nano"
-            for the bundled model.
+            (`owner/name`), a GGUF file on the hub (`owner/name/FILE.gguf`), or the name of a
+            bundled model; None is "t1-nano".
 
     Raises:
         Thought1Error: nothing there, or nothing that can be fetched; or several GGUF files and no
             name among them.
     """
-    if name is None or str(name) == BUNDLED:
-        return Place(BUNDLED, bundled_folder())
-    text = str(name)
+    text = BUNDLED if name is None else str(name)
+    if name is None or text in BUNDLED_MODELS:
+        return Place(text, bundled_folder(text))
     if text.startswith(PACKAGE):
         return _local(text, Path(locate(text)))
     path = Path(name)
@@ -70,11 +72,11 @@ def find_model(name: str | Path | None) -> Place:
     return Place(text, _fetched(text, lambda: snapshot_download(text, allow_patterns=[*_PATTERNS])))
 
 
-def bundled_folder() -> Path:
-    """The folder of t1-nano: inside the installed package, or in a checkout of the repository."""
+def bundled_folder(name: str = BUNDLED) -> Path:
+    """A bundled model's folder: inside the installed package, or in a checkout."""
     package = Path(__file__).parent
-    for folder in (package / "models" / BUNDLED, package.parents[1] / "models" / BUNDLED):
-        if (folder / "config.json").is_file():
+    for folder in (package / "models" / name, package.parents[1] / "models" / name):
+        if any((folder / f"{kind}config.json").is_file() for kind in ("", "adapter_")):
             return folder
     raise Thought1Error(
         "this installation carries no model: name one (a folder or a hub id), or train one "

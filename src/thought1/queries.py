@@ -11,7 +11,7 @@ from thought1.encoder import Encoder, Progress
 from thought1.prompts import Renderer
 from thought1.reader import Reader
 from thought1.tally import Tally
-from thought1.types import Generation, Sampling, Thought, Vectors
+from thought1.types import Engine, Generation, Sampling, Thought, Vectors
 
 Evidence = Sequence[Sequence[str]]
 """For each query the retrieved texts that the model reads before it thinks."""
@@ -38,10 +38,14 @@ class QuerySide:
     def __init__(self, checkpoint: Checkpoint, encoder: Encoder, reader: Reader) -> None:
         self.checkpoint = checkpoint
         self.encoder = encoder
-        self.engine = encoder.engine
         self.renderer = Renderer(checkpoint.tokenizer)
         self.reader = reader
         self.read = Tally("queries")
+
+    @property
+    def engine(self) -> Engine:
+        """Runs the language model."""
+        return self.encoder.engine
 
     def prompts(
         self, texts: list[str], instruction: str | None, evidence: Evidence | None

@@ -26,6 +26,7 @@ from thought1.cli.evaluate import evaluate
 from thought1.cli.export import export
 from thought1.cli.index import index
 from thought1.cli.leaderboard import leaderboard
+from thought1.cli.model_list import models
 from thought1.cli.replay import replay
 from thought1.cli.report import report
 from thought1.cli.rewards import rewards
@@ -59,6 +60,7 @@ app.command(cls=Command)(report)
 app.command(cls=Command)(rewards)
 app.add_typer(export, name="export")
 app.add_typer(data, name="data")
+app.add_typer(models, name="models")
 app.command(cls=Command)(worlds)
 app.command(cls=Command)(env)
 

@@ -78,8 +78,9 @@ class Request:
         return tuple(budgets)
 
     def to_json(self) -> dict[str, Any]:
-        """JSON data, the fields by their names."""
-        return asdict(self)
+        """JSON data, the fields by their names; an anchor that was not asked for is none."""
+        found = asdict(self)
+        return found if self.anchor else {k: v for k, v in found.items() if k != "anchor"}
 
     def command(self) -> list[str]:
         """The command line that measures this."""
