@@ -55,6 +55,7 @@ lint: $(VENV)/installed-dev
 
 bench: $(VENV)/installed-dev
 	@$(BIN)/python benchmarks/speed.py
+	@$(BIN)/python benchmarks/train_speed.py
 
 # All three stages. DATA: the folder of the training files. About two and a half hours of one core, 20
 # minutes of them for the teacher.

@@ -127,3 +127,14 @@ def test_the_peer_is_forced_to_end_at_each_rows_length() -> None:
     processor = module("speed_queries").EndAt(prompt=2, lengths=[1, 2], token=3)
     scores = processor(torch.zeros(2, 3, dtype=torch.long), torch.ones(2, 5))
     assert scores.tolist() == [[-torch.inf] * 3 + [0, -torch.inf], [1] * 5]
+
+
+def test_a_step_of_training_has_the_peer_s_gradient(
+    model: T1, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model.save_pretrained(tmp_path / "model")
+    flags = ["--model", str(tmp_path / "model"), "--rows", "3", "--tokens", "16", "--repeats", "1"]
+    assert module("train_speed").main([*flags, "--json", str(tmp_path / "out.json")]) == 0
+    assert json.loads((tmp_path / "out.json").read_text())["difference"] < 1e-4
+    assert "times faster" in capsys.readouterr().out
+    assert module("train_speed").main(["--model", str(tmp_path / "gone")]) == 2
