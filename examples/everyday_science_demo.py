@@ -18,13 +18,14 @@ from thought1.search.options import SearchOptions
 
 COLLECTION = BeirFolder(Path(__file__).parent / "everyday-science")
 QUESTIONS = ("q064", "q018", "q054", "q070", "q178")
-THINK = 16
+MODEL = "t1-mini-companion"
+THINK = 48
 """Thinking budget of the demo, in tokens."""
 SYSTEMS = {
     "BM25": SearchOptions(k=100, mode="bm25"),
-    "T1, not thinking": SearchOptions(k=100, mode="dense", think=0),
-    f"T1, thinking {THINK} tokens": SearchOptions(k=100, mode="dense", think=THINK),
-    "hybrid (BM25 + T1, not thinking)": SearchOptions(k=100, mode="hybrid", think=0),
+    "not thinking: all-MiniLM-L6-v2": SearchOptions(k=100, mode="dense", think=0),
+    "hybrid of both": SearchOptions(k=100, mode="hybrid", think=0),
+    f"thinking {THINK} tokens": SearchOptions(k=100, mode="dense", think=THINK),
 }
 
 console = Console(width=100, highlight=False)
@@ -33,7 +34,7 @@ console = Console(width=100, highlight=False)
 def main() -> None:
     """Index, ask, measure."""
     disable_progress_bar()  # of loading weights
-    model = T1.from_pretrained()
+    model = T1.from_pretrained(MODEL)
     with tempfile.TemporaryDirectory() as folder:
         index = build(model, Path(folder) / "notes.index")
         ask(index)

@@ -5,6 +5,7 @@ language head stays tied. It knows a checkpoint and a stage's values, no data.
 """
 
 import copy
+import warnings
 from dataclasses import replace
 
 from torch import nn
@@ -67,7 +68,10 @@ def add_adapters(checkpoint: Checkpoint, stage: Stage) -> Checkpoint:
         target_modules=_linear_names(model),
         trainable_token_indices={_embedding_name(model): [checkpoint.emb_id]},
     )
-    return replace(checkpoint, adapter=get_peft_model(model, config))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # peft asks transformers in an old way
+        adapter = get_peft_model(model, config)
+    return replace(checkpoint, adapter=adapter)
 
 
 def _go_on(checkpoint: Checkpoint, stage: Stage) -> None:
