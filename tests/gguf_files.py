@@ -24,8 +24,8 @@ NAMES = {
 }
 
 
-def write_gguf(path: Path, kind: str = "F32", architecture: str = "llama") -> Path:
-    """A whole model file whose matrices are quantised as `kind`."""
+def write_gguf(path: Path, kind: str = "F32", architecture: str = "llama", parts: int = 1) -> Path:
+    """A whole model file whose matrices are quantised as `kind`; it says it is one of `parts`."""
     tokenizer = byte_level_tokenizer(chat=True)
     torch.manual_seed(0)
     model = LlamaForCausalLM(
@@ -41,6 +41,8 @@ def write_gguf(path: Path, kind: str = "F32", architecture: str = "llama") -> Pa
         )
     )
     writer = GGUFWriter(path, architecture)
+    if parts > 1:
+        writer.add_uint16("split.count", parts)
     _describe(writer, json.loads(tokenizer.backend_tokenizer.to_str()))
     for name, tensor in model.state_dict().items():
         if name != "lm_head.weight":

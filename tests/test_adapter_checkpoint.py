@@ -2,8 +2,9 @@
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from small_recipe import FACTS, HEAD, equal, recipe, weights, without_gpu
 from tiny import make_checkpoint
 
 from thought1 import adapter as adapter_module
-from thought1.checkpoint import load_checkpoint
+from thought1.checkpoint import load_checkpoint, save_checkpoint
 from thought1.t1 import T1
 from thought1.training.recipe import Recipe
 from thought1.training.run import train
@@ -158,16 +159,23 @@ def test_of_a_model_in_one_file(room: Path, tmp_path: Path) -> None:
     assert model.think(QUERIES, budget=3)
 
 
-def plain_adapter(folder: Path, base: Path) -> Path:
-    """Somebody's own, made by peft alone."""
+def plain_adapter(folder: Path, base: Path, config: Any = None, added: Sequence[str] = ()) -> Path:
+    """Somebody's own, made by peft alone; tokens may have been added to the base."""
     from peft import LoraConfig, get_peft_model
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM, AutoTokenizer
 
     network = AutoModelForCausalLM.from_pretrained(base)
-    adapter = get_peft_model(network, LoraConfig(r=2, target_modules=["q_proj", "v_proj"]))
+    if added:
+        tokenizer = AutoTokenizer.from_pretrained(base)
+        tokenizer.add_tokens(list(added))
+        tokenizer.save_pretrained(folder)
+        network.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+    adapter = get_peft_model(
+        network, config or LoraConfig(r=2, target_modules=["q_proj", "v_proj"])
+    )
     torch.manual_seed(1)
     for name, parameter in adapter.named_parameters():
-        if "lora_B" in name:
+        if "lora_" in name or "embed_tokens.weight" in name:
             parameter.data.normal_(0, 0.5)
     adapter.save_pretrained(folder)
     return folder
@@ -182,6 +190,103 @@ def test_somebody_s_adapter_without_t1_json(tmp_path: Path) -> None:
     model.save_pretrained(tmp_path / "whole")
     whole = T1.from_pretrained(tmp_path / "whole")
     np.testing.assert_array_equal(whole.encode_query(QUERIES), model.encode_query(QUERIES))
+
+
+@pytest.mark.parametrize("more", [{}, {"use_rslora": True}, {"use_dora": True}, {"bias": "all"}])
+def test_kinds_of_adapters_are_merged_as_peft_does(more: dict[str, Any], tmp_path: Path) -> None:
+    from peft import LoraConfig, PeftModel
+    from transformers import AutoModelForCausalLM
+
+    config = LoraConfig(r=2, target_modules="all-linear", trainable_token_indices=[3], **more)
+    base = make_checkpoint(tmp_path / "base")
+    folder = plain_adapter(tmp_path / "adapter", base, config)
+    whole = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), str(folder))
+    ids = torch.tensor([[3, 9, 3, 20]])
+    with torch.no_grad():
+        wanted = whole.merge_and_unload().eval()(ids).logits
+        found = load_checkpoint(folder, device="cpu").model(ids).logits
+    # <emb_token> has a row of its own there.
+    torch.testing.assert_close(found[..., : wanted.shape[-1]], wanted, rtol=0, atol=1e-5)
+
+
+def test_an_adapter_with_tokens_of_its_own(tmp_path: Path) -> None:
+    base = make_checkpoint(tmp_path / "base")
+    folder = plain_adapter(tmp_path / "adapter", base, added=["<tool>", "<call>"])
+    stored = load_file(folder / "adapter_model.safetensors")
+    rows = stored["base_model.model.model.embed_tokens.weight"]
+    model = T1.from_pretrained(folder)
+    known = len(model.tokenizer) - 1  # <emb_token> came last
+    assert known == len(rows)
+    embedding = model.checkpoint.model.get_input_embeddings()
+    assert torch.equal(embedding.weight[:known].cpu(), rows)
+    with pytest.raises(
+        Thought1Error, match=r"an embedding of \d+ rows, its base has \d+: it cannot"
+    ):
+        load_checkpoint(folder, merge=False)
+
+
+def test_tokens_that_have_no_rows_are_refused(tmp_path: Path) -> None:
+    """They would be filled with random numbers, others at each loading."""
+    base = make_checkpoint(tmp_path / "base")
+    added = plain_adapter(tmp_path / "added", base, added=["<tool>"])
+    folder = plain_adapter(tmp_path / "adapter", base)
+    for path in added.glob("tokenizer*"):
+        shutil.copy(path, folder)
+    assert "tokens, but the embedding only" in refused(folder)
+
+
+@pytest.mark.parametrize("adapter", [True, False])
+def test_a_training_starts_from_somebody_s_adapter(
+    adapter: bool, room: Path, tmp_path: Path
+) -> None:
+    from peft import LoraConfig
+
+    config = LoraConfig(r=2, lora_alpha=8, target_modules=["q_proj", "v_proj"])
+    folder = plain_adapter(tmp_path / "plain", room / "qwen3", config)
+    text = HEAD + REPRESENT + LORA + FACTS
+    base = f"model.base={folder}"
+    found = train(
+        wanted(room, tmp_path / "run", base, f"adapter={str(adapter).lower()}", text=text)
+    )
+    assert (found / "adapter_config.json").is_file() is adapter
+    assert T1.from_pretrained(found).think(QUERIES, budget=3)
+
+
+@pytest.mark.parametrize(
+    "entries", [{"lora_alpha": 64}, {"use_rslora": True}, {"alpha_pattern": {"q_proj": 64}}]
+)
+def test_its_identity_knows_how_much_the_updates_count(
+    entries: dict[str, Any], tmp_path: Path
+) -> None:
+    folder = plain_adapter(tmp_path / "adapter", make_checkpoint(tmp_path / "base"))
+    before = T1.from_pretrained(folder)
+    vectors, identity = before.encode_document(QUERIES), before.checkpoint.identity
+    changed(**entries)(folder)
+    after = T1.from_pretrained(folder)
+    assert not np.allclose(after.encode_document(QUERIES), vectors, atol=1e-3)
+    assert after.checkpoint.identity != identity
+    changed(lora_dropout=0.5, inference_mode=True, peft_version="9")(folder)
+    assert T1.from_pretrained(folder).checkpoint.identity == after.checkpoint.identity
+
+
+def test_a_whole_model_saved_over_an_adapter_is_what_loads(copy: Path) -> None:
+    model = T1.from_pretrained(copy)
+    with torch.no_grad():
+        model.checkpoint.model.get_input_embeddings().weight.mul_(-1)
+    wanted = np.asarray(model.encode_query(QUERIES))
+    model.save_pretrained(copy)
+    found = T1.from_pretrained(copy)
+    assert found.checkpoint.base is None
+    np.testing.assert_array_equal(found.encode_query(QUERIES), wanted)
+
+
+def test_an_adapter_saved_over_a_whole_model_is_what_loads(trained: Path, tmp_path: Path) -> None:
+    folder = make_checkpoint(tmp_path / "whole")
+    kept = load_checkpoint(trained, device="cpu", merge=False)
+    save_checkpoint(kept, folder)
+    assert T1.from_pretrained(folder).weights_hash == kept.weights_hash
+    names = {path.name for path in folder.iterdir()}
+    assert not names & {"model.safetensors", "config.json", "generation_config.json"}
 
 
 # -- refusals ------------------------------------------------------------------------------------
@@ -219,18 +324,37 @@ def misshapen(folder: Path) -> None:
     )
 
 
-def other_base(folder: Path) -> None:
-    path = folder / "t1.json"
-    content = json.loads(path.read_text())
-    content["base"]["hash"] = "0" * 64
-    path.write_text(json.dumps(content))
+def not_finite(folder: Path) -> None:
+    path = folder / "adapter_model.safetensors"
+    state = load_file(path)
+    state[min(state)].view(-1)[0] = torch.nan
+    save_file(state, path)
 
 
-def no_base(folder: Path) -> None:
-    path = folder / "t1.json"
-    content = json.loads(path.read_text())
-    content["base"]["model"] = str(folder / "gone")
-    path.write_text(json.dumps(content))
+def as_bin(folder: Path) -> None:
+    path = folder / "adapter_model.safetensors"
+    torch.save(load_file(path), folder / "adapter_model.bin")
+    path.unlink()
+
+
+def without_config(folder: Path) -> None:
+    (folder / "adapter_config.json").unlink()
+
+
+def broken_tokenizer(folder: Path) -> None:
+    (folder / "tokenizer.json").write_text("{")
+
+
+def named(**entries: object) -> Callable[[Path], None]:
+    """Another base in `t1.json`."""
+
+    def change(folder: Path) -> None:
+        path = folder / "t1.json"
+        content = json.loads(path.read_text())
+        content["base"].update(entries)
+        path.write_text(json.dumps(content))
+
+    return change
 
 
 def not_json(folder: Path) -> None:
@@ -240,15 +364,30 @@ def not_json(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("break_it", "problem"),
     [
-        (truncated, "does not fit its base"),
+        (truncated, "has a broken adapter_model.safetensors"),
         (without_weights, "is an adapter without adapter_model.safetensors"),
         (half, "does not fit its base"),
-        (misshapen, "does not fit its base"),
-        (other_base, "is an adapter of another model than what lies at"),
-        (no_base, "is an adapter and needs its base: "),
+        (misshapen, r"is stored with shape \(\d+, \d+\), and the base wants"),
+        (not_finite, "holds weights that are not finite numbers"),
+        (as_bin, "holds its updates as adapter_model.bin"),
+        (without_config, "holds an adapter's updates, but no adapter_config.json"),
+        (broken_tokenizer, "has a broken tokenizer"),
+        (named(hash="0" * 64), "is an adapter of another model than what lies at .* 000000000000"),
+        (named(model="/nowhere/gone"), r"needs its base: .*, say where in its t1.json \(base\)"),
         (not_json, "has a broken adapter_config.json"),
         (changed(a_new_trick=True), r"later version of peft \(it says a_new_trick\): upgrade peft"),
-        (changed(peft_type="TELEPATHY"), "has a broken adapter_config.json"),
+        (
+            changed(peft_type="TELEPATHY"),
+            r"kind 'TELEPATHY' \(peft_type\), which the installed peft",
+        ),
+        (changed(peft_type=None), r"kind None \(peft_type\)"),
+        (changed(r=3), r"is stored with shape \(2, \d+\), and the base wants \(3, \d+\)"),
+        (changed(target_modules=["nowhere"]), "does not fit its base .*nowhere"),
+        (named(model=5), '"model" of "base" must be a text, not 5'),
+        (named(model=""), '"model" of "base" must be a text'),
+        (named(hash=None), '"hash" of "base" must be a text'),
+        (named(model="package:no_such_package/x.gguf"), "pip install no-such-package; if it lies"),
+        (named(model="owner/name/x.gguf"), "needs its base: owner/name/x.gguf: no such file here"),
     ],
 )
 def test_what_is_broken(copy: Path, break_it: Callable[[Path], None], problem: str) -> None:
@@ -256,6 +395,29 @@ def test_what_is_broken(copy: Path, break_it: Callable[[Path], None], problem: s
     with pytest.raises(Thought1Error, match=problem):
         T1.from_pretrained(copy)
     assert refused(copy)
+
+
+def test_options_of_later_versions_that_are_not_set(copy: Path, trained: Path) -> None:
+    changed(a_new_trick=None, another=False, more=[])(copy)
+    found = T1.from_pretrained(copy).encode_query(QUERIES)
+    np.testing.assert_array_equal(found, T1.from_pretrained(trained).encode_query(QUERIES))
+
+
+def test_an_adapter_that_cannot_be_merged(tmp_path: Path) -> None:
+    from peft import PromptTuningConfig
+
+    config = PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=2)
+    base = make_checkpoint(tmp_path / "base")
+    message = refused(plain_adapter(tmp_path / "adapter", base, config))
+    assert "cannot be merged into weights (PROMPT_TUNING)" in message
+
+
+def test_a_plain_adapter_whose_base_is_gone(tmp_path: Path) -> None:
+    folder = plain_adapter(tmp_path / "adapter", make_checkpoint(tmp_path / "base"))
+    (tmp_path / "base").rename(tmp_path / "moved")
+    assert "say where in its adapter_config.json (base_model_name_or_path)" in refused(folder)
+    changed(base_model_name_or_path=str(tmp_path / "moved"))(folder)
+    assert T1.from_pretrained(folder).dim
 
 
 def test_an_adapter_that_names_no_base(tmp_path: Path) -> None:

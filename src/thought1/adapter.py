@@ -6,6 +6,7 @@ folders, peft and models in memory, no training.
 """
 
 import json
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +17,15 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from thought1.data.hashing import hash_file
-from thought1.loading import Loaded, check_pointers, load_model, loading_errors
+from thought1.data.hashing import hash_file, hash_json
+from thought1.loading import (
+    Loaded,
+    check_finite,
+    check_pointers,
+    check_vocabulary,
+    load_model,
+    loading_errors,
+)
 from thought1.place import Place, find_model
 from thought1.settings import Base, Settings
 from thought1.types import Thought1Error
@@ -26,8 +34,28 @@ from thought1.weights import hash_weights
 
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
+FILES = (CONFIG, WEIGHTS)
 _ADDED = ("peft_version", "auto_mapping")
 """Entries of a configuration that are no values of a method."""
+_UNSET: tuple[Any, ...] = (None, False, "", [], {})
+_COUNTING = (
+    "alpha",
+    "alpha_pattern",
+    "layer_replication",
+    "lora_alpha",
+    "projection_prng_key",
+    "random_loc_seed",
+    "scaling",
+    "trainable_token_indices",
+    "use_rslora",
+)
+"""Entries that decide what the updates do, and cannot be told from the tensors."""
+_CONVERT = (
+    "import torch; from safetensors.torch import save_file; "
+    "save_file({k: v.contiguous().clone() for k, v in "
+    "torch.load('adapter_model.bin', weights_only=True).items()}, "
+    f"'{WEIGHTS}', {{'format': 'pt'}})"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,34 +74,57 @@ def is_adapter(place: Place) -> bool:
 
 
 def hash_content(place: Place) -> str:
-    """SHA-256 of a model's weights: of a GGUF file's bytes, or of all tensors of a folder."""
-    return hash_file(place.file) if place.file else hash_weights(place.folder)
+    """SHA-256 of a GGUF file's bytes, of all tensors of a folder, or of those of an adapter and how
+    they count; the base is no part of it."""
+    if place.file:
+        return hash_file(place.file)
+    tensors = hash_weights(place.folder)
+    if not is_adapter(place):
+        return tensors
+    with loading_errors(f"{place.name} has a broken {CONFIG}", place.name):
+        content = json.loads((place.folder / CONFIG).read_text(encoding="utf-8"))
+        counting = {key: content.get(key) for key in _COUNTING}
+    return hash_json([tensors, {k: v for k, v in counting.items() if v not in _UNSET}])
 
 
 def load_adapter(
-    place: Place, settings: Settings | None, dtype: torch.dtype, trust_remote_code: bool
+    place: Place,
+    settings: Settings | None,
+    dtype: torch.dtype,
+    trust_remote_code: bool,
+    *,
+    resize: bool = True,
 ) -> Adapted:
     """The base of an adapter, found and checked, with the adapter in it, not merged.
 
     Args:
         settings: of the adapter's `t1.json`, if it has one.
+        resize: an adapter may bring an embedding with more or fewer rows than its base has.
 
     Raises:
         Thought1Error: peft is not installed, or too old; the base is not there, or another one; the
             adapter is broken or does not fit its base.
     """
-    label = place.name
-    check_pointers(label, place.folder)
-    config = _config(label, place.folder)
+    label, folder = place.name, place.folder
+    check_pointers(label, folder)
+    _check_stored(label, folder)
+    config = _config(label, folder)
+    state = _updates(label, folder)
     named = settings.base if settings else None
     name = named.model if named else str(config.base_model_name_or_path or "")
     if not name:
-        raise Thought1Error(f"{label} is an adapter that names no base (base_model_name_or_path)")
+        raise Thought1Error(
+            f"{label} is an adapter that names no base: write its folder, file or hub id into "
+            f"{CONFIG}, as base_model_name_or_path"
+        )
     base = _base(label, name, named)
     loaded = load_model(base, dtype, trust_remote_code)
+    own = _own_tokenizer(label, folder)
     with loading_errors(f"the adapter {label} does not fit its base {name}", label):
-        tokenizer = _tokenizer(place.folder, loaded, settings)
-        adapter = _put_in(label, place.folder, loaded, config)
+        tokenizer = loaded.tokenizer if own is None else _fitted(own, loaded, settings)
+        _resize(label, loaded, state, allowed=resize)
+        check_vocabulary(label, loaded.model, tokenizer)
+        adapter = _put_in(label, state, loaded, config)
     fitted = Loaded(loaded.model, tokenizer, loaded.random_head)
     return Adapted(fitted, adapter, named or Base(base.name, hash_content(base)))
 
@@ -99,43 +150,86 @@ def save_adapter(adapter: Any, base: Base, folder: Path, dtype: torch.dtype | No
 
 def _config(label: str, folder: Path) -> Any:
     try:
-        from peft import PeftConfig
+        from peft import PeftConfig, __version__
+        from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
     except ImportError:
         raise Thought1Error(
             f'{label} is an adapter, which needs peft: pip install "thought1[adapters]"'
         ) from None
     with loading_errors(f"{label} has a broken {CONFIG}", label):
-        content = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-        config = PeftConfig.from_pretrained(str(folder))
-        unknown = sorted({*content} - {*vars(config)} - {*_ADDED})
+        content = dict(json.loads((folder / CONFIG).read_text(encoding="utf-8")))
+        kind = content.get("peft_type")
+        if kind not in PEFT_TYPE_TO_CONFIG_MAPPING:
+            raise Thought1Error(
+                f"{label} is an adapter of the kind {kind!r} (peft_type), which the installed peft "
+                f"{__version__} does not know: upgrade peft, or mend {CONFIG}"
+            )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of entries that it does not know; they are told here
+            config = PeftConfig.from_pretrained(str(folder))
+    known = {*vars(config), *_ADDED}
+    unknown = sorted(k for k, v in content.items() if k not in known and v not in _UNSET)
     if unknown:
         raise Thought1Error(
             f"{label} was made by a later version of peft (it says {', '.join(unknown)}): upgrade "
             "peft"
         )
-    if not (folder / WEIGHTS).is_file():
-        raise Thought1Error(f"{label} is an adapter without {WEIGHTS}")
     return config
+
+
+def _check_stored(label: str, folder: Path) -> None:
+    if (folder / WEIGHTS).is_file():
+        return
+    if (folder / "adapter_model.bin").is_file():
+        raise Thought1Error(
+            f"{label} holds its updates as adapter_model.bin, and Thought 1 reads safetensors: "
+            f'convert them in that folder with python -c "{_CONVERT}"'
+        )
+    raise Thought1Error(
+        f"{label} is an adapter without {WEIGHTS}: take a whole one, or delete {CONFIG} if the "
+        "updates are merged into the weights already"
+    )
+
+
+def _updates(label: str, folder: Path) -> dict[str, Tensor]:
+    """The stored updates, whole and finite."""
+    with loading_errors(f"{label} has a broken {WEIGHTS} (truncated? fetch it again)", label):
+        state: dict[str, Tensor] = load_file(folder / WEIGHTS)
+    check_finite(label, state.items())
+    return state
 
 
 def _base(label: str, name: str, named: Base | None) -> Place:
     try:
         base = find_model(name)
     except Thought1Error as error:
-        raise Thought1Error(f"{label} is an adapter and needs its base: {error}") from None
+        where = "t1.json (base)" if named else f"{CONFIG} (base_model_name_or_path)"
+        raise Thought1Error(
+            f"{label} is an adapter and needs its base: {error}; if it lies elsewhere, say where "
+            f"in its {where}"
+        ) from None
     if named is not None and hash_content(base) != named.hash:
         raise Thought1Error(
             f"{label} is an adapter of another model than what lies at {name}: its weights have "
-            "changed since"
+            f"changed since: take the version whose hash begins with {named.hash[:12]}"
         )
     return base
 
 
-def _tokenizer(folder: Path, loaded: Loaded, settings: Settings | None) -> PreTrainedTokenizerBase:
-    """The adapter's own where it has one; `<emb_token>` gets its rows in the base."""
+def _own_tokenizer(label: str, folder: Path) -> PreTrainedTokenizerBase | None:
     if not (folder / "tokenizer.json").is_file():
-        return loaded.tokenizer
-    own: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        return None
+    with loading_errors(f"{label} has a broken tokenizer", label):
+        own: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+            folder, trust_remote_code=False
+        )
+    return own
+
+
+def _fitted(
+    own: PreTrainedTokenizerBase, loaded: Loaded, settings: Settings | None
+) -> PreTrainedTokenizerBase:
+    """The adapter's own tokenizer; `<emb_token>` gets its rows in the base."""
     if settings is not None and settings.emb_token in own.get_vocab():
         if settings.emb_token not in loaded.tokenizer.get_vocab():
             add_emb_token(loaded.model, loaded.tokenizer, settings.emb_token)
@@ -147,6 +241,22 @@ def _tokenizer(folder: Path, loaded: Loaded, settings: Settings | None) -> PreTr
     return own
 
 
+def _resize(label: str, loaded: Loaded, state: Mapping[str, Tensor], *, allowed: bool) -> None:
+    """As many rows as the adapter's embedding has: peft stores one where tokens were added."""
+    embedding = loaded.model.get_input_embeddings()
+    name = next(name for name, module in loaded.model.named_modules() if module is embedding)
+    stored = state.get(f"base_model.model.{name}.weight")
+    rows = len(embedding.weight)  # type: ignore[arg-type]
+    if stored is None or len(stored) == rows:
+        return
+    if not allowed:
+        raise Thought1Error(
+            f"{label} brings an embedding of {len(stored)} rows, its base has {rows}: it cannot be "
+            "trained on as an adapter; save it whole first (T1.save_pretrained)"
+        )
+    loaded.model.resize_token_embeddings(len(stored), mean_resizing=False)
+
+
 def _state(adapter: Any) -> Mapping[str, Tensor]:
     """The updates, under the names that they have in a file."""
     from peft import get_peft_model_state_dict
@@ -155,16 +265,27 @@ def _state(adapter: Any) -> Mapping[str, Tensor]:
     return state
 
 
-def _put_in(label: str, folder: Path, loaded: Loaded, config: Any) -> Any:
+def _put_in(label: str, state: dict[str, Tensor], loaded: Loaded, config: Any) -> Any:
     from peft import get_peft_model, set_peft_model_state_dict
 
     config.inference_mode = False
-    adapter: Any = get_peft_model(loaded.model, config)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # what peft asks of transformers is older
+        adapter: Any = get_peft_model(loaded.model, config)
     if not hasattr(adapter.base_model, "merge_and_unload"):
-        raise Thought1Error(f"{label} is an adapter of a kind that cannot be merged")
-    state = load_file(folder / WEIGHTS)
+        raise Thought1Error(
+            f"{label} is an adapter of a kind that cannot be merged into weights "
+            f"({config.peft_type.value}): take one of LoRA or its relatives"
+        )
+    wanted = _state(adapter)
+    for name, tensor in wanted.items():
+        if name in state and state[name].shape != tensor.shape:
+            raise ValueError(
+                f"{name} is stored with shape {tuple(state[name].shape)}, and the base wants "
+                f"{tuple(tensor.shape)}"
+            )
     result: Any = set_peft_model_state_dict(adapter, state)
-    lacking = sorted({*_state(adapter)} - {*state})
-    if lacking or result.unexpected_keys:
-        raise ValueError(f"{[*lacking, *result.unexpected_keys][0]} is in one and not in the other")
+    strange = sorted({*wanted} - {*state}) + result.unexpected_keys
+    if strange:
+        raise ValueError(f"{strange[0]} is in one and not in the other")
     return adapter

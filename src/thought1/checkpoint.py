@@ -19,6 +19,7 @@ from tokenizers import Tokenizer
 from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from thought1.adapter import FILES as ADAPTER_FILES
 from thought1.adapter import hash_content, is_adapter, load_adapter, save_adapter
 from thought1.data.hashing import hash_json
 from thought1.engines.hf import HFEngine, max_positions
@@ -41,6 +42,9 @@ from thought1.untrained import (
 logger = logging.getLogger(__name__)
 
 MAX_SHARD = "15MB"
+
+_MODEL_FILES = ("model*.safetensors*", "config.json", "generation_config.json", *ADAPTER_FILES)
+"""What makes a folder a whole model or an adapter: left beside the other, they are read."""
 
 
 @dataclass
@@ -113,7 +117,7 @@ class Checkpoint:
     @cached_property
     def weights_hash(self) -> str:
         """SHA-256 over the stored tensors, whatever their shards; of a GGUF file over its bytes; of
-        an adapter over these and its base."""
+        an adapter over its base's, its tensors and how they count."""
         own = hash_content(self.place)
         return own if self.base is None else hash_json([self.base.hash, own])
 
@@ -182,7 +186,9 @@ def load_checkpoint(
     settings = None if place.gguf else Settings.load(place.folder)
     base = adapter = None
     if is_adapter(place):
-        found = load_adapter(place, settings, _dtype(dtype, target), trust_remote_code)
+        found = load_adapter(
+            place, settings, _dtype(dtype, target), trust_remote_code, resize=merge
+        )
         loaded, base, adapter = found.loaded, found.base, found.adapter
         if merge:
             adapter.merge_and_unload()
@@ -283,9 +289,10 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path, *, dtype: str | None =
         for path in written:
             path.replace(folder / path.name)
         kept = {path.name for path in written}
-        for stale in folder.glob("model*.safetensors*"):
-            if stale.name not in kept:
-                stale.unlink()
+        for pattern in _MODEL_FILES:
+            for stale in folder.glob(pattern):
+                if stale.name not in kept:
+                    stale.unlink()
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 

@@ -5,14 +5,13 @@ on standard input whether it may; nothing of this happens here. It knows folders
 neither templates nor `t1.json`.
 """
 
-from collections.abc import Iterator, Set
+from collections.abc import Iterable, Iterator, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -66,6 +65,8 @@ def check_folder(label: str, folder: Path) -> None:
             "delete that file if the weights are merged already"
         )
     if not (folder / "config.json").is_file():
+        if (folder / "adapter_model.safetensors").is_file():
+            raise Thought1Error(f"{label} holds an adapter's updates, but no {_ADAPTER}: add it")
         raise Thought1Error(
             f"{label} holds no config.json: it is not a model folder (a GGUF file on the hub is "
             "named as OWNER/NAME/FILE.gguf)"
@@ -110,7 +111,7 @@ def load_model(place: Place, dtype: torch.dtype, trust_remote_code: bool) -> Loa
         check_folder(label, place.folder)
     broken = f"{label} cannot be loaded as a causal language model"
     if file is not None:
-        broken += ": it is truncated, or of an architecture or quantisation that cannot be read"
+        broken += ": transformers cannot read its architecture, quantisation or tokenizer"
     with loading_errors(broken, label):
         if file is None:
             model, info, tokenizer = _load_folder(place.folder, dtype, trust_remote_code)
@@ -124,8 +125,8 @@ def load_model(place: Place, dtype: torch.dtype, trust_remote_code: bool) -> Loa
             "and padding would change it: Thought 1 runs models with attention alone"
         )
     head = _random_head(label, model, info)
-    check_finite(label, model)
-    _check_vocabulary(label, model, tokenizer)
+    check_finite(label, model.named_parameters())
+    check_vocabulary(label, model, tokenizer)
     return Loaded(model, tokenizer, head)
 
 
@@ -165,9 +166,10 @@ def loading_errors(sentence: str, label: str) -> Iterator[None]:
 
 
 def reason(error: Exception) -> str:
-    """The first line of an error's message."""
-    lines = (line.strip() for line in str(error).splitlines())
-    return next(filter(None, lines), type(error).__name__)
+    """The first line of an error's message, and the second, where the first announces it."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    shown = lines[:2] if lines and lines[0].endswith(":") else lines[:1]
+    return " ".join(shown) or type(error).__name__
 
 
 def _decoder_config(folder: Path, trust_remote_code: bool) -> PretrainedConfig:
@@ -223,13 +225,13 @@ def _same_end(name: str, other: str) -> bool:
     return name.endswith(f".{other}") or other.endswith(f".{name}")
 
 
-def check_finite(label: str, model: nn.Module) -> None:
-    """Refuse weights that are NaN or infinite.
+def check_finite(label: str, tensors: Iterable[tuple[str, torch.Tensor]]) -> None:
+    """Refuse weights, by name, that are NaN or infinite.
 
     Raises:
         Thought1Error: some are; it names the tensor.
     """
-    for name, weights in model.named_parameters():
+    for name, weights in tensors:
         if not weights.is_floating_point() or not weights.numel() or weights.itemsize < 2:
             continue
         # NaN and infinity both show in the extremes, in one pass and without a copy.
@@ -261,12 +263,13 @@ def check_modules(label: str, model: Any, trust_remote_code: bool) -> None:
         missing = {name for name in info["missing_keys"] if "pooler." not in name}
         if missing:
             refuse_missing(label, module, missing, set(info["unexpected_keys"]))
-    check_finite(label, model)
+    check_finite(label, model.named_parameters())
 
 
-def _check_vocabulary(
+def check_vocabulary(
     label: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
 ) -> None:
+    """Thought1Error over a tokenizer with tokens that the embedding has no rows for."""
     rows = len(model.get_input_embeddings().weight)  # type: ignore[arg-type]
     tokens = max(tokenizer.get_vocab().values()) + 1
     if tokens > rows:

@@ -5,7 +5,7 @@ It knows names and files, not what is in them.
 
 import importlib.util
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,8 +67,7 @@ def find_model(name: str | Path | None) -> Place:
         found = _fetched(text, lambda: hf_hub_download(f"{owner}/{repository}", file))
         return Place(text, found.parent, found.name)
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", text):
-        kind = "file" if path.suffix.lower() == GGUF else "folder"
-        raise Thought1Error(f"{name}: no such {kind}, and not a hub id (owner/name)")
+        raise Thought1Error(f"{name}: no such {_kind(text)}, and not a hub id (owner/name)")
     return Place(text, _fetched(text, lambda: snapshot_download(text, allow_patterns=[*_PATTERNS])))
 
 
@@ -95,13 +94,34 @@ def locate(name: str) -> str:
     if not name.startswith(PACKAGE):
         return name
     package, _, inner = name.removeprefix(PACKAGE).partition("/")
-    spec = importlib.util.find_spec(package) if package.isidentifier() else None
-    if spec is None or spec.origin is None:
+    if not package.isidentifier():
+        raise Thought1Error(
+            f"{name}: {package!r} is no name of a Python package ({PACKAGE}NAME/PATH)"
+        )
+    folders = _package_folders(package)
+    if not folders:
         raise Thought1Error(f"{name}: the Python package is not installed: {_installing(package)}")
-    path = Path(spec.origin).parent / inner
-    if not path.exists():
-        raise Thought1Error(f"{name}: the installed package has no {inner!r}")
+    path = next((folder / inner for folder in folders if (folder / inner).exists()), None)
+    if path is None:
+        files = {
+            file.name for folder in folders for file in (folder / inner).parent.glob(f"*{GGUF}")
+        }
+        there = f", but {_few(sorted(files))}" if files else ""
+        raise Thought1Error(f"{name}: the installed package has no {inner!r}{there}")
     return str(path)
+
+
+def _package_folders(package: str) -> list[Path]:
+    """Where a package lies; several, where it has no `__init__.py`."""
+    try:
+        spec = importlib.util.find_spec(package)
+    except ValueError:  # the running program, which has none
+        return []
+    if spec is None:
+        return []
+    if spec.submodule_search_locations is not None:
+        return [Path(folder) for folder in spec.submodule_search_locations]
+    return [Path(spec.origin).parent] if spec.origin and spec.has_location else []
 
 
 def _installing(package: str) -> str:
@@ -117,10 +137,8 @@ def _local(name: str, path: Path) -> Place:
         if (path / "config.json").is_file() or (path / "adapter_config.json").is_file():
             return Place(name, path)
         if len(files) > 1:
-            more = f" and {len(files) - _SHOWN} more" if len(files) > _SHOWN else ""
             raise Thought1Error(
-                f"{name} holds several GGUF files ({', '.join(files[:_SHOWN])}{more}): name one, "
-                f"as {name}/{files[0]}"
+                f"{name} holds several GGUF files ({_few(files)}): name one, as {name}/{files[0]}"
             )
         return Place(name, path, *files)
     if path.suffix.lower() != GGUF:
@@ -128,12 +146,22 @@ def _local(name: str, path: Path) -> Place:
     return Place(name, path.parent, path.name)
 
 
+def _few(files: Sequence[str]) -> str:
+    more = f" and {len(files) - _SHOWN} more" if len(files) > _SHOWN else ""
+    return ", ".join(files[:_SHOWN]) + more
+
+
+def _kind(name: str) -> str:
+    return "file" if name.lower().endswith(GGUF) else "folder"
+
+
 def _fetched(name: str, fetch: Callable[[], str]) -> Path:
     try:
         return Path(fetch())
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         raise Thought1Error(
-            f"{name}: no such folder here, and the hub could not deliver it ({_reason(error)})"
+            f"{name}: no such {_kind(name)} here, and the hub could not deliver it "
+            f"({_reason(error)})"
         ) from None
 
 

@@ -171,13 +171,27 @@ def _from_json(content: Any) -> Settings:
     anchor_weight(content.get("anchor", "none") or "none")
     companion = content.get("companion")
     if companion is not None:
-        content["companion"] = Companion(**companion)
+        content["companion"] = Companion(**_texts("companion", companion))
         if content["companion"].reader != "text":
             raise Thought1Error(f"unknown reader {content['companion'].reader!r}: known is text")
     if content.get("base") is not None:
-        content["base"] = Base(**content["base"])
+        content["base"] = Base(**_texts("base", content["base"]))
     content["query"] = Template(**content["query"])
     content["document"] = Template(**content["document"])
     content["thought"] = ThoughtSettings(**content.get("thought", {}))
     content["lineage"] = tuple(content.get("lineage", ()))
     return Settings(**content)
+
+
+def _texts(entry: str, content: Any) -> dict[str, str]:
+    """An entry whose own entries are all texts.
+
+    Raises:
+        Thought1Error: it is something else.
+    """
+    if not isinstance(content, dict):
+        raise Thought1Error(f'"{entry}" must be an object')
+    for key, value in content.items():
+        if not isinstance(value, str) or not value:
+            raise Thought1Error(f'"{key}" of "{entry}" must be a text, not {value!r}')
+    return content
