@@ -269,6 +269,8 @@ def _put_in(label: str, state: dict[str, Tensor], loaded: Loaded, config: Any) -
     from peft import get_peft_model, set_peft_model_state_dict
 
     config.inference_mode = False
+    # The base was found, and known by its content; peft would warn of another name for it.
+    config.base_model_name_or_path = loaded.model.name_or_path
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # what peft asks of transformers is older
         adapter: Any = get_peft_model(loaded.model, config)
