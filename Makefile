@@ -32,8 +32,9 @@ demo: $(VENV)/installed-demo
 	@$(BIN)/python examples/everyday_science_demo.py
 
 # Two workers of one thread each (tests/conftest.py), whole files, so that a file's fixtures are built once.
+# In their order: the longest test, the demo, comes early.
 test: $(VENV)/installed-dev
-	@$(PYTEST) -m "not slow" -n 2 --dist loadfile
+	@$(PYTEST) -m "not slow" -n 2 --dist loadfile --no-loadscope-reorder
 
 test-slow: $(VENV)/installed-dev
 	@$(PYTEST) -m slow
