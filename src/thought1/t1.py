@@ -69,7 +69,8 @@ class T1:
         """Load a checkpoint, or any plain causal language model, which is then untrained.
 
         Args:
-            name: a folder or a hub id; None is the model that comes with the package.
+            name: a folder, GGUF file, hub id, `package:NAME/PATH` or bundled model; see
+                `place.find_model`. None is t1-nano.
             dtype: e.g. "bfloat16"; by default float32 on CPU and bfloat16 on a GPU.
             device: by default the first GPU where there is one, else the CPU.
             padding_side: "right" (shares the prefix among rows) or "left"; vectors are the same.
@@ -129,7 +130,7 @@ class T1:
 
     @property
     def name(self) -> str:
-        """The folder or hub id it was loaded from; "t1-nano" for the bundled model."""
+        """The folder, file, hub id or package it was loaded from, or a bundled model's name."""
         return self.checkpoint.name
 
     @property

@@ -10,16 +10,17 @@ import typer
 from thought1.search.options import Mode
 from thought1.types import Sampling, Thought1Error
 
-_MODEL = "FOLDER|HUB_ID"
+_MODEL = "MODEL"
+_NAMES = "A folder, GGUF file, hub id, package:NAME/PATH or a name of `t1 models`"
 
 BundledModel = Annotated[
     str | None,
-    typer.Option("--model", metavar=_MODEL, help="The model; by default the bundled t1-nano."),
+    typer.Option("--model", metavar=_MODEL, help=f"{_NAMES}; by default t1-nano."),
 ]
 IndexModel = Annotated[
     str | None,
     typer.Option(
-        "--model", metavar=_MODEL, help="The model; by default the one the index was made with."
+        "--model", metavar=_MODEL, help=f"{_NAMES}; by default the one the index was made with."
     ),
 ]
 IndexOrBundledModel = Annotated[
@@ -27,8 +28,7 @@ IndexOrBundledModel = Annotated[
     typer.Option(
         "--model",
         metavar=_MODEL,
-        help="The model; by default the one the index was made with, and the bundled t1-nano "
-        "for a new index.",
+        help=f"{_NAMES}; by default the one the index was made with, and t1-nano for a new index.",
     ),
 ]
 TrustRemoteCode = Annotated[
