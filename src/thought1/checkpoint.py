@@ -15,7 +15,6 @@ from typing import Any, cast
 
 import torch
 from jinja2 import TemplateError
-from tokenizers import Tokenizer
 from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -24,9 +23,9 @@ from thought1.adapter import hash_content, is_adapter, load_adapter, save_adapte
 from thought1.data.hashing import hash_json
 from thought1.engines.hf import HFEngine, max_positions
 from thought1.identity import Identity, document_side
-from thought1.loading import Loaded, check_runs, load_model, loading_errors, reason
-from thought1.place import Place, find_model
-from thought1.prompts import Renderer
+from thought1.loading import Loaded, check_runs, load_model, loading_errors
+from thought1.place import Place, find_model, reason
+from thought1.prompts import Renderer, uncut
 from thought1.reader import find_companion
 from thought1.sentence_model import SentenceModel
 from thought1.settings import Base, Companion, Settings
@@ -129,12 +128,7 @@ class Checkpoint:
         the installed version of tokenizers writes a tokenizer.
         """
         digest = hashlib.sha256(self.settings.templates_hash.encode())
-        # Truncation and padding are switches that any call sets anew, and no part of the file's
-        # meaning here.
-        tokenizer = Tokenizer.from_str(self.tokenizer.backend_tokenizer.to_str())
-        tokenizer.no_truncation()
-        tokenizer.no_padding()
-        digest.update(tokenizer.to_str().encode())
+        digest.update(uncut(self.tokenizer).to_str().encode())
         return digest.hexdigest()
 
     @cached_property

@@ -28,7 +28,7 @@ from tokenizers import Tokenizer, normalizers, pre_tokenizers
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from thought1 import __version__
-from thought1.prompts import PROBES, Template
+from thought1.prompts import PROBES, Template, uncut
 from thought1.t1 import T1
 from thought1.types import Thought1Error
 
@@ -221,9 +221,7 @@ def _tokenizer(model: T1) -> PreTrainedTokenizerFast:
     normalizer when they are loaded.
     """
     own = model.tokenizer
-    backend = Tokenizer.from_str(own.backend_tokenizer.to_str())
-    backend.no_truncation()
-    backend.no_padding()
+    backend = uncut(own)
     backend.normalizer = normalizers.Sequence(
         [normalizers.Replace(GLUE, ""), *filter(None, [backend.normalizer])]
     )

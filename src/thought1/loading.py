@@ -24,7 +24,7 @@ from transformers import (
 from thought1.dequantised import load_gguf
 from thought1.engines.hf import HFEngine
 from thought1.engines.probe import disagreement, keeps_a_state
-from thought1.place import Place
+from thought1.place import Place, reason
 from thought1.prompts import PROBES, Renderer
 from thought1.types import Thought1Error
 
@@ -163,13 +163,6 @@ def loading_errors(sentence: str, label: str) -> Iterator[None]:
                 "trust it"
             ) from error
         raise Thought1Error(f"{sentence}: {reason(error)}") from error
-
-
-def reason(error: Exception) -> str:
-    """The first line of an error's message, and the second, where the first announces it."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    shown = lines[:2] if lines and lines[0].endswith(":") else lines[:1]
-    return " ".join(shown) or type(error).__name__
 
 
 def _decoder_config(folder: Path, trust_remote_code: bool) -> PretrainedConfig:

@@ -161,10 +161,12 @@ def _fetched(name: str, fetch: Callable[[], str]) -> Path:
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         raise Thought1Error(
             f"{name}: no such {_kind(name)} here, and the hub could not deliver it "
-            f"({_reason(error)})"
+            f"({reason(error)})"
         ) from None
 
 
-def _reason(error: Exception) -> str:
-    lines = (line.strip() for line in str(error).splitlines())
-    return next(filter(None, lines), type(error).__name__)
+def reason(error: Exception) -> str:
+    """The first line of an error's message, and the second, where the first announces it."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    shown = lines[:2] if lines and lines[0].endswith(":") else lines[:1]
+    return " ".join(shown) or type(error).__name__

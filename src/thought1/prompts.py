@@ -82,9 +82,7 @@ class Renderer:
     @cached_property
     def _plain(self) -> Tokenizer:
         """A copy of the tokenizer that reads special tokens in a text as ordinary characters."""
-        plain = Tokenizer.from_str(self.tokenizer.backend_tokenizer.to_str())
-        plain.no_truncation()
-        plain.no_padding()
+        plain = uncut(self.tokenizer)
         plain.encode_special_tokens = True
         return plain
 
@@ -197,3 +195,11 @@ class Renderer:
                     f"(seen on {probe!r}): end each part before {{text}} with a line break, and "
                     "begin the part after it with a space or a special token"
                 )
+
+
+def uncut(tokenizer: PreTrainedTokenizerBase) -> Tokenizer:
+    """A copy of a fast tokenizer that neither cuts nor pads: switches that any call sets anew."""
+    copy = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+    copy.no_truncation()
+    copy.no_padding()
+    return copy

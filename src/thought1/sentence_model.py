@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerBase
 
 from thought1.data.hashing import hash_file, hash_json
@@ -18,6 +19,7 @@ from thought1.encoder import Progress, windows
 from thought1.identity import hash_tokenizer
 from thought1.loading import check_modules, check_pointers, loading_errors
 from thought1.place import locate
+from thought1.prompts import uncut
 from thought1.tally import Tally
 from thought1.types import Document, Sampling, Thought, Thought1Error, Vectors
 
@@ -95,24 +97,25 @@ class SentenceModel:
         return int(self.model.max_seq_length or 10**9) - around
 
     @cached_property
-    def _plain(self) -> Any:
+    def _plain(self) -> Tokenizer:
         """The tokenizer, which cuts nothing."""
-        from tokenizers import Tokenizer
-
-        tokenizer = self.model.tokenizer
-        if not isinstance(tokenizer, PreTrainedTokenizerBase) or not tokenizer.is_fast:
+        if self._fast is None:
             raise Thought1Error(f"{self.name} has no fast tokenizer to count tokens with")
-        plain = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
-        plain.no_truncation()
-        plain.no_padding()
-        return plain
+        return uncut(self._fast)
+
+    @property
+    def _fast(self) -> PreTrainedTokenizerBase | None:
+        """The tokenizer, where it is one that tells its tokens."""
+        tokenizer = self.model.tokenizer
+        fast = isinstance(tokenizer, PreTrainedTokenizerBase) and tokenizer.is_fast
+        return tokenizer if fast else None
 
     def _cut(self, texts: Sequence[str]) -> int:
-        tokenizer = self.model.tokenizer
-        if not isinstance(tokenizer, PreTrainedTokenizerBase) or not tokenizer.is_fast:
+        if self._fast is None:
             return 0
+        room = self.document_room
         coded = self._plain.encode_batch_fast(list(texts), add_special_tokens=False)
-        return sum(len(one.ids) > self.document_room for one in coded)
+        return sum(len(one.ids) > room for one in coded)
 
     @staticmethod
     def _normal(vectors: Any) -> Vectors:
@@ -139,9 +142,8 @@ class SentenceModel:
         """
         modules = [[type(one).__name__, one.get_config_dict()] for one in self.model]
         known: list[Any] = [dict(self.model.prompts), self.model.max_seq_length, modules]
-        tokenizer = self.model.tokenizer
-        if isinstance(tokenizer, PreTrainedTokenizerBase) and tokenizer.is_fast:
-            known.append(hash_tokenizer(tokenizer))
+        if self._fast is not None:
+            known.append(hash_tokenizer(self._fast))
         return hash_json(known)
 
     @cached_property

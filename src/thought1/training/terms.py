@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from thought1.training import losses
-from thought1.training.recipe import SupervisedStage
+from thought1.training.recipe import RepresentStage, SupervisedStage
 
 Inputs = dict[str, Tensor]
 """What a collator makes of a batch; see `data.collate` and `data.thoughts`."""
@@ -135,9 +135,9 @@ def _similarity(role: str) -> Callable[[SupervisedStage, Sides], Tensor | None]:
         (first, second), (taught_first, taught_second) = (
             (side[:half], side[half:]) for side in found
         )
-        temperature = getattr(stage, "distill_temperature")  # noqa: B009  of stage 1 alone
+        assert isinstance(stage, RepresentStage)  # no other has this weight
         return losses.similarity_distillation(
-            first, second, taught_first, taught_second, temperature
+            first, second, taught_first, taught_second, stage.distill_temperature
         )
 
     return value

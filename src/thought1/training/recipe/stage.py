@@ -22,8 +22,6 @@ class Stage:
 
     thinks: ClassVar[bool] = True
     """Whether thoughts stand behind the queries."""
-    supervised: ClassVar[bool] = False
-    """Whether examples teach it; else rewards do."""
 
     name: Text
     sources: tuple[SourceConfig, ...]
@@ -90,8 +88,6 @@ class Stage:
 @table
 class SupervisedStage(Stage):
     """What stages 1 and 2 have in common."""
-
-    supervised: ClassVar[bool] = True
 
     teacher: Text = ""
     """Instead of the recipe's teacher, in this stage."""
