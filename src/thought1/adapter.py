@@ -107,9 +107,7 @@ def load_adapter(
     """
     label, folder = place.name, place.folder
     check_pointers(label, folder)
-    _check_stored(label, folder)
-    config = _config(label, folder)
-    state = _updates(label, folder)
+    config, state = read_adapter(label, folder)
     named = settings.base if settings else None
     name = named.model if named else str(config.base_model_name_or_path or "")
     if not name:
@@ -124,7 +122,7 @@ def load_adapter(
         tokenizer = loaded.tokenizer if own is None else _fitted(own, loaded, settings)
         _resize(label, loaded, state, allowed=resize)
         check_vocabulary(label, loaded.model, tokenizer)
-        adapter = _put_in(label, state, loaded, config)
+        adapter = put_in(label, state, loaded.model, config)
     fitted = Loaded(loaded.model, tokenizer, loaded.random_head)
     return Adapted(fitted, adapter, named or Base(base.name, hash_content(base)))
 
@@ -146,6 +144,16 @@ def save_adapter(adapter: Any, base: Base, folder: Path, dtype: torch.dtype | No
     config.base_model_name_or_path, config.inference_mode = base.model, True
     config.save_pretrained(str(folder))
     config.base_model_name_or_path, config.inference_mode = before
+
+
+def read_adapter(label: str, folder: Path) -> tuple[Any, dict[str, Tensor]]:
+    """The configuration (a `peft.PeftConfig`) and the updates, whole and finite.
+
+    Raises:
+        Thought1Error: peft is not installed, or too old; one of the two files is missing or broken.
+    """
+    _check_stored(label, folder)
+    return _config(label, folder), _updates(label, folder)
 
 
 def _config(label: str, folder: Path) -> Any:
@@ -265,15 +273,21 @@ def _state(adapter: Any) -> Mapping[str, Tensor]:
     return state
 
 
-def _put_in(label: str, state: dict[str, Tensor], loaded: Loaded, config: Any) -> Any:
+def put_in(label: str, state: dict[str, Tensor], model: Any, config: Any) -> Any:
+    """A `peft.PeftModel` whose updates are in `model`, beside the weights.
+
+    Raises:
+        Thought1Error: they are of a kind that cannot be merged.
+        ValueError: they do not fit the model.
+    """
     from peft import get_peft_model, set_peft_model_state_dict
 
     config.inference_mode = False
     # The base was found, and known by its content; peft would warn of another name for it.
-    config.base_model_name_or_path = loaded.model.name_or_path
+    config.base_model_name_or_path = model.name_or_path
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # what peft asks of transformers is older
-        adapter: Any = get_peft_model(loaded.model, config)
+        adapter: Any = get_peft_model(model, config)
     if not hasattr(adapter.base_model, "merge_and_unload"):
         raise Thought1Error(
             f"{label} is an adapter of a kind that cannot be merged into weights "

@@ -28,7 +28,7 @@ from thought1.place import Place, find_model, reason
 from thought1.prompts import Renderer, uncut
 from thought1.reader import find_companion
 from thought1.sentence_model import SentenceModel
-from thought1.settings import Base, Companion, Settings
+from thought1.settings import OWN_COMPANION, Base, Companion, Settings
 from thought1.types import Thought1Error
 from thought1.untrained import (
     add_emb_token,
@@ -198,7 +198,7 @@ def load_checkpoint(
         with loading_errors(f"{label} cannot be given {settings.emb_token}", label):
             add_emb_token(model, tokenizer, settings.emb_token)
     cast(nn.Module, model).to(target)
-    companion = find_companion(settings, label, device=target, trust_remote_code=trust_remote_code)
+    companion = find_companion(settings, place, device=target, trust_remote_code=trust_remote_code)
     checkpoint = Checkpoint(
         place,
         model.eval(),
@@ -281,6 +281,8 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path, *, dtype: str | None =
         folder.mkdir(exist_ok=True)
         written = list(staging.iterdir())
         for path in written:
+            if path.is_dir():
+                shutil.rmtree(folder / path.name, ignore_errors=True)
             path.replace(folder / path.name)
         kept = {path.name for path in written}
         for pattern in _MODEL_FILES:
@@ -325,5 +327,9 @@ def _write_adapter(checkpoint: Checkpoint, folder: Path, dtype: str | None) -> N
 def _write_rest(checkpoint: Checkpoint, settings: Settings, folder: Path) -> None:
     checkpoint.tokenizer.save_pretrained(folder)
     settings.save(folder)
-    for path in folder.iterdir():
-        path.chmod(0o644)  # safetensors writes files that only their owner may read
+    if settings.companion and settings.companion.model == OWN_COMPANION:
+        assert checkpoint.companion is not None
+        shutil.copytree(checkpoint.companion.folder, folder / OWN_COMPANION)
+    for path in folder.rglob("*"):
+        # safetensors writes files that only their owner may read
+        path.chmod(0o755 if path.is_dir() else 0o644)

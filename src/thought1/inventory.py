@@ -8,13 +8,15 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from huggingface_hub import scan_cache_dir
 from huggingface_hub.errors import CacheNotFound
 
 from thought1.adapter import hash_content
 from thought1.place import BUNDLED_MODELS, PACKAGE, bundled_folder, find_model, locate
-from thought1.settings import Settings
+from thought1.sentence_adapter import is_tuned, read_base
+from thought1.settings import OWN_COMPANION, Settings
 from thought1.types import Thought1Error
 
 
@@ -117,12 +119,23 @@ def _libraries(listed: Listed) -> list[tuple[str, str]]:
 def _bundled() -> Iterator[Listed]:
     for name in BUNDLED_MODELS:
         try:
-            settings = Settings.load(bundled_folder(name))
+            folder = bundled_folder(name)
+            settings = Settings.load(folder)
         except Thought1Error:
             continue
-        parts = (settings.base, settings.companion) if settings else ()
-        needs = tuple(part.model for part in parts if part is not None)
+        needs = tuple(_needs(folder, settings)) if settings else ()
         yield Listed(name, "bundled", needs, tuple(one for one in needs if not _is_there(one)))
+
+
+def _needs(folder: Path, settings: Settings) -> Iterator[str]:
+    if settings.base is not None:
+        yield settings.base.model
+    if settings.companion is not None:
+        tuned = folder / OWN_COMPANION
+        if settings.companion.model != OWN_COMPANION:
+            yield settings.companion.model
+        elif is_tuned(tuned):
+            yield read_base(str(tuned), tuned).model
 
 
 def _installed() -> Iterator[Listed]:

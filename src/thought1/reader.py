@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from thought1.place import Place
 from thought1.sentence_model import SentenceModel
-from thought1.settings import Settings
+from thought1.settings import OWN_COMPANION, Settings
 from thought1.types import Generation, Snapshot, Thought1Error, Vectors
 
 
@@ -30,6 +31,11 @@ def anchored(anchors_ND: Vectors, behind_ND: Vectors, weight: float) -> Vectors:
     sums_ND = weight * anchors_ND + behind_ND
     lengths_N1 = np.linalg.norm(sums_ND, axis=1, keepdims=True)
     return np.asarray(sums_ND / np.maximum(lengths_N1, 1e-12), dtype=np.float32)
+
+
+def joined(query: str, thought: str) -> str:
+    """What a companion reads of a query that thinks."""
+    return f"{query} {thought.strip()}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +71,7 @@ class Reader:
         if self.companion is None:
             return anchored(bare_ND, own_ND, self.weight)
         thinking = [i for i, text in enumerate(texts) if text.strip()]
-        pairs = [f"{queries[i]} {texts[i].strip()}" for i in thinking]
+        pairs = [joined(queries[i], texts[i]) for i in thinking]
         found_ND = bare_ND.copy()  # behind no thought the query is bare
         if thinking:
             read_ND = self.companion.embed_queries(pairs)
@@ -131,23 +137,25 @@ class Reader:
 
 
 def find_companion(
-    settings: Settings, name: str, *, device: Any = None, trust_remote_code: bool = False
+    settings: Settings, place: Place, *, device: Any = None, trust_remote_code: bool = False
 ) -> SentenceModel | None:
-    """The companion that the settings of the model `name` speak of, if they do.
+    """The companion that the settings of a model speak of, if they do.
 
     Raises:
         Thought1Error: it is not there, or it is another one than that was named.
     """
-    named = settings.companion
+    named, name = settings.companion, place.name
     if named is None:
         return None
+    own = named.model == OWN_COMPANION
+    where = str(place.folder / OWN_COMPANION) if own else named.model
     try:
-        found = SentenceModel.load(named.model, device=device, trust_remote_code=trust_remote_code)
+        found = SentenceModel.load(where, device=device, trust_remote_code=trust_remote_code)
     except Thought1Error as error:
         raise Thought1Error(f"{name} needs its companion: {error}") from None
     if found.hash != named.hash:
         raise Thought1Error(
-            f"{name} was made with another companion than what lies at {named.model}: "
+            f"{name} was made with another companion than what lies at {where}: "
             "its weights or settings have changed since"
         )
     return found

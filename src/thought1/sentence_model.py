@@ -20,11 +20,15 @@ from thought1.identity import hash_tokenizer
 from thought1.loading import check_modules, check_pointers, loading_errors
 from thought1.place import locate
 from thought1.prompts import uncut
+from thought1.sentence_adapter import is_tuned, put_updates, read_base, tuned_weights
+from thought1.settings import Base
 from thought1.tally import Tally
 from thought1.types import Document, Sampling, Thought, Thought1Error, Vectors
 
 PREFIX = "st:"
 """What such a model is called by, where a T1 could stand: `st:NAME`."""
+_TOKENISED = 1024
+"""Texts that are tokenised at a time."""
 _QUIET = {"normalize_embeddings": True, "show_progress_bar": False}
 
 
@@ -40,17 +44,33 @@ class SentenceModel:
         self.tokens = 0
         """Tokens of all queries so far, prompt included; 0 where the tokenizer marks none."""
         self.called = name
+        self.base: Base | None = None
+        """The model that it changes by low-rank updates, where it is such a one."""
+        self.adapter: Any = None
+        """A `peft.PeftModel`, where the updates stand beside the weights."""
         self.documents_read = Tally("documents")
 
     @classmethod
     def load(
-        cls, name: str, *, device: Any = None, trust_remote_code: bool = False
+        cls,
+        name: str,
+        *,
+        device: Any = None,
+        trust_remote_code: bool = False,
+        merge: bool = True,
     ) -> "SentenceModel":
         """The model in a folder, under a hub id, or in a package (`package:NAME/FOLDER`).
+
+        Args:
+            merge: put the updates of a fine-tuned one into the weights; else they stay beside them,
+                in `adapter`.
 
         Raises:
             Thought1Error: there is no such model, or sentence-transformers is not installed.
         """
+        folder = Path(locate(name))
+        if is_tuned(folder):
+            return cls._tuned(name, folder, device, trust_remote_code, merge)
         try:
             from sentence_transformers import SentenceTransformer
         except ImportError as error:
@@ -65,6 +85,28 @@ class SentenceModel:
             )
         check_modules(name, model, trust_remote_code)
         return cls(model, name)
+
+    @classmethod
+    def _tuned(
+        cls, name: str, folder: Path, device: Any, trust_remote_code: bool, merge: bool
+    ) -> "SentenceModel":
+        """The updates in a folder, in the model that they change."""
+        base = read_base(name, folder)
+        try:
+            found = cls.load(base.model, device=device, trust_remote_code=trust_remote_code)
+        except Thought1Error as error:
+            raise Thought1Error(f"{name} changes another model, and needs it: {error}") from None
+        if found.hash != base.hash:
+            raise Thought1Error(
+                f"{name} changes another model than what lies at {base.model}: its weights or "
+                "settings have changed since"
+            )
+        adapter = put_updates(name, folder, found.model)
+        if merge:
+            adapter.merge_and_unload()
+        tuned = cls(found.model, name)
+        tuned.base, tuned.adapter = base, None if merge else adapter
+        return tuned
 
     # -- texts to vectors ------------------------------------------------------------------------
 
@@ -83,6 +125,22 @@ class SentenceModel:
             self.tokens += int(read["attention_mask"].sum())
         return self._normal(self.model.encode_query(list(texts), **_QUIET))
 
+    def document_ids(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids of documents as the model reads them: prompt included, cut where too long."""
+        return self._ids(texts, self._document_prompt)
+
+    def query_ids(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids of queries as the model reads them: prompt included, cut where too long."""
+        return self._ids(texts, self.model.prompts.get("query") or "")
+
+    def _ids(self, texts: Sequence[str], prompt: str) -> list[list[int]]:
+        found: list[list[int]] = []
+        for start in range(0, len(texts), _TOKENISED):
+            read = self.model.preprocess([prompt + t for t in texts[start : start + _TOKENISED]])
+            rows = zip(read["input_ids"], read["attention_mask"].bool(), strict=True)
+            found += [ids[mask].tolist() for ids, mask in rows]
+        return found
+
     def spans(self, text: str) -> list[tuple[int, int]]:
         """Where each token of a text stands in it, in characters (start, end)."""
         coded = self._plain.encode(text, add_special_tokens=False)
@@ -91,10 +149,13 @@ class SentenceModel:
     @property
     def document_room(self) -> int:
         """Tokens that a document may have without being cut."""
-        prompts = self.model.prompts
-        prompt = next((prompts[n] for n in ("document", "passage", "corpus") if prompts.get(n)), "")
-        around = len(self._plain.encode(prompt, add_special_tokens=True).ids)
+        around = len(self._plain.encode(self._document_prompt, add_special_tokens=True).ids)
         return int(self.model.max_seq_length or 10**9) - around
+
+    @property
+    def _document_prompt(self) -> str:
+        prompts = self.model.prompts
+        return next((prompts[n] for n in ("document", "passage", "corpus") if prompts.get(n)), "")
 
     @cached_property
     def _plain(self) -> Tokenizer:
@@ -149,8 +210,12 @@ class SentenceModel:
     @cached_property
     def identity(self) -> Mapping[str, str | int]:
         """What decides a vector, by name: the contents of its files, but for version numbers."""
-        folder = _folder(self.called)
-        return {"weights": _weights(folder), "encoder settings": _settings(folder)}
+        return _identity(self.called)
+
+    @property
+    def folder(self) -> Path:
+        """Where its files lie."""
+        return _folder(self.called)
 
     def identities(self, index_format: int, created: str) -> list[Mapping[str, str | int]]:
         """`identity`, whenever the index was made."""
@@ -212,10 +277,20 @@ def weights_of(name: str) -> str | None:
     None where there are neither safetensors nor .bin files.
     """
     folder = _folder(name)
+    if is_tuned(folder):
+        return tuned_weights(folder, weights_of(read_base(name, folder).model) or "")
     # Modules after the transformer, such as a projection, have folders of their own.
     files = [path for end in ("safetensors", "bin") for path in folder.rglob(f"*.{end}")]
     hashes = {str(path.relative_to(folder)): hash_file(path) for path in files}
     return hash_json(hashes) if hashes else None
+
+
+def _identity(name: str) -> dict[str, str | int]:
+    folder = _folder(name)
+    if not is_tuned(folder):
+        return {"weights": _weights(folder), "encoder settings": _settings(folder)}
+    base = _identity(read_base(name, folder).model)
+    return base | {"weights": tuned_weights(folder, str(base["weights"]))}
 
 
 def _folder(name: str) -> Path:

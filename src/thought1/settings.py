@@ -37,12 +37,16 @@ class ThoughtSettings:
         return Sampling(self.temperature, self.top_p, 0, self.no_repeat_ngram)
 
 
+OWN_COMPANION = "./companion"
+"""The name of a companion that was trained with its checkpoint, and lies in a folder of it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Companion:
     """A sentence-transformers model that encodes the documents; see `reader`."""
 
     model: str
-    """Folder, hub id or `package:NAME/FOLDER`."""
+    """Folder, hub id or `package:NAME/FOLDER`; `OWN_COMPANION` where it is the checkpoint's own."""
     hash: str
     """SHA-256 of what decides its vectors: `SentenceModel.hash`."""
     reader: str = "text"

@@ -6,7 +6,7 @@ It knows recipes and files, no model and no trainer.
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -112,14 +112,21 @@ def check_validation(
         )
 
 
-def read_stage(recipe: Recipe, stage: StageConfig) -> TrainingData:
+def read_stage(
+    recipe: Recipe, stage: StageConfig, without: Callable[[str], bool] | None = None
+) -> TrainingData:
     """What a stage trains on: pairs, or single texts where no term compares pairs.
+
+    Args:
+        without: of a question's text: whether it is left out.
 
     Raises:
         Thought1Error: broken or missing files (see `read_sources`), or data of which a part would
             have no effect.
     """
     data = read_sources(stage.sources, Path(recipe.data), Path(recipe.folder), recipe.seed)
+    if without is not None:
+        data.leave_out(without)
     if isinstance(stage, SupervisedStage) and not stage.needs_pairs:
         data.split_pairs()
     problem = _problem(stage, data)

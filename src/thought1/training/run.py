@@ -27,6 +27,9 @@ from thought1.place import locate
 from thought1.t1 import T1
 from thought1.training.arguments import supervised_arguments
 from thought1.training.callbacks import JsonLog, SaveByClock, Scores, Validate, last_checkpoint
+from thought1.training.companion.embedder import CompanionEmbedder
+from thought1.training.companion.prepare import companion_parts, write_thoughts
+from thought1.training.companion.tune import trainable, with_trained
 from thought1.training.data.sources import TrainingData
 from thought1.training.data.thoughts import OwnThoughts
 from thought1.training.gauge import thought_scores
@@ -41,9 +44,10 @@ from thought1.training.model.start import (
     thought_settings,
 )
 from thought1.training.preflight import check_devices, check_validation, claim, read_stage
-from thought1.training.prepare import read_rows
+from thought1.training.prepare import Parts, read_rows
 from thought1.training.reason.prepare import reason_parts
 from thought1.training.recipe import (
+    CompanionStage,
     ReasonStage,
     Recipe,
     ReinforceStage,
@@ -63,8 +67,11 @@ PATIENCE = timedelta(hours=12)
 and validates; torch gives up after 10 minutes on GPUs."""
 
 
-def train(recipe: Recipe) -> Path:
+def train(recipe: Recipe, *, without: Callable[[str], bool] | None = None) -> Path:
     """Run every stage that is not finished yet; returns the folder of the final checkpoint.
+
+    Args:
+        without: of a question's text: whether it is left out of the training data.
 
     Under `torchrun` each process takes its share of the batches: gradients are averaged, in-batch
     negatives stay within a process.
@@ -82,7 +89,7 @@ def train(recipe: Recipe) -> Path:
     folders = [output / f"{number}-{stage.name}" for number, stage in enumerate(recipe.stages, 1)]
     # Everything is read before the first step: a mistake in the last stage shows at once.
     loaded = {
-        folder: read_stage(recipe, stage)
+        folder: read_stage(recipe, stage, without)
         for stage, folder in zip(recipe.stages, folders, strict=True)
         if not (folder / "model").is_dir()
     }
@@ -141,6 +148,8 @@ def _run_stage(
     given = _Given(recipe, model, data, folder, validation, resume)
     if isinstance(stage, ReinforceStage):
         trained = _reinforced(given, stage)
+    elif isinstance(stage, CompanionStage):
+        trained = _companioned(given, stage, teacher)
     else:
         trained = _supervised(given, stage, teacher)
     checkpoint = trained.checkpoint if recipe.adapter else merged(trained.checkpoint)
@@ -183,13 +192,53 @@ def _supervised(
     """Train stage 1 or 2; the scores are the last ones."""
     recipe, model, folder = given.recipe, given.model, given.folder
     checkpoint = model.checkpoint
-    log = JsonLog(folder / "log.jsonl")
     args = supervised_arguments(recipe, stage, folder)
     read = read_rows(recipe, stage, model, given.data, teacher)
     if isinstance(stage, RepresentStage):
         parts = represent_parts(stage, read)
     else:
         parts = reason_parts(stage, read, model, OwnThoughts(folder), args)
+    adapted = adapt(checkpoint, stage)
+    embedder = Embedder(checkpoint.model, language=stage.weight_language > 0)
+    steps, scores = _fit(given, stage, parts, embedder, model)
+    return _Trained(adapted, scores, steps, parts.notes)
+
+
+def _companioned(given: _Given, stage: CompanionStage, teacher: TeacherVectors) -> _Trained:
+    """Train the companion on thoughts of models that never saw their questions."""
+    recipe, folder, data = given.recipe, given.folder, given.data
+    checkpoint, own = given.model.checkpoint, OwnThoughts(folder)
+    assert checkpoint.companion is not None
+    place = next(i for i, one in enumerate(recipe.stages) if one is stage)
+    before = tuple(s for s in recipe.stages[:place] if not isinstance(s, CompanionStage))
+
+    def writer(number: int, held: Callable[[str], bool]) -> T1:
+        logger.info("stage %s: the model of fold %d", stage.name, number + 1)
+        output = str(folder / f"fold-{number + 1}")
+        fold = replace(recipe, stages=before, output=output, release="", validation=None)
+        return T1(_saved(fold, train(fold, without=held)))
+
+    write_thoughts(stage, data.pairs, own, recipe.seed * 1_000_003, writer)
+    set_seed(recipe.seed)
+    companion = trainable(checkpoint.companion, stage)
+    model = T1(replace(checkpoint, companion=companion))
+    parts = companion_parts(stage, model, data, teacher, own, recipe.seed)
+    embedder = CompanionEmbedder(companion.model, model.settings.anchor_weight)
+    steps, scores = _fit(given, stage, parts, embedder, model)
+    found = with_trained(checkpoint, companion, folder / "companion", recipe.release_dtype)
+    return _Trained(found, scores, steps, parts.notes)
+
+
+def _fit(
+    given: _Given,
+    stage: RepresentStage | ReasonStage | CompanionStage,
+    parts: Parts,
+    embedder: nn.Module,
+    model: T1,
+) -> tuple[int, Scores]:
+    """Train `embedder`; the steps, and the last scores of the model that it is part of."""
+    recipe, folder, resume = given.recipe, given.folder, given.resume
+    log = JsonLog(folder / "log.jsonl")
     callbacks: list[TrainerCallback] = [SaveByClock(stage.save_minutes), log, *parts.callbacks]
     check = None
     if given.validation:
@@ -198,20 +247,17 @@ def _supervised(
         score = thought_scores(recipe, stage, validation) if thinks else validation.score
         check = Validate(partial(score, model), stage.eval_steps, log)
         callbacks.append(check)
-    adapted = adapt(checkpoint, stage)
     trainer = StageTrainer(
         stage=stage,
-        model=Embedder(checkpoint.model, language=stage.weight_language > 0),
-        args=args,
+        model=embedder,
+        args=supervised_arguments(recipe, stage, folder),
         train_dataset=parts.plan,
         data_collator=parts.collator,
         callbacks=callbacks,
     )
-    start = given.resume or "the start"
-    logger.info("stage %s: %d batches, from %s", stage.name, len(parts.plan), start)
-    trainer.train(resume_from_checkpoint=str(given.resume) if given.resume else None)
-    scores = check.scores if check else {}
-    return _Trained(adapted, scores, trainer.state.global_step, parts.notes)
+    logger.info("stage %s: %d batches, from %s", stage.name, len(parts.plan), resume or "the start")
+    trainer.train(resume_from_checkpoint=str(resume) if resume else None)
+    return trainer.state.global_step, check.scores if check else {}
 
 
 def _reinforced(given: _Given, stage: ReinforceStage) -> _Trained:

@@ -6,7 +6,7 @@ ids outside the allowed prefix are an error, excluded ids are left out.
 
 import random
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -72,6 +72,12 @@ class TrainingData:
     def single(self) -> bool:
         """Whether anything but pairs is there."""
         return bool(self.texts or self.rationales or self.streams)
+
+    def leave_out(self, held: Callable[[str], bool]) -> None:
+        """Drop the questions of which `held` is true, with their thoughts and judgements."""
+        self.pairs = [pair for pair in self.pairs if not held(pair.query)]
+        self.rationales = [found for found in self.rationales if not held(found[0])]
+        self.texts = [text for text in self.texts if text[0] != "query" or not held(text[1])]
 
     def split_pairs(self) -> None:
         """Turn pairs into single texts, for a stage without a contrastive term.

@@ -1,5 +1,6 @@
 """What a recipe may say, and how it is read from a file."""
 
+from thought1.training.recipe.companion import CompanionStage
 from thought1.training.recipe.model import ModelConfig, ScratchConfig
 from thought1.training.recipe.read import load_recipe
 from thought1.training.recipe.reason import ReasonStage
@@ -11,6 +12,7 @@ from thought1.training.recipe.stage import Stage, SupervisedStage
 
 __all__ = [
     "STAGES",
+    "CompanionStage",
     "ModelConfig",
     "ReasonStage",
     "Recipe",

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Tag, model_validator
 
+from thought1.training.recipe.companion import CompanionStage
 from thought1.training.recipe.model import ModelConfig
 from thought1.training.recipe.reason import ReasonStage
 from thought1.training.recipe.reinforce import ReinforceStage
@@ -26,14 +27,16 @@ def _kind(stage: Any) -> Any:
 StageConfig = Annotated[
     Annotated[RepresentStage, Tag("represent")]
     | Annotated[ReasonStage, Tag("reason")]
-    | Annotated[ReinforceStage, Tag("reinforce")],
+    | Annotated[ReinforceStage, Tag("reinforce")]
+    | Annotated[CompanionStage, Tag("companion")],
     Discriminator(_kind),
 ]
 """One of `[[stages]]`; its key `stage` says which."""
-STAGES: dict[str, type[RepresentStage | ReasonStage | ReinforceStage]] = {
+STAGES: dict[str, type[RepresentStage | ReasonStage | ReinforceStage | CompanionStage]] = {
     "represent": RepresentStage,
     "reason": ReasonStage,
     "reinforce": ReinforceStage,
+    "companion": CompanionStage,
 }
 
 
@@ -78,12 +81,8 @@ class Recipe:
     def _check(self) -> "Recipe":
         if self.adapter:
             self._check_adapter()
-        for stage in self.stages if self.model.companion else ():
-            if stage.needs_pairs or stage.distils:
-                raise ValueError(
-                    f"stage {stage.name}: the companion gives the vectors, and weight_contrastive, "
-                    "weight_triplet and weight_distill teach it nothing: set them to 0"
-                )
+        for number, stage in enumerate(self.stages):
+            self._check_companion(stage, first=not number)
         for stage in self.stages:
             if isinstance(stage, ReinforceStage) or not stage.needs_teacher:
                 continue
@@ -94,11 +93,28 @@ class Recipe:
                 )
         return self
 
+    def _check_companion(self, stage: StageConfig, *, first: bool) -> None:
+        if isinstance(stage, CompanionStage):
+            if not self.model.companion:
+                raise ValueError(f"stage {stage.name} needs a companion to train: model.companion")
+            if first:
+                raise ValueError(
+                    f"stage {stage.name} needs stages before it that teach the thoughts which the "
+                    "companion learns to read"
+                )
+        elif self.model.companion and (stage.needs_pairs or stage.distils):
+            raise ValueError(
+                f"stage {stage.name}: the companion gives the vectors, and weight_contrastive, "
+                "weight_triplet and weight_distill teach it nothing: set them to 0"
+            )
+
     def _check_adapter(self) -> None:
-        ranks = {(stage.lora_rank, stage.lora_alpha) for stage in self.stages}
+        thinkers = [stage for stage in self.stages if not isinstance(stage, CompanionStage)]
+        ranks = {(stage.lora_rank, stage.lora_alpha) for stage in thinkers}
         if len(ranks) != 1 or 0 in next(iter(ranks)):
             raise ValueError(
-                "adapter = true needs one lora_rank above 0, and one lora_alpha, in all stages"
+                "adapter = true needs one lora_rank above 0, and one lora_alpha, in all stages "
+                "of the language model"
             )
         if self.model.scratch or self.model.vocab_size:
             raise ValueError(

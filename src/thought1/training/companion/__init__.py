@@ -1,0 +1,1 @@
+"""The stage that trains a companion: it learns to read thoughts."""

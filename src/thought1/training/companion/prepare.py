@@ -1,0 +1,163 @@
+"""What the trainer of a companion is given: queries with thoughts of cross-fitted models.
+
+Loss: weight_contrastive x InfoNCE (+ the other terms of a supervised stage) over the documents'
+vectors and the queries' as they are searched with: normalise(anchor x bare + read), where the
+companion reads both texts. A model that has memorised the thoughts of its training questions
+writes better ones about them than it will at test time, so each question's thought comes from a
+model that was trained without it (cross-fitting; Wolpert 1992, Stacked Generalization). Our own
+addition to the paper.
+"""
+
+import hashlib
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import torch
+from accelerate import PartialState
+from torch import Tensor
+
+from thought1.reader import joined
+from thought1.sentence_model import SentenceModel
+from thought1.t1 import T1
+from thought1.training.data.batches import (
+    Batch,
+    Ids,
+    Mode,
+    Plan,
+    Rows,
+    Text,
+    known_answers,
+    plan_stage,
+)
+from thought1.training.data.collate import Collator, named, packed
+from thought1.training.data.sources import Pair, TrainingData
+from thought1.training.data.thoughts import OwnThoughts
+from thought1.training.prepare import Parts
+from thought1.training.recipe import CompanionStage
+from thought1.training.teacher import TeacherVectors, mine_negatives
+from thought1.types import Sampling, Thought
+
+Writer = Callable[[int, Callable[[str], bool]], T1]
+"""The language model of a fold: its number, and whether a question is left out."""
+
+
+def fold_of(query: str, folds: int) -> int:
+    """The fold of a question, the same in every run; equal questions share theirs."""
+    return int(hashlib.sha256(query.encode()).hexdigest(), 16) % folds
+
+
+def write_thoughts(
+    stage: CompanionStage, pairs: Sequence[Pair], own: OwnThoughts, seed: int, writer: Writer
+) -> None:
+    """Sample all rounds of thoughts, each question's by the model that never saw it."""
+    rounds = range(stage.own_samples)
+    process = PartialState()
+    missing = not all(own.path(number).is_file() for number in rounds)
+    process.wait_for_everyone()  # all have looked before one writes
+    if not missing:
+        return
+    found: dict[int, dict[str, Thought]] = {number: {} for number in rounds}
+    for fold in range(stage.own_folds):
+
+        def held(query: str, fold: int = fold) -> bool:
+            return fold_of(query, stage.own_folds) == fold
+
+        model = writer(fold, held)
+        if process.is_main_process:
+            about = [pair for pair in pairs if held(pair.query)]
+            for number in rounds:
+                found[number] |= _thoughts(model, about, stage, seed + number)
+    if process.is_main_process:
+        for number, thoughts in found.items():
+            own.write(number, thoughts)
+    process.wait_for_everyone()
+
+
+def _thoughts(
+    model: T1, pairs: Sequence[Pair], stage: CompanionStage, seed: int
+) -> dict[str, Thought]:
+    again = model.settings.thought.no_repeat_ngram
+    thoughts = model.think(
+        [pair.query for pair in pairs],
+        budget=stage.max_thought_tokens,
+        sampling=Sampling(stage.own_temperature, stage.own_top_p, seed, again),
+        batch_size=64,
+    )
+    return {pair.query_id: thought for pair, thought in zip(pairs, thoughts, strict=True)}
+
+
+def companion_parts(
+    stage: CompanionStage,
+    model: T1,
+    data: TrainingData,
+    teacher: TeacherVectors,
+    own: OwnThoughts,
+    seed: int,
+) -> Parts:
+    """The plan of batches and their collator; the thoughts are written already."""
+    companion = model.companion
+    assert companion is not None
+    answers = known_answers(data.pairs)
+    texts = [*(text for pair in data.pairs for text in pair.positives), *data.pool]
+    documents = list(dict.fromkeys(texts))
+    tokens = companion.document_ids(documents)
+    ids: dict[Text, Ids] = {
+        ("document", text): row for text, row in zip(documents, tokens, strict=True)
+    }
+    rows = Rows(ids, teacher, answers)
+    negatives = None
+    if stage.negatives_per_query:
+        queries = {pair.query_id: pair.query for pair in data.pairs}
+        negatives = mine_negatives(queries, answers, data.pool, teacher, stage.negative_depth)
+    plan = plan_stage(data, rows, stage, seed, negatives, PartialState().num_processes)
+    decode = model.queries.decode
+    return Parts(
+        _with_modes(plan, stage, len(data.pairs), seed), _Queries(rows, companion, own, decode)
+    )
+
+
+def _with_modes(plan: Plan, stage: CompanionStage, pairs: int, seed: int) -> Plan:
+    """The same batches, with which queries think, and which of their thoughts."""
+    rng = random.Random(f"{seed} companion")
+    per_epoch = max(1, pairs // min(stage.queries_per_batch, pairs))
+    planned = []
+    for number, batch in enumerate(plan.batches):
+        modes: list[Mode] = [
+            "none" if rng.random() < stage.share_none else "own" for _ in batch.query_ids
+        ]
+        sample = number // per_epoch % stage.own_samples
+        planned.append(replace(batch, modes=tuple(modes), round=sample))
+    return Plan(planned)
+
+
+class _Queries(Collator):
+    """A collator whose query side holds bare queries, and queries with their thoughts."""
+
+    def __init__(
+        self,
+        rows: Rows,
+        companion: SentenceModel,
+        own: OwnThoughts,
+        decode: Callable[[Ids], str],
+    ) -> None:
+        super().__init__(rows)
+        self.companion = companion
+        self.own = own
+        self.decode = decode
+
+    def queries(self, batch: Batch) -> dict[str, Tensor]:
+        """One row for each query; see `CompanionEmbedder.forward`. `bare`, True where it does not
+        think."""
+        own = self.own.read(batch.round)
+        written = [
+            self.decode(own[q]).strip() if mode == "own" else ""
+            for q, mode in zip(batch.query_ids, batch.modes, strict=True)
+        ]
+        bare = self.companion.query_ids(batch.queries)
+        pairs = zip(batch.queries, written, strict=True)
+        read = self.companion.query_ids([joined(query, text) for query, text in pairs])
+        groups = [[b, r] if text else [b] for b, r, text in zip(bare, read, written, strict=True)]
+        tensors = named("query", packed(groups))
+        tensors["bare"] = torch.tensor([not text for text in written])
+        return tensors | self._teacher("query", batch.queries)
