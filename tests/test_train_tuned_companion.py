@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,20 @@ import pytest
 import torch
 from reason_recipe import THOUGHTS, make_thinking_room
 from sentence_models import make_sentence_model
-from small_recipe import FACTS, HEAD, VALIDATION, logged, recipe, without_gpu
+from small_recipe import (
+    DRIVER,
+    FACTS,
+    HEAD,
+    VALIDATION,
+    driven,
+    equal,
+    logged,
+    losses,
+    recipe,
+    weights,
+    without_gpu,
+    write_recipe,
+)
 from test_train_companion import TEACH
 
 from thought1.index import Index
@@ -22,7 +36,7 @@ from thought1.training.companion.prepare import _Queries, write_thoughts
 from thought1.training.data.batches import Batch, Mode, Rows
 from thought1.training.data.thoughts import OwnThoughts
 from thought1.training.preflight import read_stage
-from thought1.training.recipe import CompanionStage, Recipe
+from thought1.training.recipe import CompanionStage, Recipe, load_recipe
 from thought1.training.run import train
 from thought1.types import Document, Thought, Thought1Error
 
@@ -202,6 +216,24 @@ def test_another_base_is_refused(trained: Path, encoder: str, tmp_path: Path) ->
         SentenceModel.load(str(folder))
 
 
+def test_a_killed_training_ends_as_if_nothing_had_happened(
+    trained: Path, room: Path, encoder: str, tmp_path: Path
+) -> None:
+    """kill -9 while a checkpoint is written: bit for bit, and no fold is taught again."""
+    text = HEAD + VALIDATION + TEACH + THOUGHTS + READ + FACTS
+    path = write_recipe(room, tmp_path / "killed", text)
+    overrides = [f'model.companion="{encoder}"', "stages.1.save_minutes=0"]
+    done = driven(["-c", DRIVER, str(path), *overrides], DIE_AT="2")
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    stage = tmp_path / "killed" / "2-read"
+    assert (stage / "own-thoughts-0.jsonl").is_file() and not (stage / "model").exists()
+    taught = logged(stage / "fold-1" / "1-thoughts")
+    found = train(load_recipe(path, overrides))
+    assert logged(stage / "fold-1" / "1-thoughts") == taught
+    assert equal(weights(found / "companion"), weights(trained / "companion"))
+    assert losses(stage) == [losses(trained.parent)[i] for i in (0, 1, 1, 2)]
+
+
 @pytest.mark.parametrize(
     ("text", "overrides", "problem"),
     [
@@ -210,7 +242,7 @@ def test_another_base_is_refused(trained: Path, encoder: str, tmp_path: Path) ->
         (TEACH + THOUGHTS + READ + FACTS, ["stages.1.own_folds=1"], "leaves no other fold"),
         (TEACH + THOUGHTS + READ + FACTS, ["stages.1.own_samples=2"], "needs own_temperature"),
         (TEACH + THOUGHTS + READ + FACTS, ["stages.1.weight_contrastive=0"], "weight_triplet abo"),
-        (TEACH + THOUGHTS + READ + FACTS, ["stages.1.own_every=3"], "read with stage = .reason. only"),
+        (TEACH + THOUGHTS + READ + FACTS, ["stages.1.own_every=3"], "with stage = .reason. only"),
     ],
 )
 def test_refused(

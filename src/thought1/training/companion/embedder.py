@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+CHUNK = 16
+"""Rows that go through the network together."""
 BARE, READ = 1, 2
 """Segments of a row, as `data.collate.packed` counts them: a document or the bare query, and a
 query with its thought behind it."""
@@ -42,19 +44,26 @@ class CompanionEmbedder(nn.Module):
         """
         bare_BD = self._vectors(ids_BT, segments_BT == BARE)
         thinking_B = (segments_BT == READ).any(1)
-        vectors_BD = bare_BD
-        if thinking_B.any():
-            inside_BT = segments_BT == READ
-            read_MD = F.normalize(
-                self._vectors(*_to_the_left(ids_BT[thinking_B], inside_BT[thinking_B])), dim=-1
-            )
-            anchors_MD = self.weight * F.normalize(bare_BD[thinking_B], dim=-1)
-            vectors_BD = bare_BD.clone()
-            vectors_BD[thinking_B] = F.normalize(anchors_MD + read_MD, dim=-1)
+        if not thinking_B.any():
+            return bare_BD, bare_BD.new_zeros(())
+        read_MD = self._vectors(ids_BT[thinking_B], segments_BT[thinking_B] == READ)
+        anchors_MD = self.weight * F.normalize(bare_BD[thinking_B], dim=-1)
+        vectors_BD = bare_BD.clone()
+        vectors_BD[thinking_B] = F.normalize(anchors_MD + F.normalize(read_MD, dim=-1), dim=-1)
         return vectors_BD, vectors_BD.new_zeros(())
 
     def _vectors(self, ids_BT: Tensor, inside_BT: Tensor) -> Tensor:
-        width = max(int(inside_BT.sum(1).max()), 1)
+        """Vectors (B, D) of the marked tokens of each row, in chunks of similar length."""
+        ids_BT, inside_BT = _to_the_left(ids_BT, inside_BT)
+        lengths_B = inside_BT.sum(1)
+        order_B = lengths_B.argsort()
+        parts = [
+            self._read(ids_BT[rows], inside_BT[rows], int(lengths_B[rows[-1]]))
+            for rows in order_B.split(CHUNK)
+        ]
+        return torch.cat(parts)[order_B.argsort()]
+
+    def _read(self, ids_BT: Tensor, inside_BT: Tensor, width: int) -> Tensor:
         mask_BT = inside_BT[:, :width].long()
         features = {
             "input_ids": ids_BT[:, :width] * mask_BT,

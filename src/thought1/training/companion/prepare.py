@@ -59,13 +59,10 @@ def write_thoughts(
         return
     found: dict[int, dict[str, Thought]] = {number: {} for number in rounds}
     for fold in range(stage.own_folds):
-
-        def held(query: str, fold: int = fold) -> bool:
-            return fold_of(query, stage.own_folds) == fold
-
-        model = writer(fold, held)
+        about = [pair for pair in pairs if fold_of(pair.query, stage.own_folds) == fold]
+        held = {pair.query for pair in about}
+        model = writer(fold, held.__contains__)
         if process.is_main_process:
-            about = [pair for pair in pairs if held(pair.query)]
             for number in rounds:
                 found[number] |= _thoughts(model, about, stage, seed + number)
     if process.is_main_process:

@@ -17,8 +17,8 @@ class CompanionStage(SupervisedStage):
 
     stage: Literal["companion"] = "companion"
     own_folds: Count = 2
-    """Thoughts come from this many language models, each trained by the stages before this one on
-    all questions but those of the fold it writes for."""
+    """Thoughts come from this many language models, each trained by the stages before this one
+    without the questions of the fold that it writes for."""
     own_samples: Count = 1
     """Thoughts about each question; one for each epoch, in turn."""
     own_temperature: Weight = 0.0
