@@ -48,15 +48,21 @@ class FakeModel:
             yield chunk, np.stack([self.vector(f"{d.title} {d.text}") for d in chunk])
 
     greedy = Sampling(no_repeat_ngram=3)
+    sampled = Sampling(0.7, no_repeat_ngram=3)
 
     def think(
-        self, queries: Sequence[str], *, budget: int | None = None, sampling: Sampling | None = None
+        self,
+        queries: Sequence[str],
+        *,
+        budget: int | None = None,
+        sampling: Sampling | None = None,
+        samples: int = 1,
     ) -> list[Thought]:
         self.thinkings += 1
         self.samplings.append(sampling)
-        return [
-            self._thought(query, self.own_budget if budget is None else budget) for query in queries
-        ]
+        most = self.own_budget if budget is None else budget
+        # Each sample has a token less than the one before.
+        return [self._thought(query, most - i) for query in queries for i in range(samples)]
 
     def count_prompt_tokens(self, queries: Sequence[str]) -> int:
         return sum(len(query.split()) for query in queries)

@@ -352,6 +352,25 @@ def test_thoughts_are_greedy_unless_asked(index: Index, model: FakeModel) -> Non
     assert model.samplings == [model.greedy, model.greedy, warm]
 
 
+def test_several_thoughts_search_with_the_mean_of_their_vectors(
+    index: Index, model: FakeModel
+) -> None:
+    options = SearchOptions(mode="dense", think=2, samples=2)
+    (result,), receipt = index.search_many([QUESTION], options)
+    assert [thought.text for thought in result.thoughts] == ["thermal shock", "thermal"]
+    assert (result.thought, result.others) == (result.thoughts[0], result.thoughts[1:])
+    assert (receipt.thought_tokens, receipt.forced) == (3, 2)
+    assert receipt.prompt_tokens == model.count_prompt_tokens([QUESTION])  # it is read once
+    total = np.sum([thought.vector for thought in result.thoughts], axis=0)
+    mean = Thought("", (), "edited", (total / np.linalg.norm(total)).astype(np.float32))
+    expected = index.search(QUESTION, mode="dense", thoughts=[mean])
+    assert [hit.id for hit in result.hits] == [hit.id for hit in expected.hits]
+    assert [h.score for h in result.hits] == pytest.approx([h.score for h in expected.hits])
+    assert model.samplings == [model.sampled]
+    with pytest.raises(ValueError, match="where thoughts are given, none is sampled"):
+        index.search_many([QUESTION], options, [mean])
+
+
 def test_bm25_never_calls_the_model(index: Index, model: FakeModel) -> None:
     (result,), receipt = index.search_many(["yeast"], SearchOptions(mode="bm25"))
     assert [hit.id for hit in result.hits] == ["bread"]
@@ -423,6 +442,20 @@ def test_hybrid_looks_deeper_than_k(tmp_path: Path) -> None:
 def test_options_out_of_range(index: Index, options: dict[str, Any], message: str) -> None:
     with pytest.raises(Thought1Error, match=message):
         index.search("moon", **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"samples": 0}, "sampled thoughts is a whole number from 1 to 1,000, not 0"),
+        ({"samples": 2.0}, "sampled thoughts is a whole number"),
+        ({"samples": 2, "think": 0}, "2 thoughts on each query need a thinking budget of 1"),
+        ({"samples": 2, "mode": "bm25"}, "bm25 does not think"),
+    ],
+)
+def test_ways_of_thinking_out_of_range(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(Thought1Error, match=message):
+        SearchOptions(**options)
 
 
 def test_a_document_deleted_during_a_search_is_left_out(

@@ -169,22 +169,32 @@ class SentenceModel:
         return Sampling()
 
     @property
+    def sampled(self) -> Sampling:
+        """Nor several."""
+        return Sampling()
+
+    @property
     def truncated(self) -> int:
         """How many documents have been cut since this object exists."""
         return self.documents_read.cut
 
     def think(
-        self, queries: Sequence[str], *, budget: int | None = None, sampling: Sampling | None = None
+        self,
+        queries: Sequence[str],
+        *,
+        budget: int | None = None,
+        sampling: Sampling | None = None,
+        samples: int = 1,
     ) -> list[Thought]:
         """The vector (d,) of each query, behind no thought.
 
         Raises:
-            Thought1Error: a budget above 0.
+            Thought1Error: a budget above 0, or several thoughts.
         """
-        if budget:
+        if budget or samples > 1:
             raise Thought1Error(
                 f"{self.name} cannot think: search with a model that has it as its companion, or "
-                "with a thinking budget of 0"
+                "without thoughts"
             )
         return [Thought("", (), "none", vector) for vector in self.embed_queries(queries)]
 

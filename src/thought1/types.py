@@ -74,6 +74,14 @@ class Thought:
         """True where `<emb_token>` was put after the thought instead of sampled by the model."""
         return self.finish_reason in ("eos", "budget")
 
+    def to_json(self) -> dict[str, Any]:
+        """JSON data to be shown; `tokens` is their number."""
+        return {
+            "text": self.text,
+            "tokens": len(self.token_ids),
+            "finish_reason": self.finish_reason,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Hit:
@@ -106,6 +114,13 @@ class SearchResult:
     query: str
     hits: tuple[Hit, ...]
     thought: Thought | None = None
+    others: tuple[Thought, ...] = ()
+    """Of several sampled thoughts all but the first; the query's vector is the mean of theirs."""
+
+    @property
+    def thoughts(self) -> tuple[Thought, ...]:
+        """All of them."""
+        return () if self.thought is None else (self.thought, *self.others)
 
 
 @dataclass(frozen=True, slots=True)

@@ -138,6 +138,11 @@ def test_evaluate_refuses_what_cannot_work(t1: T1Command, tmp_path: Path, collec
     assert "cannot be written: Not a directory" in refused(*bm25, "--results", tmp_path / "file")
     assert t1("evaluate", *bm25, "--no-results", "--price", "inf").code == 2
     assert "bm25 does not think" in refused(*bm25, "--think", "4")
+    assert "bm25 does not think" in refused(*bm25, "--samples", "4")
+    own = [collection, "--split", "dev", "--samples", "4"]  # t1-nano's own budget is 0
+    assert "need a thinking budget of 1 token or more" in refused(*own)
+    assert "--curve studies greedy thoughts: leave --samples out" in refused(*own, "--curve", "0,4")
+    assert "--samples is for the system t1" in refused(*own, "--system", "bm25")
 
 
 def test_interrupted_evaluation_leaves_nothing(

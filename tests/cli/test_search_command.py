@@ -65,6 +65,11 @@ def test_no_think(t1: T1Command, built: str) -> None:
             SearchOptions(sampling=Sampling(0.9, 0.9, 5)),
         ),
         (["--where", "year>=1990"], SearchOptions(where={"year": {"gte": 1990}})),
+        (["--samples", "3"], SearchOptions(samples=3)),
+        (
+            ["--samples", "2", "--temperature", "0.9", "--seed", "5"],
+            SearchOptions(sampling=Sampling(0.9, 1.0, 5), samples=2),
+        ),
     ],
 )
 def test_the_command_and_the_library_agree(
@@ -89,12 +94,28 @@ def test_the_command_and_the_library_agree(
         (["--fusion-weights", "1,1", "--mode", "dense"], "weigh the two sides of --mode hybrid"),
         (["--seed", "1"], "need a --temperature above 0"),
         (["--mode", "bm25", "--temperature", "1"], "bm25 does not think"),
+        (["--mode", "bm25", "--samples", "2"], "bm25 does not think"),
+        (["--samples", "2", "--no-think"], "need a thinking budget of 1 token or more"),
+        (["--samples", "2", "--temperature", "0"], "need a temperature above 0"),
     ],
 )
 def test_options_that_contradict_each_other(
     t1: T1Command, built: str, flags: list[str], message: str
 ) -> None:
     assert message in t1("search", built, "ice", *flags).error()
+
+
+def test_several_thoughts_are_all_shown(t1: T1Command, built: str) -> None:
+    arguments = ("search", built, "ice cubes crack", "--samples", "3", "--think", "5")
+    found = t1(*arguments, "--json").json()
+    (result,) = found["results"]
+    assert result["thoughts"][0] == result["thought"]
+    assert len({thought["text"] for thought in result["thoughts"]}) == 3
+    tokens = sum(thought["tokens"] for thought in result["thoughts"])
+    assert found["receipt"]["thought_tokens"] == tokens == 15
+    shown = t1(*arguments).out
+    assert shown.count("(5 tokens, ended by budget)") == 3
+    assert "--samples" in t1("search", built, "ice", "--samples", "0").err
 
 
 def test_bm25_loads_no_model(t1: T1Command, built: str, monkeypatch: pytest.MonkeyPatch) -> None:

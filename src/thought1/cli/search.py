@@ -27,6 +27,7 @@ from thought1.cli.options import (
     Json,
     NoRepeat,
     NoThink,
+    Samples,
     SearchMode,
     Seed,
     Temperature,
@@ -87,6 +88,7 @@ def search(
     top_p: TopP = None,
     seed: Seed = None,
     no_repeat: NoRepeat = None,
+    samples: Samples = 1,
     model: IndexModel = None,
     trust_remote_code: TrustRemoteCode = False,
     as_json: Json = False,
@@ -104,13 +106,16 @@ def search(
         )
     budget = thought_budget(think, no_think)
     fusion = _fusion(fusion_weights)
-    options = SearchOptions(k, mode, budget, parse_where(where or []), offset, fusion=fusion)
+    options = SearchOptions(
+        k, mode, budget, parse_where(where or []), offset, fusion=fusion, samples=samples
+    )
     questions = read_questions([] if question is None else [question])
     if mode == "bm25":
         index = open_without_model(folder)
     else:
         index, t1 = open_index(folder, model, trust_remote_code)
-        options = replace(options, sampling=thought_sampling(t1.greedy, *sampled))
+        usual = t1.greedy if samples == 1 else t1.sampled
+        options = replace(options, sampling=thought_sampling(usual, *sampled))
     with progress("search", len(questions), "questions") as bar:
         results, receipt = search_in_batches(index, questions, options, on_progress=bar.update)
     if as_json:

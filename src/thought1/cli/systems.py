@@ -45,12 +45,15 @@ def open_request(request: "Request", trust_remote_code: bool) -> "Iterator[tuple
 def check_options(request: "Request") -> None:
     """Refuse a request of `t1 evaluate` that contradicts itself."""
     studies = {"--curve": bool(request.budgets), "--faithfulness": request.faithfulness}
+    thought_otherwise = {"--samples": request.samples > 1}
+    ways = [name for name, given in thought_otherwise.items() if given]
     options = {
         "--mode": request.mode != "dense",
         "--think or --no-think": request.think is not None,
         "--model": request.model is not None,
         "--index": request.index is not None,
         "--anchor": request.anchor != "",
+        **thought_otherwise,
         **studies,
     }
     for name, given in options.items():
@@ -59,6 +62,8 @@ def check_options(request: "Request") -> None:
     for name, given in studies.items():
         if given and request.mode != "dense":
             raise Thought1Error(f"{name} studies the model's vectors: leave --mode at dense")
+        if given and ways:
+            raise Thought1Error(f"{name} studies greedy thoughts: leave {ways[0]} out")
     if request.anchor and request.mode == "bm25":
         raise Thought1Error("--anchor is of the model's vectors, which --mode bm25 does not search")
 
@@ -81,7 +86,7 @@ def _index_system(request: "Request", trust_remote_code: bool) -> "IndexSystem":
     from thought1.search.options import SearchOptions
     from thought1.sentence_model import SentenceModel
 
-    options = SearchOptions(request.depth, request.mode, request.think)
+    options = SearchOptions(request.depth, request.mode, request.think, samples=request.samples)
     folder = None if request.index is None else Path(request.index)
     words_only = request.mode == "bm25"
     if folder is not None and holds_something(folder):
@@ -93,14 +98,14 @@ def _index_system(request: "Request", trust_remote_code: bool) -> "IndexSystem":
                 f"the index at {folder} was made by {t1.name}, which does not think: measure a "
                 "T1 that has it as its companion"
             )
-        t1.checkpoint.thought_tokens(request.think)
+        t1.queries.tokens(request.think, request.samples)
         t1 = _anchored(t1, request.anchor)
         return IndexSystem(options, t1, index=Index.open(folder, t1) if request.anchor else index)
     if words_only and folder is None:
         return IndexSystem(options, None)
     # An index that is to stay needs vectors, whatever is asked of it now.
     t1 = load_model(request.model, trust_remote_code)
-    t1.checkpoint.thought_tokens(request.think)  # before anything is encoded
+    t1.queries.tokens(request.think, request.samples)  # before anything is encoded
     return IndexSystem(options, _anchored(t1, request.anchor), folder=folder)
 
 

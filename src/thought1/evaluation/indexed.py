@@ -107,20 +107,24 @@ def facts_of(options: SearchOptions, model: T1 | None) -> SystemFacts:
     """What answers: the model, or without one the index's BM25."""
     if model is None:
         return SystemFacts("index-bm25", "bm25", f"lancedb-{version_of('lancedb')}", "bm25")
-    # Thoughts are greedy unless the options say otherwise.
-    temperature = 0.0 if options.sampling is None else options.sampling.temperature
-    thought = replace(model.settings.thought, temperature=temperature)
+    thought, asked = model.settings.thought, options.sampling
+    if options.samples > 1:
+        own = asked or model.sampled
+        thought = replace(thought, temperature=own.temperature, top_p=own.top_p)
+    else:  # greedy unless the options say otherwise
+        thought = replace(thought, temperature=0.0 if asked is None else asked.temperature)
     budget = thought.max_new_tokens if options.think is None else options.think
     mode = "" if options.mode == "dense" else f"-{options.mode}"
     weight, usual = model.settings.anchor_weight, 0.0 if model.companion is None else 1.0
     anchor = "" if weight == usual else f"-anchor-{weight:g}"
+    several = "" if options.samples == 1 else f"-samples-{options.samples}"
     return SystemFacts(
-        f"{short_name(model.name)}@{budget}{mode}{anchor}",
+        f"{short_name(model.name)}@{budget}{mode}{anchor}{several}",
         "t1",
         revision_of(model.weights_hash),
         options.mode,
         budget,
         model.weights_hash,
-        hash_json([model.templates_hash, asdict(thought)]),
+        hash_json([model.templates_hash, asdict(thought), *([options.samples] if several else [])]),
         model.name,
     )

@@ -20,7 +20,7 @@ from thought1.search.options import Mode
 from thought1.types import Qrels, Query, Receipt, Run, SearchResult, Thought1Error
 
 SEED = 0
-"""Of the bootstrap and of sampled thoughts, which are greedy."""
+"""Of the bootstrap and of sampled thoughts."""
 
 Bars = Callable[[str, int | None, str], Any]
 """A progress bar (description, total, unit): a context manager with `update(n)`."""
@@ -47,6 +47,8 @@ class Request:
     """Whether a document with the query's own id is left out of its ranking, before the cut."""
     anchor: str = ""
     """Instead of the checkpoint's own; see `Settings.anchor`."""
+    samples: int = 1
+    """Sampled thoughts on each query; see `SearchOptions.samples`."""
 
     @property
     def task_name(self) -> str:
@@ -78,9 +80,10 @@ class Request:
         return tuple(budgets)
 
     def to_json(self) -> dict[str, Any]:
-        """JSON data, the fields by their names; an anchor that was not asked for is none."""
-        found = asdict(self)
-        return found if self.anchor else {k: v for k, v in found.items() if k != "anchor"}
+        """JSON data, the fields by their names; what is younger than the format is left out
+        where it was not asked for."""
+        young = {"anchor": "", "samples": 1}
+        return {k: v for k, v in asdict(self).items() if young.get(k, ()) != v}
 
     def command(self) -> list[str]:
         """The command line that measures this."""
@@ -89,6 +92,7 @@ class Request:
             "--system": self.system if self.system != "t1" else None,
             "--mode": self.mode if self.system == "t1" else None,
             "--think": self.think,
+            "--samples": self.samples if self.samples > 1 else None,
             "--model": self.model,
             "--index": self.index,
             "--rewritten": self.rewritten,

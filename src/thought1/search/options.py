@@ -15,6 +15,9 @@ Mode = Literal["hybrid", "dense", "bm25"]
 MAX_K = 1_000_000
 """Most hits of one query: their texts are all in memory, and no reader asks for more."""
 
+MAX_SAMPLES = 1_000
+"""Most thoughts on one query: they are written together, each with a cache of its own."""
+
 
 @dataclass(frozen=True, slots=True)
 class Fusion:
@@ -59,9 +62,11 @@ class SearchOptions:
     """Hits that are left out at the start: the first one then has rank `offset` + 1."""
     sampling: Sampling | None = None
     """How thoughts are sampled; None is greedily, with the model's own repetition control, so
-    that an answer depends on no seed."""
+    that an answer depends on no seed. Of several `samples` None is `Thinker.sampled`."""
     fusion: Fusion = Fusion()
     """In mode hybrid."""
+    samples: int = 1
+    """Thoughts on each query, over one prompt. Its vector is the normalised mean of theirs."""
 
     def __post_init__(self) -> None:
         if not _whole(self.k) or not 1 <= self.k <= MAX_K:
@@ -75,8 +80,17 @@ class SearchOptions:
             raise Thought1Error(f"unknown search mode {self.mode!r}; known modes: {modes}")
         if self.think is not None and self.think < 0:
             raise Thought1Error(f"a thought has 0 tokens or more, not {self.think}")
-        if self.think and self.mode == "bm25":
+        if not _whole(self.samples) or not 1 <= self.samples <= MAX_SAMPLES:
+            raise Thought1Error(
+                f"the number of sampled thoughts is a whole number from 1 to {MAX_SAMPLES:,}, "
+                f"not {self.samples}"
+            )
+        if self.mode == "bm25" and (self.think or self.samples > 1):
             raise Thought1Error("bm25 does not think; use the mode hybrid or dense")
+        if self.samples > 1 and self.think == 0:
+            raise Thought1Error(
+                f"{self.samples} thoughts on each query need a thinking budget of 1 token or more"
+            )
 
     @property
     def depth(self) -> int:

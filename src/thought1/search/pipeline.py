@@ -57,13 +57,15 @@ def search_many(
 
     Raises:
         Thought1Error: the filter is wrong.
-        ValueError: thoughts do not fit the queries, or have no vector.
+        ValueError: thoughts do not fit the queries or options, or have no vector.
     """
     asked = list(queries)
     if thoughts is not None and len(thoughts) != len(asked):
         raise ValueError(f"{len(asked)} queries but {len(thoughts)} thoughts")
+    if thoughts is not None and options.samples > 1:
+        raise ValueError("where thoughts are given, none is sampled")
     given = thoughts is not None and options.mode != "bm25"
-    found = Found(asked, list(thoughts or []) if given else [None] * len(asked))
+    found = Found(asked, [[t] for t in thoughts or []] if given else [()] * len(asked))
     milliseconds: dict[str, float] = {}
     for step in plan(store, model, options, thought=given) if asked else []:
         start = time.perf_counter()
@@ -105,10 +107,10 @@ def search_in_batches(
 
 def _results(found: Found, offset: int) -> list[SearchResult]:
     results = []
-    for query, thought, ranking in zip(found.queries, found.thoughts, found.rankings, strict=True):
+    for query, thoughts, ranking in zip(found.queries, found.thoughts, found.rankings, strict=True):
         # A document may have been deleted between search and fetch.
         hits = [(found.documents[id_], score) for id_, score in ranking if id_ in found.documents]
-        shown = None if thought is None or thought.finish_reason == "none" else thought
+        shown = [thought for thought in thoughts if thought.finish_reason != "none"]
         results.append(
             SearchResult(
                 query,
@@ -116,7 +118,8 @@ def _results(found: Found, offset: int) -> list[SearchResult]:
                     Hit(document.id, score, rank, document.text, document.title, document.metadata)
                     for rank, (document, score) in enumerate(hits, start=offset + 1)
                 ),
-                shown,
+                shown[0] if shown else None,
+                tuple(shown[1:]),
             )
         )
     return results

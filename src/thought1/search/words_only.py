@@ -24,6 +24,7 @@ class WordsOnly:
     dim: int = 1
     identity: Mapping[str, str | int] = field(default_factory=dict)
     greedy: Sampling = _GREEDY
+    sampled: Sampling = _GREEDY
 
     def identities(self, index_format: int, created: str) -> Sequence[Mapping[str, str | int]]:
         """Whatever the index says."""
@@ -38,7 +39,12 @@ class WordsOnly:
             yield chunk, np.full((len(chunk), self.dim), self.dim**-0.5, dtype=np.float32)
 
     def think(
-        self, queries: Sequence[str], *, budget: int | None = None, sampling: Sampling | None = None
+        self,
+        queries: Sequence[str],
+        *,
+        budget: int | None = None,
+        sampling: Sampling | None = None,
+        samples: int = 1,
     ) -> list[Thought]:
         """Raises ValueError: only mode bm25 may be searched."""
         raise ValueError("without a model only the mode bm25 can search")
