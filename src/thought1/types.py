@@ -74,6 +74,11 @@ class Thought:
         """True where `<emb_token>` was put after the thought instead of sampled by the model."""
         return self.finish_reason in ("eos", "budget")
 
+    @property
+    def written(self) -> int:
+        """Tokens that the model has written: none where a person wrote the thought."""
+        return 0 if self.finish_reason == "edited" else len(self.token_ids)
+
     def to_json(self) -> dict[str, Any]:
         """JSON data to be shown; `tokens` is their number."""
         return {

@@ -32,6 +32,7 @@ from thought1.cli.evaluate_options import (
     Split,
     SystemSpec,
     TaskName,
+    Thoughts,
     WithFaithfulness,
 )
 from thought1.cli.options import (
@@ -63,6 +64,7 @@ def evaluate(
     think: Budget = None,
     no_think: NoThink = False,
     samples: Samples = 1,
+    thoughts: Thoughts = None,
     model: IndexOrBundledModel = None,
     trust_remote_code: TrustRemoteCode = False,
     index_folder: KeptIndex = None,
@@ -96,6 +98,7 @@ def evaluate(
         ignore_identical_ids,
         anchor,
         samples,
+        None if thoughts is None else str(thoughts),
     )
     check_options(request)
     if index_folder is not None:

@@ -41,6 +41,15 @@ Rewritten = Annotated[
         help='Ask these texts instead of the questions: JSON lines or a table of "_id", "text".',
     ),
 ]
+Thoughts = Annotated[
+    Path | None,
+    typer.Option(
+        "--thoughts",
+        metavar="FILE",
+        help="Read these thoughts instead of writing any: JSON lines or a table of "
+        '"_id" (of the query), "text".',
+    ),
+]
 Results = Annotated[
     Path,
     typer.Option(

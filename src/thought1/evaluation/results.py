@@ -246,8 +246,8 @@ def _thought(result: SearchResult) -> dict[str, Any]:
 
 
 def _thought_tokens(result: SearchResult) -> int:
-    """Of all thoughts on a query."""
-    return sum(len(thought.token_ids) for thought in result.thoughts)
+    """Written in all thoughts on a query."""
+    return sum(thought.written for thought in result.thoughts)
 
 
 def _snippet(title: str, text: str) -> str:

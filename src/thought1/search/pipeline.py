@@ -81,7 +81,10 @@ class Searcher(Protocol):
     """What answers several queries at once; an `Index` is one."""
 
     def search_many(
-        self, queries: Sequence[str], options: SearchOptions | None = None
+        self,
+        queries: Sequence[str],
+        options: SearchOptions | None = None,
+        thoughts: Sequence[Thought] | None = None,
     ) -> tuple[list[SearchResult], Receipt]:
         """One result per query, and what it cost."""
 
@@ -90,6 +93,7 @@ def search_in_batches(
     searcher: Searcher,
     queries: Sequence[str],
     options: SearchOptions,
+    thoughts: Sequence[Thought] | None = None,
     *,
     on_progress: Progress | None = None,
 ) -> tuple[list[SearchResult], Receipt]:
@@ -97,7 +101,9 @@ def search_in_batches(
     results: list[SearchResult] = []
     receipts: list[Receipt] = []
     for start in range(0, len(queries), BATCH):
-        some, receipt = searcher.search_many(queries[start : start + BATCH], options)
+        part = slice(start, start + BATCH)
+        given = None if thoughts is None else thoughts[part]
+        some, receipt = searcher.search_many(queries[part], options, given)
         results += some
         receipts.append(receipt)
         if on_progress:
