@@ -41,6 +41,7 @@ class QuerySide:
         self.renderer = Renderer(checkpoint.tokenizer)
         self.reader = reader
         self.read = Tally("queries")
+        self.evidence_read = Tally("lists of evidence")
 
     @property
     def engine(self) -> Engine:
@@ -61,6 +62,32 @@ class QuerySide:
                 f"{samples} thoughts on each query need a thinking budget of 1 token or more"
             )
         return found
+
+    def check_evidence(self, budget: int | None) -> None:
+        """Refuse evidence that nobody would read.
+
+        Raises:
+            Thought1Error: the template has no place for it, nothing is thought under `budget`, or
+                the model cannot think.
+        """
+        name, pattern = self.checkpoint.name, self.checkpoint.settings.query.pattern
+        if self.tokens(budget) == 0:
+            self.checkpoint.thought_tokens(1)  # what cannot think at all says so
+            raise Thought1Error(
+                "evidence is read before thinking, which needs a thinking budget of 1 token or more"
+            )
+        if "{evidence}" not in pattern:
+            raise Thought1Error(
+                f"{name} cannot read evidence: its query template {pattern!r} has no slot "
+                "{evidence}; search without evidence"
+            )
+
+    def fit_evidence(self, texts: Sequence[str], evidence: Evidence) -> list[list[str]]:
+        """The evidence as far as it fits beside the whole queries; what is cut is counted."""
+        own = self.checkpoint.settings
+        shown, cut = self.renderer.fit(own.query, texts, own.max_query_tokens, evidence)
+        self.evidence_read.add(len(shown), cut)
+        return shown
 
     def prompts(
         self, texts: list[str], instruction: str | None, evidence: Evidence | None

@@ -270,11 +270,29 @@ class T1:
                 vectors = self.queries.behind(asked, thoughts, batch_size, bar.update)
         return _shaped(vectors, isinstance(queries, str), convert_to_tensor)
 
-    def count_prompt_tokens(self, queries: Sequence[str], *, instruction: str | None = None) -> int:
+    def check_evidence(self, budget: int | None = None) -> None:
+        """Raises Thought1Error where it cannot read evidence and think under `budget`."""
+        self.queries.check_evidence(budget)
+
+    def fit_evidence(self, queries: Sequence[str], evidence: Evidence) -> list[list[str]]:
+        """As much of each query's evidence as its prompt can show beside the whole query."""
+        return self.queries.fit_evidence(queries, evidence)
+
+    def count_prompt_tokens(
+        self,
+        queries: Sequence[str],
+        *,
+        instruction: str | None = None,
+        evidence: Evidence | None = None,
+    ) -> int:
         """Tokens that the prompts of these queries have together."""
         own = self.settings
         prompts = self.renderer.render(
-            own.query, queries, own.max_query_tokens, instruction=instruction
+            own.query,
+            queries,
+            own.max_query_tokens,
+            instruction=instruction,
+            evidence=evidence,
         )
         return sum(len(prompts.prefix) + len(row) for row in prompts.rows)
 

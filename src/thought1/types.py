@@ -109,7 +109,8 @@ class Receipt:
     thought_tokens: int
     forced: int
     milliseconds: Mapping[str, float]
-    """Wall time by step: "think" (generation and vector), "dense", "bm25", "fuse", "fetch"."""
+    """Wall time by step: "think" (generation and vector), "dense", "bm25", "fuse", "fetch"; where
+    the model read before it thought, "first-" of the search before that, and "read"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +122,8 @@ class SearchResult:
     thought: Thought | None = None
     others: tuple[Thought, ...] = ()
     """Of several sampled thoughts all but the first; the query's vector is the mean of theirs."""
+    evidence: tuple[str, ...] = ()
+    """Ids of the documents that the model read before it thought."""
 
     @property
     def thoughts(self) -> tuple[Thought, ...]:

@@ -144,6 +144,11 @@ def test_evaluate_refuses_what_cannot_work(t1: T1Command, tmp_path: Path, collec
     assert "need a thinking budget of 1 token or more" in refused(*own)
     assert "greedy thoughts: leave --samples out" in refused(*own, "--curve", "0,4")
     assert "--samples is for the system t1" in refused(*own, "--system", "bm25")
+    read = [collection, "--split", "dev", "--evidence", "2"]
+    assert "evidence is read before thinking" in refused(*read)
+    assert "greedy thoughts: leave --evidence out" in refused(*read, "--faithfulness")
+    assert "--evidence is for the system t1" in refused(*read, "--system", "bm25")
+    assert "leave one of them out" in refused(*read, "--ignore-identical-ids")
 
 
 def test_given_thoughts_are_read(
@@ -193,6 +198,7 @@ def test_given_thoughts_that_cannot_be_read(
     assert f"{written}--think or --no-think out" in refused("--think", "4")
     assert f"{written}--think or --no-think out" in refused("--no-think")
     assert f"{written}--samples out" in refused("--samples", "2")
+    assert f"{written}--evidence out" in refused("--evidence", "2")
     assert "own greedy thoughts: leave --thoughts out" in refused("--faithfulness")
     assert "--thoughts is of the model's vectors" in refused("--mode", "bm25")
     assert "--thoughts is for the system t1, not for bm25" in refused("--system", "bm25")

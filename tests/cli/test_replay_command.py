@@ -78,6 +78,21 @@ def test_several_thoughts_are_replayed(t1: T1Command, copy: Path, model: str) ->
     assert "samples" not in single["request"]
 
 
+def test_a_search_that_reads_first_is_replayed(t1: T1Command, copy: Path, model: str) -> None:
+    arguments = ("--model", model, "--think", "4", "--evidence", "2", "--mode", "hybrid")
+    file = kept(t1, copy, *arguments, "--samples", "2")
+    content = json.loads(file.read_text())
+    assert content["system"]["name"] == "model@4-hybrid-samples-2-evidence-2"
+    assert (content["request"]["samples"], content["request"]["evidence"]) == (2, 2)
+    assert " --evidence 2 " in " ".join(content["origin"]["command"])
+    assert list(content["cost"]["milliseconds"])[:2] == ["first-embed", "first-dense"]
+    with gzip.open(file.with_name(content["files"]["details"]), "rt") as lines:
+        details = [json.loads(line) for line in lines]
+    assert [len(line["evidence"]) for line in details] == [2, 2]
+    found = t1("replay", file, "--json").json()
+    assert (found["equal"], found["changed"]) == (True, [])
+
+
 def test_changed_weights_are_named(t1: T1Command, copy: Path, model: str, tmp_path: Path) -> None:
     shutil.copytree(model, tmp_path / "mine")
     file = kept(t1, copy, "--model", "mine")

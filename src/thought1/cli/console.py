@@ -116,7 +116,8 @@ def receipt_data(receipt: Receipt) -> dict[str, Any]:
 
 
 def result_data(result: SearchResult) -> dict[str, Any]:
-    """One search result for JSON; "thoughts" is there where there are several."""
+    """One search result for JSON; "thoughts" is there where there are several, and "evidence"
+    where documents were read before thinking."""
     hits = [
         {
             "rank": hit.rank,
@@ -130,7 +131,8 @@ def result_data(result: SearchResult) -> dict[str, Any]:
     ]
     thought = None if result.thought is None else result.thought.to_json()
     several = {"thoughts": [each.to_json() for each in result.thoughts]} if result.others else {}
-    return {"query": result.query, "thought": thought, **several, "hits": hits}
+    read = {"evidence": list(result.evidence)} if result.evidence else {}
+    return {"query": result.query, "thought": thought, **several, **read, "hits": hits}
 
 
 def show_thoughts(console: Console, query: str, thoughts: Sequence[Thought]) -> None:
@@ -148,6 +150,9 @@ def show_thoughts(console: Console, query: str, thoughts: Sequence[Thought]) -> 
 def show_result(console: Console, result: SearchResult) -> None:
     """One question, the thoughts about it, and the table of hits."""
     show_thoughts(console, result.query, result.thoughts)
+    if result.evidence:
+        read = plain(", ".join(result.evidence))
+        console.print(Text(f"behind a look at {read}", style="dim"), soft_wrap=True)
     if not result.hits:
         console.print("nothing found")
         return

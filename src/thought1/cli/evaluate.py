@@ -37,6 +37,7 @@ from thought1.cli.evaluate_options import (
 )
 from thought1.cli.options import (
     Budget,
+    Evidence,
     IgnoreIdenticalIds,
     IndexOrBundledModel,
     Json,
@@ -65,6 +66,7 @@ def evaluate(
     no_think: NoThink = False,
     samples: Samples = 1,
     thoughts: Thoughts = None,
+    evidence: Evidence = 0,
     model: IndexOrBundledModel = None,
     trust_remote_code: TrustRemoteCode = False,
     index_folder: KeptIndex = None,
@@ -99,6 +101,7 @@ def evaluate(
         anchor,
         samples,
         None if thoughts is None else str(thoughts),
+        evidence,
     )
     check_options(request)
     if index_folder is not None:

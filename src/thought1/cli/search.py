@@ -23,6 +23,7 @@ from thought1.cli.console import (
 from thought1.cli.models import open_index, open_without_model
 from thought1.cli.options import (
     Budget,
+    Evidence,
     IndexModel,
     Json,
     NoRepeat,
@@ -89,6 +90,7 @@ def search(
     seed: Seed = None,
     no_repeat: NoRepeat = None,
     samples: Samples = 1,
+    evidence: Evidence = 0,
     model: IndexModel = None,
     trust_remote_code: TrustRemoteCode = False,
     as_json: Json = False,
@@ -98,17 +100,13 @@ def search(
     from thought1.search.pipeline import search_in_batches
 
     sampled = (temperature, top_p, seed, no_repeat)
-    if mode != "hybrid" and fusion_weights is not None:
-        raise Thought1Error("--fusion-weights weigh the two sides of --mode hybrid")
     if mode == "bm25" and any(value is not None for value in sampled):
         raise Thought1Error(
             "bm25 does not think: leave --temperature, --top-p, --seed and --no-repeat out"
         )
-    budget = thought_budget(think, no_think)
-    fusion = _fusion(fusion_weights)
-    options = SearchOptions(
-        k, mode, budget, parse_where(where or []), offset, fusion=fusion, samples=samples
-    )
+    budget, fusion = thought_budget(think, no_think), _fusion(fusion_weights, mode)
+    conditions = parse_where(where or [])
+    options = SearchOptions(k, mode, budget, conditions, offset, None, fusion, samples, evidence)
     questions = read_questions([] if question is None else [question])
     if mode == "bm25":
         index = open_without_model(folder)
@@ -125,11 +123,13 @@ def search(
         _show(results, receipt)
 
 
-def _fusion(weights: str | None) -> "Fusion":
+def _fusion(weights: str | None, mode: str) -> "Fusion":
     from thought1.search.options import Fusion
 
     if weights is None:
         return Fusion()
+    if mode != "hybrid":
+        raise Thought1Error("--fusion-weights weigh the two sides of --mode hybrid")
     try:
         dense, bm25 = map(float, weights.split(","))
     except ValueError:

@@ -48,8 +48,13 @@ def check_options(request: "Request") -> None:
     written = {
         "--think or --no-think": request.think is not None,
         "--samples": request.samples > 1,
+        "--evidence": request.evidence > 0,
     }
-    ways = {"--samples": request.samples > 1, "--thoughts": request.thoughts is not None}
+    ways = {
+        "--samples": request.samples > 1,
+        "--thoughts": request.thoughts is not None,
+        "--evidence": request.evidence > 0,
+    }
     options = {
         "--mode": request.mode != "dense",
         "--model": request.model is not None,
@@ -69,6 +74,11 @@ def check_options(request: "Request") -> None:
             raise Thought1Error(f"{name} studies the model's own greedy thoughts: leave {way} out")
     for name in _given(written) if request.thoughts is not None else []:
         raise Thought1Error(f"with --thoughts the model writes none: leave {name} out")
+    if request.evidence and request.ignore_identical_ids:
+        raise Thought1Error(
+            "--evidence would show a query the document with its own id, which "
+            "--ignore-identical-ids leaves out: leave one of them out"
+        )
     vectors = {"--anchor": request.anchor != "", "--thoughts": request.thoughts is not None}
     for name in _given(vectors) if request.mode == "bm25" else []:
         raise Thought1Error(f"{name} is of the model's vectors, which --mode bm25 does not search")
@@ -99,7 +109,13 @@ def _index_system(
     from thought1.search.options import SearchOptions
     from thought1.sentence_model import SentenceModel
 
-    options = SearchOptions(request.depth, request.mode, request.think, samples=request.samples)
+    options = SearchOptions(
+        request.depth,
+        request.mode,
+        request.think,
+        samples=request.samples,
+        evidence=request.evidence,
+    )
     folder = None if request.index is None else Path(request.index)
     words_only = request.mode == "bm25"
     if folder is not None and holds_something(folder):
@@ -111,8 +127,7 @@ def _index_system(
                 f"the index at {folder} was made by {t1.name}, which does not think: measure a "
                 "T1 that has it as its companion"
             )
-        if not thoughts:
-            t1.queries.tokens(request.think, request.samples)
+        _check_thinking(t1, request)
         t1 = _anchored(t1, request.anchor)
         index = Index.open(folder, t1) if request.anchor else index
         return IndexSystem(options, t1, index=index, thoughts=thoughts)
@@ -120,9 +135,15 @@ def _index_system(
         return IndexSystem(options, None)
     # An index that is to stay needs vectors, whatever is asked of it now.
     t1 = load_model(request.model, trust_remote_code)
-    if not thoughts:
-        t1.queries.tokens(request.think, request.samples)  # before anything is encoded
+    _check_thinking(t1, request)  # before anything is encoded
     return IndexSystem(options, _anchored(t1, request.anchor), folder=folder, thoughts=thoughts)
+
+
+def _check_thinking(model: "Model", request: "Request") -> None:
+    if request.thoughts is None:
+        model.queries.tokens(request.think, request.samples)
+    if request.evidence:
+        model.check_evidence(request.think)
 
 
 def _anchored(model: "Model", anchor: str) -> "Model":

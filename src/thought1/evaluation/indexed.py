@@ -146,14 +146,16 @@ def facts_of(options: SearchOptions, model: T1 | None, *, given: bool = False) -
     mode = "" if options.mode == "dense" else f"-{options.mode}"
     weight, usual = model.settings.anchor_weight, 0.0 if model.companion is None else 1.0
     anchor = "" if weight == usual else f"-anchor-{weight:g}"
-    copies = "" if options.samples == 1 else f"-samples-{options.samples}"
+    ways = {"samples": options.samples} if options.samples > 1 else {}
+    ways |= {"evidence": options.evidence} if options.evidence else {}
+    tail = "".join(f"-{name}-{value}" for name, value in ways.items())
     return SystemFacts(
-        f"{short_name(model.name)}@{'given' if given else budget}{mode}{anchor}{copies}",
+        f"{short_name(model.name)}@{'given' if given else budget}{mode}{anchor}{tail}",
         "t1",
         revision_of(model.weights_hash),
         options.mode,
         budget,
         model.weights_hash,
-        hash_json([model.templates_hash, asdict(thought), *([options.samples] if copies else [])]),
+        hash_json([model.templates_hash, asdict(thought), *([ways] if ways else [])]),
         model.name,
     )

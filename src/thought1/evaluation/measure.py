@@ -51,6 +51,8 @@ class Request:
     """Sampled thoughts on each query; see `SearchOptions.samples`."""
     thoughts: str | None = None
     """File of thoughts that are read instead of own ones."""
+    evidence: int = 0
+    """Documents that are read before thinking; see `SearchOptions.evidence`."""
 
     @property
     def task_name(self) -> str:
@@ -84,7 +86,7 @@ class Request:
     def to_json(self) -> dict[str, Any]:
         """JSON data, the fields by their names; what is younger than the format is left out
         where it was not asked for."""
-        young = {"anchor": "", "samples": 1, "thoughts": None}
+        young = {"anchor": "", "samples": 1, "thoughts": None, "evidence": 0}
         return {k: v for k, v in asdict(self).items() if young.get(k, ()) != v}
 
     def command(self) -> list[str]:
@@ -96,6 +98,7 @@ class Request:
             "--think": self.think,
             "--samples": self.samples if self.samples > 1 else None,
             "--thoughts": self.thoughts,
+            "--evidence": self.evidence or None,
             "--model": self.model,
             "--index": self.index,
             "--rewritten": self.rewritten,

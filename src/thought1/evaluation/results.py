@@ -226,6 +226,7 @@ def _details(measured: Measured) -> Iterator[str]:
             "query": query.text,
             **({"rewritten": result.query} if task.rewritten else {}),
             **_thought(result),
+            **({"evidence": list(result.evidence)} if result.evidence else {}),
             "relevant": [document for document, grade in grades.items() if grade > 0],
             "hits": [
                 {"id": hit.id, "score": hit.score, "text": _snippet(hit.title, hit.text)}

@@ -18,6 +18,9 @@ MAX_K = 1_000_000
 MAX_SAMPLES = 1_000
 """Most thoughts on one query: they are written together, each with a cache of its own."""
 
+MAX_EVIDENCE = 1_000
+"""Most documents that are read before a query is thought about; a prompt has room for fewer."""
+
 
 @dataclass(frozen=True, slots=True)
 class Fusion:
@@ -67,6 +70,9 @@ class SearchOptions:
     """In mode hybrid."""
     samples: int = 1
     """Thoughts on each query, over one prompt. Its vector is the normalised mean of theirs."""
+    evidence: int = 0
+    """Documents that the model reads before it thinks: the first ones of a search, by the same
+    options, with the bare query. As much of them as its longest prompt has room for."""
 
     def __post_init__(self) -> None:
         if not _whole(self.k) or not 1 <= self.k <= MAX_K:
@@ -85,11 +91,20 @@ class SearchOptions:
                 f"the number of sampled thoughts is a whole number from 1 to {MAX_SAMPLES:,}, "
                 f"not {self.samples}"
             )
-        if self.mode == "bm25" and (self.think or self.samples > 1):
+        if not _whole(self.evidence) or not 0 <= self.evidence <= MAX_EVIDENCE:
+            raise Thought1Error(
+                f"evidence is a whole number of documents from 0 to {MAX_EVIDENCE:,}, "
+                f"not {self.evidence}"
+            )
+        if self.mode == "bm25" and (self.think or self.samples > 1 or self.evidence):
             raise Thought1Error("bm25 does not think; use the mode hybrid or dense")
         if self.samples > 1 and self.think == 0:
             raise Thought1Error(
                 f"{self.samples} thoughts on each query need a thinking budget of 1 token or more"
+            )
+        if self.evidence and self.think == 0:
+            raise Thought1Error(
+                "evidence is read before thinking, which needs a thinking budget of 1 token or more"
             )
 
     @property

@@ -14,6 +14,7 @@ from thought1.types import Document, Sampling, Thought, Vectors
 
 _WINDOW = 2048
 _GREEDY = Sampling()
+_NO_MODEL = "without a model only the mode bm25 can search"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +46,23 @@ class WordsOnly:
         budget: int | None = None,
         sampling: Sampling | None = None,
         samples: int = 1,
+        evidence: Sequence[Sequence[str]] | None = None,
     ) -> list[Thought]:
         """Raises ValueError: only mode bm25 may be searched."""
-        raise ValueError("without a model only the mode bm25 can search")
+        raise ValueError(_NO_MODEL)
 
-    def count_prompt_tokens(self, queries: Sequence[str]) -> int:
+    def check_evidence(self, budget: int | None = None) -> None:
+        """Raises ValueError, as `think` does."""
+        raise ValueError(_NO_MODEL)
+
+    def fit_evidence(
+        self, queries: Sequence[str], evidence: Sequence[Sequence[str]]
+    ) -> list[list[str]]:
+        """Raises ValueError, as `think` does."""
+        raise ValueError(_NO_MODEL)
+
+    def count_prompt_tokens(
+        self, queries: Sequence[str], *, evidence: Sequence[Sequence[str]] | None = None
+    ) -> int:
         """No prompt is written, so 0."""
         return 0
