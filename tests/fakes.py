@@ -12,7 +12,7 @@ from itertools import islice
 
 import numpy as np
 
-from thought1.types import Document, Sampling, Thought, Vectors
+from thought1.types import Document, Sampling, Thought, Thought1Error, Vectors
 
 
 class FakeModel:
@@ -34,6 +34,8 @@ class FakeModel:
         self.encoded: list[str] = []  # ids of all documents that were encoded
         self.thinkings = 0  # calls of `think`
         self.samplings: list[Sampling | None] = []  # how each of them was to sample
+        self.read: list[Sequence[Sequence[str]] | None] = []  # and what it read before
+        self.evidence_room = 10  # documents that fit a prompt
 
     def identities(self, index_format: int, created: str) -> list[dict[str, str]]:
         rest = "document template" if index_format > 1 else "templates"
@@ -48,18 +50,38 @@ class FakeModel:
             yield chunk, np.stack([self.vector(f"{d.title} {d.text}") for d in chunk])
 
     greedy = Sampling(no_repeat_ngram=3)
+    sampled = Sampling(0.7, no_repeat_ngram=3)
 
     def think(
-        self, queries: Sequence[str], *, budget: int | None = None, sampling: Sampling | None = None
+        self,
+        queries: Sequence[str],
+        *,
+        budget: int | None = None,
+        sampling: Sampling | None = None,
+        samples: int = 1,
+        evidence: Sequence[Sequence[str]] | None = None,
     ) -> list[Thought]:
         self.thinkings += 1
+        self.read.append(evidence)
         self.samplings.append(sampling)
-        return [
-            self._thought(query, self.own_budget if budget is None else budget) for query in queries
-        ]
+        most = self.own_budget if budget is None else budget
+        # Each sample has a token less than the one before.
+        return [self._thought(query, most - i) for query in queries for i in range(samples)]
 
-    def count_prompt_tokens(self, queries: Sequence[str]) -> int:
-        return sum(len(query.split()) for query in queries)
+    def check_evidence(self, budget: int | None = None) -> None:
+        if not (self.own_budget if budget is None else budget):
+            raise Thought1Error("it would not think")
+
+    def fit_evidence(
+        self, queries: Sequence[str], evidence: Sequence[Sequence[str]]
+    ) -> list[list[str]]:
+        return [list(documents[: self.evidence_room]) for documents in evidence]
+
+    def count_prompt_tokens(
+        self, queries: Sequence[str], *, evidence: Sequence[Sequence[str]] | None = None
+    ) -> int:
+        texts = [*queries, *(text for documents in evidence or () for text in documents)]
+        return sum(len(text.split()) for text in texts)
 
     def _thought(self, query: str, budget: int) -> Thought:
         if budget == 0:

@@ -10,7 +10,6 @@ from tiny import TEXTS, make_checkpoint
 
 from thought1.evaluation.dispersion import (
     Dispersion,
-    fused,
     measure_dispersion,
     pairwise_distances,
     spearman,
@@ -18,6 +17,7 @@ from thought1.evaluation.dispersion import (
 from thought1.evaluation.faithfulness import JudgedQuestions
 from thought1.t1 import T1
 from thought1.types import Sampling, Thought1Error
+from thought1.vectors import fused
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from fakes import FakeModel
 
 from thought1.index import FORMAT, AddReport, Index, IndexInfo
 from thought1.registry import Entry, load, store_type
-from thought1.search.options import Fusion, SearchOptions
+from thought1.search.options import Fusion, Mode, SearchOptions
 from thought1.store import writer
 from thought1.store.writer import content_hash
 from thought1.types import Document, Sampling, Thought, Thought1Error, Vectors
@@ -352,6 +352,69 @@ def test_thoughts_are_greedy_unless_asked(index: Index, model: FakeModel) -> Non
     assert model.samplings == [model.greedy, model.greedy, warm]
 
 
+def test_several_thoughts_search_with_the_mean_of_their_vectors(
+    index: Index, model: FakeModel
+) -> None:
+    options = SearchOptions(mode="dense", think=2, samples=2)
+    (result,), receipt = index.search_many([QUESTION], options)
+    assert [thought.text for thought in result.thoughts] == ["thermal shock", "thermal"]
+    assert (result.thought, result.others) == (result.thoughts[0], result.thoughts[1:])
+    assert (receipt.thought_tokens, receipt.forced) == (3, 2)
+    assert receipt.prompt_tokens == model.count_prompt_tokens([QUESTION])  # it is read once
+    total = np.sum([thought.vector for thought in result.thoughts], axis=0)
+    mean = Thought("", (), "edited", (total / np.linalg.norm(total)).astype(np.float32))
+    expected = index.search(QUESTION, mode="dense", thoughts=[mean])
+    assert [hit.id for hit in result.hits] == [hit.id for hit in expected.hits]
+    assert [h.score for h in result.hits] == pytest.approx([h.score for h in expected.hits])
+    assert model.samplings == [model.sampled]
+    with pytest.raises(ValueError, match="where thoughts are given, none is sampled"):
+        index.search_many([QUESTION], options, [mean])
+
+
+@pytest.mark.parametrize("mode", ["dense", "hybrid"])
+def test_the_first_documents_of_a_bare_search_are_read(
+    index: Index, model: FakeModel, mode: Mode
+) -> None:
+    index.add([Document("empty", "")])
+    questions = ["yeast dough", "moon tides"]
+    bare = index.search(questions, mode=mode, think=0)
+    options = SearchOptions(k=1, mode=mode, think=3, evidence=2)
+    results, receipt = index.search_many(questions, options)
+    full = {document.id: document.full_text for document in DOCUMENTS}
+    read = [[hit.id for hit in result.hits if hit.id in full][:2] for result in bare]
+    assert [list(result.evidence) for result in results] == read
+    assert model.read[1:] == [None, [[full[id_] for id_ in ids] for ids in read]]
+    assert [len(result.hits) for result in results] == [1, 1]
+    expected = model.count_prompt_tokens(questions)
+    expected += model.count_prompt_tokens(questions, evidence=model.read[-1])
+    assert receipt.prompt_tokens == expected
+    search = ["dense"] if mode == "dense" else ["dense", "bm25", "fuse"]
+    first = [f"first-{name}" for name in ("embed", *search)]
+    again = [name for name in search if name != "bm25"]  # the words asked for are the same
+    assert list(receipt.milliseconds) == [*first, "read", "think", *again, "fetch"]
+    with pytest.raises(ValueError, match="nothing is read first"):
+        index.search_many(questions[:1], options, [Thought("", (), "none", model.vector("x"))])
+
+
+def test_a_search_that_reads_first_ranks_as_one_behind_the_same_thought(
+    index: Index, model: FakeModel
+) -> None:
+    for mode in ("dense", "hybrid"):
+        options = SearchOptions(mode=mode, think=3, evidence=3)
+        (result,), _ = index.search_many([QUESTION], options)
+        expected = index.search(QUESTION, mode=mode, think=3)
+        assert (result.hits, result.thought) == (expected.hits, expected.thought)
+
+
+def test_what_does_not_fit_was_not_read(index: Index, model: FakeModel) -> None:
+    model.evidence_room = 1
+    (result,), _ = index.search_many(["yeast dough"], SearchOptions(evidence=3))
+    assert len(result.evidence) == 1
+    model.own_budget = 0
+    with pytest.raises(Thought1Error, match="it would not think"):
+        index.search_many(["yeast dough"], SearchOptions(evidence=3))
+
+
 def test_bm25_never_calls_the_model(index: Index, model: FakeModel) -> None:
     (result,), receipt = index.search_many(["yeast"], SearchOptions(mode="bm25"))
     assert [hit.id for hit in result.hits] == ["bread"]
@@ -423,6 +486,23 @@ def test_hybrid_looks_deeper_than_k(tmp_path: Path) -> None:
 def test_options_out_of_range(index: Index, options: dict[str, Any], message: str) -> None:
     with pytest.raises(Thought1Error, match=message):
         index.search("moon", **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"samples": 0}, "sampled thoughts is a whole number from 1 to 1,000, not 0"),
+        ({"samples": 2.0}, "sampled thoughts is a whole number"),
+        ({"samples": 2, "think": 0}, "2 thoughts on each query need a thinking budget of 1"),
+        ({"samples": 2, "mode": "bm25"}, "bm25 does not think"),
+        ({"evidence": -1}, "evidence is a whole number of documents from 0 to 1,000, not -1"),
+        ({"evidence": 2, "think": 0}, "read before thinking, which needs a thinking budget of 1"),
+        ({"evidence": 2, "mode": "bm25"}, "bm25 does not think"),
+    ],
+)
+def test_ways_of_thinking_out_of_range(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(Thought1Error, match=message):
+        SearchOptions(**options)
 
 
 def test_a_document_deleted_during_a_search_is_left_out(

@@ -21,6 +21,7 @@ LAYERS = {
     "thought1.words": 1,
     "thought1.metrics": 1,
     "thought1.tally": 1,
+    "thought1.vectors": 1,
     "thought1.prompts": 2,
     "thought1.settings": 2,
     "thought1.place": 2,

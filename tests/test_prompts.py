@@ -179,6 +179,55 @@ def test_no_room_for_a_text_is_an_error(renderer: Renderer) -> None:
         renderer.render(QUERY, ["ice"], 6, instruction="find ice")
 
 
+# -- evidence that fits --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("most", "shown", "cut"),
+    [
+        (14, ["ice water", "salt"], 0),  # 3 of prefix, 4 + 3 of evidence, 4 of the text
+        (13, ["ice water"], 1),
+        (10, ["ice"], 1),
+        (9, [], 1),
+        (5, [], 1),
+    ],
+)
+def test_evidence_is_cut_so_that_the_text_stays(
+    renderer: Renderer, most: int, shown: list[str], cut: int
+) -> None:
+    found, number = renderer.fit(QUERY, ["why ice"], most, [["ice water", "salt"]])
+    assert (found, number) == ([shown], cut)
+    if most > 6:
+        rendered = renderer.render(QUERY, ["why ice"], most, evidence=found)
+        assert rendered.truncated == 0
+        assert rendered.rows[0][-4:] == [11, 20, 21, 13]
+
+
+def test_each_text_has_its_own_room_for_evidence(renderer: Renderer) -> None:
+    shown = [["ice water", "salt"], [], ["salt", "ice water"]]
+    found, cut = renderer.fit(QUERY, ["why ice", "ice", "salt"], 13, shown)
+    assert found == [["ice water"], [], ["salt", "ice water"]]
+    assert cut == 1
+
+
+@pytest.mark.parametrize("name", TOKENIZERS)
+def test_cut_evidence_never_exceeds_its_room(name: str) -> None:
+    """Whatever pieces a cut text is tokenised into, once it is a text of its own."""
+    renderer = Renderer(TOKENIZERS[name]())
+    template = Template("{evidence}\n{text}\n")
+    document = "Überhitzte thermometers, naïve 🙂 measures: 3.5 kg of salt; ice cubes crack."
+    whole = len(renderer.render(template, ["salt"], 500, evidence=[[document]]).rows[0])
+    bare = renderer.render(template, ["salt"], 500)
+    least, lengths = len(bare.prefix) + len(bare.rows[0]), set()
+    for most in range(least, whole + 12):
+        ((found,), _) = renderer.fit(template, ["salt"], most, [[document]])
+        assert all(document.startswith(piece) for piece in found)
+        rendered = renderer.render(template, ["salt"], most, evidence=[found])
+        assert rendered.truncated == 0
+        lengths.add(sum(map(len, found)))
+    assert len(lengths) > 5 and max(lengths) == len(document)
+
+
 # -- what is refused -----------------------------------------------------------------------------
 
 

@@ -361,6 +361,84 @@ def test_thoughts_do_not_depend_on_companions_order_or_the_global_seed(model: T1
     )
 
 
+# -- several thoughts ----------------------------------------------------------------------------
+
+
+def test_several_thoughts_follow_each_other_and_their_vectors_are_averaged(model: T1) -> None:
+    thoughts = model.think(QUESTIONS, samples=3, sampling=SAMPLED, batch_size=4)
+    assert len(thoughts) == 9
+    assert thoughts[::3] == model.think(QUESTIONS, sampling=SAMPLED)
+    assert thoughts == model.think(QUESTIONS, samples=3, sampling=SAMPLED)
+    assert len({thought.token_ids for thought in thoughts}) > 3
+    vectors_QKD = np.stack([thought.vector for thought in thoughts]).reshape(3, 3, D)
+    sums_QD = vectors_QKD.sum(axis=1)
+    expected = sums_QD / np.linalg.norm(sums_QD, axis=1, keepdims=True)
+    close(model.encode_query(QUESTIONS, samples=3, sampling=SAMPLED), expected)
+    close(model.encode_query(QUESTIONS[1], samples=3, sampling=SAMPLED), expected[1])
+
+
+def test_one_thought_is_what_it_was(model: T1) -> None:
+    np.testing.assert_array_equal(
+        model.encode_query(QUESTIONS, samples=1), [t.vector for t in model.think(QUESTIONS)]
+    )
+
+
+def test_several_thoughts_of_a_greedy_model_are_sampled(model: T1) -> None:
+    assert model.sampled == Sampling(0.7, 0.95)
+    assert model.think(QUESTIONS, samples=2) == model.think(
+        QUESTIONS, samples=2, sampling=Sampling(0.7, 0.95)
+    )
+    assert ThoughtSettings(6, 0.0, 0.8, 3).several == Sampling(0.7, 0.8, no_repeat_ngram=3)
+    assert ThoughtSettings(6, 1.2).several == Sampling(1.2)
+
+
+def test_several_thoughts_that_cannot_be(model: T1) -> None:
+    with pytest.raises(Thought1Error, match="2 thoughts on a query need a temperature above 0"):
+        model.think(QUESTIONS, samples=2, sampling=Sampling())
+    with pytest.raises(Thought1Error, match="need a thinking budget of 1 token or more"):
+        model.encode_query(QUESTIONS, samples=2, budget=0)
+    with pytest.raises(Thought1Error, match="has no language head and cannot think"):
+        T1(replace(model.checkpoint, random_head=frozenset({"head"}))).think(
+            QUESTIONS, samples=2, budget=0
+        )
+    with pytest.raises(ValueError, match="1 or more, not 0"):
+        model.think(QUESTIONS, samples=0)
+    with pytest.raises(ValueError, match="where thoughts are given, none is sampled"):
+        model.encode_query(QUESTIONS, thoughts=QUESTIONS, samples=2)
+
+
+# -- evidence ------------------------------------------------------------------------------------
+
+
+def test_evidence_is_fitted_to_the_longest_query(
+    model: T1, caplog: pytest.LogCaptureFixture
+) -> None:
+    longest = max(model.count_prompt_tokens([question]) for question in QUESTIONS)
+    short = T1(with_settings(model, max_query_tokens=longest + 40))
+    texts = [TEXTS[:1], TEXTS * 5, []]
+    with caplog.at_level(logging.WARNING, "thought1"):
+        shown = short.fit_evidence(QUESTIONS, texts)
+    assert shown[0] == TEXTS[:1] and shown[2] == []
+    assert 0 < len(shown[1]) < 20
+    assert "1 of 3 lists of evidence are longer than the model reads and were cut" in caplog.text
+    tokens = short.count_prompt_tokens(QUESTIONS, evidence=shown)
+    assert tokens > short.count_prompt_tokens(QUESTIONS)
+    assert short.think(QUESTIONS, evidence=shown) != short.think(QUESTIONS)
+    assert short.queries_read.cut == 0
+
+
+def test_evidence_that_nobody_would_read_is_refused(model: T1) -> None:
+    model.check_evidence()
+    with pytest.raises(Thought1Error, match="evidence is read before thinking"):
+        model.check_evidence(0)
+    bare = T1(with_settings(model, query=Template("{instruction}\n{text}\n")))
+    with pytest.raises(Thought1Error, match=r"has no slot \{evidence\}; search without evidence"):
+        bare.check_evidence(4)
+    headless = T1(replace(model.checkpoint, random_head=frozenset({"head"})))
+    with pytest.raises(Thought1Error, match="has no language head and cannot think"):
+        headless.check_evidence(0)
+
+
 # -- edited thoughts -----------------------------------------------------------------------------
 
 

@@ -172,6 +172,45 @@ class Renderer:
             rows.append(seen + joint + ids[:room] + suffix)
         return Rendered(prefix, rows, truncated)
 
+    def fit(
+        self,
+        template: Template,
+        texts: Sequence[str],
+        max_tokens: int,
+        evidence: Sequence[Sequence[str]],
+    ) -> tuple[list[list[str]], int]:
+        """As much evidence as fits a sequence beside its whole text, and for how many texts that
+        is not all: documents in their order, of which the last may be cut at its end."""
+        head, middle, after = template.parts(None)
+        fixed = len(self.leading) + sum(len(self.words(part)) for part in (head, middle, after))
+        frame = sum(len(self.words(part)) for part in template.evidence.split("{evidence}"))
+        shown, cut = [], 0
+        for ids, documents in zip(self.text(texts), evidence, strict=True):
+            room = max_tokens - fixed - len(ids)
+            kept: list[str] = []
+            for document in documents:
+                piece = self._first_tokens(document, room - frame)
+                if piece:
+                    kept.append(piece)
+                if piece != document:
+                    cut += 1
+                    break
+                room -= frame + len(self.text([piece])[0])
+            shown.append(kept)
+        return shown, cut
+
+    def _first_tokens(self, text: str, most: int) -> str:
+        """A text if it has at most so many tokens, else as much of its beginning."""
+        if most > 0 and len(self.text([text])[0]) <= most:
+            return text
+        stripped = text.strip()
+        # A beginning that is tokenised anew may have a token more.
+        for _, end in reversed(self.spans(stripped)[: max(0, most)]):
+            piece = stripped[:end].strip()
+            if len(self.text([piece])[0]) <= most:
+                return piece
+        return ""
+
     def _evidence(self, template: Template, documents: Sequence[str]) -> list[int]:
         before, after = template.evidence.split("{evidence}")
         opening, closing = self.words(before), self.words(after)

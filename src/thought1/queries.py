@@ -11,7 +11,7 @@ from thought1.encoder import Encoder, Progress
 from thought1.prompts import Renderer
 from thought1.reader import Reader
 from thought1.tally import Tally
-from thought1.types import Engine, Generation, Sampling, Thought, Vectors
+from thought1.types import Engine, Generation, Sampling, Thought, Thought1Error, Vectors
 
 Evidence = Sequence[Sequence[str]]
 """For each query the retrieved texts that the model reads before it thinks."""
@@ -41,11 +41,53 @@ class QuerySide:
         self.renderer = Renderer(checkpoint.tokenizer)
         self.reader = reader
         self.read = Tally("queries")
+        self.evidence_read = Tally("lists of evidence")
 
     @property
     def engine(self) -> Engine:
         """Runs the language model."""
         return self.encoder.engine
+
+    def tokens(self, budget: int | None, samples: int = 1) -> int:
+        """Most tokens of a thought under `budget`; None is the checkpoint's own.
+
+        Raises:
+            Thought1Error: it cannot think, a thought does not fit its positions, or several
+                thoughts are to have 0 tokens.
+        """
+        found = self.checkpoint.thought_tokens(budget)
+        if found == 0 and samples > 1:
+            self.checkpoint.thought_tokens(1)  # what cannot think at all says so
+            raise Thought1Error(
+                f"{samples} thoughts on each query need a thinking budget of 1 token or more"
+            )
+        return found
+
+    def check_evidence(self, budget: int | None) -> None:
+        """Refuse evidence that nobody would read.
+
+        Raises:
+            Thought1Error: the template has no place for it, nothing is thought under `budget`, or
+                the model cannot think.
+        """
+        name, pattern = self.checkpoint.name, self.checkpoint.settings.query.pattern
+        if self.tokens(budget) == 0:
+            self.checkpoint.thought_tokens(1)  # what cannot think at all says so
+            raise Thought1Error(
+                "evidence is read before thinking, which needs a thinking budget of 1 token or more"
+            )
+        if "{evidence}" not in pattern:
+            raise Thought1Error(
+                f"{name} cannot read evidence: its query template {pattern!r} has no slot "
+                "{evidence}; search without evidence"
+            )
+
+    def fit_evidence(self, texts: Sequence[str], evidence: Evidence) -> list[list[str]]:
+        """The evidence as far as it fits beside the whole queries; what is cut is counted."""
+        own = self.checkpoint.settings
+        shown, cut = self.renderer.fit(own.query, texts, own.max_query_tokens, evidence)
+        self.evidence_read.add(len(shown), cut)
+        return shown
 
     def prompts(
         self, texts: list[str], instruction: str | None, evidence: Evidence | None
@@ -127,6 +169,37 @@ class QuerySide:
             )
             queries = [asked.texts[i] for i in places for _ in range(copies)]
             yield places, self.reader.read(queries, done, snapshots, self.decode)
+
+    def think(
+        self,
+        asked: Asked,
+        budget: int,
+        sampling: Sampling | None,
+        batch_size: int,
+        samples: int = 1,
+        on_progress: Progress | None = None,
+    ) -> list[Thought]:
+        """`samples` thoughts about each query, which follow each other, with their vectors.
+
+        Raises:
+            Thought1Error: several thoughts are to be greedy, hence all the same.
+        """
+        if samples > 1:
+            sampling = sampling or self.checkpoint.settings.thought.several
+            if sampling.temperature == 0:
+                raise Thought1Error(
+                    f"{samples} thoughts on a query need a temperature above 0: greedy ones are "
+                    "all the same"
+                )
+        thoughts: dict[int, list[Thought]] = {}
+        queries = max(1, batch_size // samples)
+        for places, done in self.generations(asked, budget, sampling, queries, copies=samples):
+            shown = list(map(self.thought, done))
+            for number, place in enumerate(places):
+                thoughts[place] = shown[number * samples : (number + 1) * samples]
+            if on_progress:
+                on_progress(len(places))
+        return [thought for place in range(len(asked.rows)) for thought in thoughts[place]]
 
     def thought(self, done: Generation) -> Thought:
         """A generation as one shows it."""

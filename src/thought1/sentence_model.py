@@ -234,26 +234,49 @@ class SentenceModel:
         return Sampling()
 
     @property
+    def sampled(self) -> Sampling:
+        """Nor several."""
+        return Sampling()
+
+    @property
     def truncated(self) -> int:
         """How many documents have been cut since this object exists."""
         return self.documents_read.cut
 
     def think(
-        self, queries: Sequence[str], *, budget: int | None = None, sampling: Sampling | None = None
+        self,
+        queries: Sequence[str],
+        *,
+        budget: int | None = None,
+        sampling: Sampling | None = None,
+        samples: int = 1,
+        evidence: Sequence[Sequence[str]] | None = None,
     ) -> list[Thought]:
         """The vector (d,) of each query, behind no thought.
 
         Raises:
-            Thought1Error: a budget above 0.
+            Thought1Error: a budget above 0, several thoughts, or evidence.
         """
-        if budget:
-            raise Thought1Error(
-                f"{self.name} cannot think: search with a model that has it as its companion, or "
-                "with a thinking budget of 0"
-            )
+        if budget or samples > 1 or evidence:
+            self.check_evidence()
         return [Thought("", (), "none", vector) for vector in self.embed_queries(queries)]
 
-    def count_prompt_tokens(self, queries: Sequence[str]) -> int:
+    def check_evidence(self, budget: int | None = None) -> None:
+        """Raises Thought1Error: it reads nothing before it thinks, since it does not think."""
+        raise Thought1Error(
+            f"{self.name} cannot think: search with a model that has it as its companion, or "
+            "without thoughts"
+        )
+
+    def fit_evidence(
+        self, queries: Sequence[str], evidence: Sequence[Sequence[str]]
+    ) -> list[list[str]]:
+        """None of it fits."""
+        return [[] for _ in queries]
+
+    def count_prompt_tokens(
+        self, queries: Sequence[str], *, evidence: Sequence[Sequence[str]] | None = None
+    ) -> int:
         """Tokens of these queries together."""
         return sum(len(self._plain.encode(query).ids) for query in queries)
 

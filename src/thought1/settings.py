@@ -6,7 +6,7 @@ It knows the file's format, not how anything in it is used.
 import hashlib
 import json
 import math
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,9 @@ EMB_TOKEN = "<emb_token>"
 
 QUERY_INSTRUCTION = "Think about the question, then represent it to find texts that answer it."
 DOCUMENT_INSTRUCTION = "Represent this text so that questions it helps to answer find it."
+
+SEVERAL_TEMPERATURE, SEVERAL_TOP_P = 0.7, 0.95
+"""Of several thoughts on one question, by a checkpoint whose own are greedy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,14 @@ class ThoughtSettings:
     def sampling(self) -> Sampling:
         """How thoughts are sampled, with seed 0."""
         return Sampling(self.temperature, self.top_p, 0, self.no_repeat_ngram)
+
+    @property
+    def several(self) -> Sampling:
+        """The same for several thoughts on one question, which greedy ones would repeat."""
+        if self.temperature > 0:
+            return self.sampling
+        top_p = self.top_p if self.top_p < 1 else SEVERAL_TOP_P
+        return replace(self.sampling, temperature=SEVERAL_TEMPERATURE, top_p=top_p)
 
 
 OWN_COMPANION = "./companion"

@@ -30,6 +30,7 @@ from thought1.types import (
     Thought,
     Vectors,
 )
+from thought1.vectors import fused
 
 
 class T1:
@@ -149,6 +150,12 @@ class T1:
         return replace(self.settings.thought.sampling, temperature=0.0)
 
     @property
+    def sampled(self) -> Sampling:
+        """How several thoughts on a query are sampled: as the checkpoint's settings say, or at
+        temperature 0.7 and top-p 0.95 where these are greedy."""
+        return self.settings.thought.several
+
+    @property
     def truncated(self) -> int:
         """How many texts have been cut to the maximum length since this object exists."""
         documents = (self.companion or self).documents_read
@@ -162,6 +169,7 @@ class T1:
         sampling: Sampling | None = None,
         instruction: str | None = None,
         evidence: Evidence | None = None,
+        samples: int = 1,
         batch_size: int = 32,
         show_progress_bar: bool = False,
     ) -> list[Thought]:
@@ -174,13 +182,18 @@ class T1:
             sampling: temperature, top-p and seed; None is the checkpoint's own (greedy as a rule).
             instruction: replaces the checkpoint's query instruction.
             evidence: for each query, texts that the model reads first.
-            batch_size: queries that think together; it never changes a thought.
+            samples: thoughts about each query, which follow each other; several are sampled, by
+                default as `sampled` says, and the first is the one that is sampled alone.
+            batch_size: thoughts that are written together; it never changes a thought.
 
         Raises:
-            Thought1Error: prompt and budget exceed the model's positions, or it cannot think.
+            Thought1Error: prompt and budget exceed the model's positions, it cannot think, or
+                several thoughts are to be greedy or to have 0 tokens.
         """
         texts = [queries] if isinstance(queries, str) else list(queries)
-        tokens = self.checkpoint.thought_tokens(budget)
+        tokens = self.queries.tokens(budget, samples)
+        if samples < 1:
+            raise ValueError(f"samples is a number of thoughts, 1 or more, not {samples}")
         if batch_size < 1:
             raise ValueError(f"batch_size is a number of queries, 1 or more, not {batch_size}")
         asked = self.queries.prompts(texts, instruction, evidence)
@@ -188,11 +201,7 @@ class T1:
             if tokens == 0:
                 vectors = self.queries.bare(asked, batch_size, bar.update)
                 return [Thought("", (), "none", vector) for vector in vectors]
-            thoughts: dict[int, Thought] = {}
-            for places, done in self.queries.generations(asked, tokens, sampling, batch_size):
-                thoughts.update(zip(places, map(self.queries.thought, done), strict=True))
-                bar.update(len(places))
-            return [thoughts[i] for i in range(len(texts))]
+            return self.queries.think(asked, tokens, sampling, batch_size, samples, bar.update)
 
     def generations(
         self,
@@ -224,6 +233,7 @@ class T1:
         sampling: Sampling | None = None,
         instruction: str | None = None,
         evidence: Evidence | None = None,
+        samples: int = 1,
         batch_size: int = 32,
         convert_to_tensor: bool = False,
         show_progress_bar: bool = False,
@@ -232,7 +242,8 @@ class T1:
 
         With `thoughts` (one per query: a `Thought`, or the text of an edited one) nothing is
         generated: each vector is read behind the given thought. The other arguments are those
-        of `think`; `convert_to_tensor` returns a torch tensor instead of numpy.
+        of `think`; with several `samples` a query's vector is the normalised mean of theirs.
+        `convert_to_tensor` returns a torch tensor instead of numpy.
         """
         texts = [queries] if isinstance(queries, str) else list(queries)
         if thoughts is None:
@@ -242,11 +253,16 @@ class T1:
                 sampling=sampling,
                 instruction=instruction,
                 evidence=evidence,
+                samples=samples,
                 batch_size=batch_size,
                 show_progress_bar=show_progress_bar,
             )
             vectors = np.array([t.vector for t in own], np.float32).reshape(-1, self.dim)
+            if samples > 1:
+                vectors = fused(vectors.reshape(len(texts), samples, self.dim))
         else:
+            if samples > 1:
+                raise ValueError("where thoughts are given, none is sampled")
             if len(thoughts) != len(texts):
                 raise ValueError(f"{len(texts)} queries but {len(thoughts)} thoughts")
             asked = self.queries.prompts(texts, instruction, evidence)
@@ -254,11 +270,29 @@ class T1:
                 vectors = self.queries.behind(asked, thoughts, batch_size, bar.update)
         return _shaped(vectors, isinstance(queries, str), convert_to_tensor)
 
-    def count_prompt_tokens(self, queries: Sequence[str], *, instruction: str | None = None) -> int:
+    def check_evidence(self, budget: int | None = None) -> None:
+        """Raises Thought1Error where it cannot read evidence and think under `budget`."""
+        self.queries.check_evidence(budget)
+
+    def fit_evidence(self, queries: Sequence[str], evidence: Evidence) -> list[list[str]]:
+        """As much of each query's evidence as its prompt can show beside the whole query."""
+        return self.queries.fit_evidence(queries, evidence)
+
+    def count_prompt_tokens(
+        self,
+        queries: Sequence[str],
+        *,
+        instruction: str | None = None,
+        evidence: Evidence | None = None,
+    ) -> int:
         """Tokens that the prompts of these queries have together."""
         own = self.settings
         prompts = self.renderer.render(
-            own.query, queries, own.max_query_tokens, instruction=instruction
+            own.query,
+            queries,
+            own.max_query_tokens,
+            instruction=instruction,
+            evidence=evidence,
         )
         return sum(len(prompts.prefix) + len(row) for row in prompts.rows)
 

@@ -74,6 +74,19 @@ class Thought:
         """True where `<emb_token>` was put after the thought instead of sampled by the model."""
         return self.finish_reason in ("eos", "budget")
 
+    @property
+    def written(self) -> int:
+        """Tokens that the model has written: none where a person wrote the thought."""
+        return 0 if self.finish_reason == "edited" else len(self.token_ids)
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON data to be shown; `tokens` is their number."""
+        return {
+            "text": self.text,
+            "tokens": len(self.token_ids),
+            "finish_reason": self.finish_reason,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Hit:
@@ -96,7 +109,8 @@ class Receipt:
     thought_tokens: int
     forced: int
     milliseconds: Mapping[str, float]
-    """Wall time by step: "think" (generation and vector), "dense", "bm25", "fuse", "fetch"."""
+    """Wall time by step: "think" (generation and vector), "dense", "bm25", "fuse", "fetch"; where
+    the model read before it thought, "first-" of the search before that, and "read"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +120,15 @@ class SearchResult:
     query: str
     hits: tuple[Hit, ...]
     thought: Thought | None = None
+    others: tuple[Thought, ...] = ()
+    """Of several sampled thoughts all but the first; the query's vector is the mean of theirs."""
+    evidence: tuple[str, ...] = ()
+    """Ids of the documents that the model read before it thought."""
+
+    @property
+    def thoughts(self) -> tuple[Thought, ...]:
+        """All of them."""
+        return () if self.thought is None else (self.thought, *self.others)
 
 
 @dataclass(frozen=True, slots=True)

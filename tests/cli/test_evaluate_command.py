@@ -7,9 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from t1_command import Ran, T1Command, write_lines
+from t1_command import NOTES, QUERIES, Ran, T1Command, write_lines
 
 from thought1.data.formats import read_run
+from thought1.data.hashing import hash_file
 from thought1.evaluation.results import read_result
 from thought1.t1 import T1
 
@@ -138,6 +139,71 @@ def test_evaluate_refuses_what_cannot_work(t1: T1Command, tmp_path: Path, collec
     assert "cannot be written: Not a directory" in refused(*bm25, "--results", tmp_path / "file")
     assert t1("evaluate", *bm25, "--no-results", "--price", "inf").code == 2
     assert "bm25 does not think" in refused(*bm25, "--think", "4")
+    assert "bm25 does not think" in refused(*bm25, "--samples", "4")
+    own = [collection, "--split", "dev", "--samples", "4"]  # t1-nano's own budget is 0
+    assert "need a thinking budget of 1 token or more" in refused(*own)
+    assert "greedy thoughts: leave --samples out" in refused(*own, "--curve", "0,4")
+    assert "--samples is for the system t1" in refused(*own, "--system", "bm25")
+    read = [collection, "--split", "dev", "--evidence", "2"]
+    assert "evidence is read before thinking" in refused(*read)
+    assert "greedy thoughts: leave --evidence out" in refused(*read, "--faithfulness")
+    assert "--evidence is for the system t1" in refused(*read, "--system", "bm25")
+    assert "leave one of them out" in refused(*read, "--ignore-identical-ids")
+
+
+def test_given_thoughts_are_read(
+    t1: T1Command, tmp_path: Path, collection: Path, model: str
+) -> None:
+    rows = [{"_id": "q1", "text": "Glass cracks when hot."}, {"_id": "q2", "text": "Roads freeze."}]
+    file = write_lines(tmp_path / "human.jsonl", [*rows, {"_id": "other", "text": "unasked"}])
+    arguments = ["evaluate", collection, "--split", "dev", "--thoughts", file]
+    report = t1(*arguments, "--model", model, "--json").json()
+    assert (report["system"], report["think"]) == ("model@given+human", None)
+    assert report["receipt"]["thought_tokens"] == 0
+    assert list(report["receipt"]["milliseconds"]) == ["embed", "dense", "fetch"]
+    content = read_result(Path(report["result"]))
+    assert content["request"]["thoughts"] == str(file)
+    assert content["task"]["hashes"]["thoughts"] == hash_file(file)
+    assert content["cost"]["thought_tokens"] == {"mean": 0.0, "p95": 0.0}
+    t1_model = T1.from_pretrained(model)
+    questions = [QUERIES["q1"], QUERIES["q2"]]
+    lengths = [len(ids) for ids in t1_model.renderer.text([row["text"] for row in rows])]
+    read = t1_model.count_prompt_tokens(questions) + sum(lengths)
+    assert content["cost"]["prompt_tokens"] == read / 2
+    with gzip.open(Path(report["result"]).with_name(content["files"]["details"]), "rt") as lines:
+        details = [json.loads(line) for line in lines]
+    assert [line["thought"] for line in details] == [row["text"] for row in rows]
+    assert {(line["thought_tokens"], line["finish_reason"]) for line in details} == {(0, "edited")}
+    vectors = t1_model.encode_query(questions, thoughts=[row["text"] for row in rows])
+    scores = vectors @ t1_model.encode_document([note[1] for note in NOTES]).T
+    run = read_run(Path(report["result"]).with_name(content["files"]["run"]))
+    assert run["q2"]["salt"] == pytest.approx(scores[1, 1], abs=1e-5)
+
+    assert t1("replay", report["result"]).code == 0
+    write_lines(file, [{**rows[0], "text": "Nothing."}, rows[1]])
+    ran = t1("replay", report["result"])
+    assert (ran.code, "changed since: thoughts" in ran.err.splitlines()) == (1, True)
+
+
+def test_given_thoughts_that_cannot_be_read(
+    t1: T1Command, tmp_path: Path, collection: Path
+) -> None:
+    file = write_lines(tmp_path / "t.jsonl", [{"_id": "other", "text": "unasked"}])
+
+    def refused(*arguments: object) -> str:
+        return t1("evaluate", collection, "--split", "dev", "--thoughts", file, *arguments).error()
+
+    assert "lacks 2 of the 2 judged queries, such as 'q1' and 'q2'" in refused()
+    written = "with --thoughts the model writes none: leave "
+    assert f"{written}--think or --no-think out" in refused("--think", "4")
+    assert f"{written}--think or --no-think out" in refused("--no-think")
+    assert f"{written}--samples out" in refused("--samples", "2")
+    assert f"{written}--evidence out" in refused("--evidence", "2")
+    assert "own greedy thoughts: leave --thoughts out" in refused("--faithfulness")
+    assert "--thoughts is of the model's vectors" in refused("--mode", "bm25")
+    assert "--thoughts is for the system t1, not for bm25" in refused("--system", "bm25")
+    file.write_text('{"_id": "q1", "text": " "}\n')
+    assert "the thought is empty" in refused()
 
 
 def test_interrupted_evaluation_leaves_nothing(

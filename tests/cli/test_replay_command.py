@@ -1,5 +1,6 @@
 """`t1 replay`: the same again is 0, other numbers are 1, and what changed is named."""
 
+import gzip
 import json
 import shutil
 from collections.abc import Callable
@@ -55,6 +56,41 @@ def test_thoughts_are_replayed(t1: T1Command, copy: Path, model: str) -> None:
     assert ran.code == 0
     assert ran.out.splitlines()[-1] == "not replayed: curve, faithfulness"
     assert not Path("notes.index").exists()
+
+
+def test_several_thoughts_are_replayed(t1: T1Command, copy: Path, model: str) -> None:
+    file = kept(t1, copy, "--model", model, "--think", "4", "--samples", "3")
+    content = json.loads(file.read_text())
+    assert content["system"]["name"] == "model@4-samples-3"
+    assert content["request"]["samples"] == 3
+    assert " --samples 3 " in " ".join(content["origin"]["command"])
+    assert content["cost"]["thought_tokens"]["mean"] == 12.0
+    assert content["cost"]["forced"] == 1.0
+    with gzip.open(file.with_name(content["files"]["details"]), "rt") as lines:
+        details = [json.loads(line) for line in lines]
+    assert [len(line["thoughts"]) for line in details] == [3, 3]
+    assert all(line["thoughts"][0]["text"] == line["thought"] for line in details)
+    assert [line["thought_tokens"] for line in details] == [12, 12]
+    found = t1("replay", file, "--json").json()
+    assert (found["equal"], found["changed"]) == (True, [])
+    single = json.loads(kept(t1, copy, "--model", model, "--think", "4").read_text())
+    assert single["system"]["settings"] != content["system"]["settings"]
+    assert "samples" not in single["request"]
+
+
+def test_a_search_that_reads_first_is_replayed(t1: T1Command, copy: Path, model: str) -> None:
+    arguments = ("--model", model, "--think", "4", "--evidence", "2", "--mode", "hybrid")
+    file = kept(t1, copy, *arguments, "--samples", "2")
+    content = json.loads(file.read_text())
+    assert content["system"]["name"] == "model@4-hybrid-samples-2-evidence-2"
+    assert (content["request"]["samples"], content["request"]["evidence"]) == (2, 2)
+    assert " --evidence 2 " in " ".join(content["origin"]["command"])
+    assert list(content["cost"]["milliseconds"])[:2] == ["first-embed", "first-dense"]
+    with gzip.open(file.with_name(content["files"]["details"]), "rt") as lines:
+        details = [json.loads(line) for line in lines]
+    assert [len(line["evidence"]) for line in details] == [2, 2]
+    found = t1("replay", file, "--json").json()
+    assert (found["equal"], found["changed"]) == (True, [])
 
 
 def test_changed_weights_are_named(t1: T1Command, copy: Path, model: str, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from t1_command import T1Command, small_checkpoint, write_lines
 from thought1.cli.console import result_data
 from thought1.cli.where import parse_where
 from thought1.index import Index
+from thought1.prompts import Template
 from thought1.search.options import Fusion, SearchOptions
 from thought1.t1 import T1
 from thought1.types import Sampling, Thought1Error
@@ -65,6 +66,12 @@ def test_no_think(t1: T1Command, built: str) -> None:
             SearchOptions(sampling=Sampling(0.9, 0.9, 5)),
         ),
         (["--where", "year>=1990"], SearchOptions(where={"year": {"gte": 1990}})),
+        (["--samples", "3"], SearchOptions(samples=3)),
+        (["--evidence", "2"], SearchOptions(evidence=2)),
+        (
+            ["--samples", "2", "--temperature", "0.9", "--seed", "5"],
+            SearchOptions(sampling=Sampling(0.9, 1.0, 5), samples=2),
+        ),
     ],
 )
 def test_the_command_and_the_library_agree(
@@ -89,12 +96,56 @@ def test_the_command_and_the_library_agree(
         (["--fusion-weights", "1,1", "--mode", "dense"], "weigh the two sides of --mode hybrid"),
         (["--seed", "1"], "need a --temperature above 0"),
         (["--mode", "bm25", "--temperature", "1"], "bm25 does not think"),
+        (["--mode", "bm25", "--samples", "2"], "bm25 does not think"),
+        (["--mode", "bm25", "--evidence", "2"], "bm25 does not think"),
+        (["--evidence", "2", "--no-think"], "evidence is read before thinking"),
+        (["--samples", "2", "--no-think"], "need a thinking budget of 1 token or more"),
+        (["--samples", "2", "--temperature", "0"], "need a temperature above 0"),
     ],
 )
 def test_options_that_contradict_each_other(
     t1: T1Command, built: str, flags: list[str], message: str
 ) -> None:
     assert message in t1("search", built, "ice", *flags).error()
+
+
+def test_several_thoughts_are_all_shown(t1: T1Command, built: str) -> None:
+    arguments = ("search", built, "ice cubes crack", "--samples", "3", "--think", "5")
+    found = t1(*arguments, "--json").json()
+    (result,) = found["results"]
+    assert result["thoughts"][0] == result["thought"]
+    assert len({thought["text"] for thought in result["thoughts"]}) == 3
+    tokens = sum(thought["tokens"] for thought in result["thoughts"])
+    assert found["receipt"]["thought_tokens"] == tokens == 15
+    shown = t1(*arguments).out
+    assert shown.count("(5 tokens, ended by budget)") == 3
+    assert "--samples" in t1("search", built, "ice", "--samples", "0").err
+
+
+def test_what_was_read_is_told(t1: T1Command, built: str) -> None:
+    arguments = ("search", built, "ice cubes crack", "--evidence", "2", "--mode", "dense")
+    found = t1(*arguments, "--json").json()
+    bare = t1("search", built, "ice cubes crack", "--no-think", "--mode", "dense", "--json").json()
+    (result,) = found["results"]
+    assert result["evidence"] == [hit["id"] for hit in bare["results"][0]["hits"][:2]]
+    steps = ["first-embed", "first-dense", "read", "think", "dense", "fetch"]
+    assert list(found["receipt"]["milliseconds"]) == steps
+    assert found["receipt"]["prompt_tokens"] > 2 * bare["receipt"]["prompt_tokens"]
+    assert f"behind a look at {', '.join(result['evidence'])}" in t1(*arguments).out
+
+
+def test_a_template_without_a_place_for_evidence(
+    t1: T1Command, tmp_path: Path, built: str, collection: Path
+) -> None:
+    model = T1.from_pretrained(Index.remembered(built).model)
+    query = Template("{instruction}\n{text}\n", "find")
+    model.with_settings(replace(model.settings, query=query)).save_pretrained(tmp_path / "m")
+    message = "has no slot {evidence}; search without evidence"
+    asked = ("--model", tmp_path / "m", "--evidence", "2")
+    assert message in t1("search", built, "ice", *asked).error()
+    evaluated = ("evaluate", collection, "--split", "dev", *asked)
+    assert message in t1(*evaluated).error()
+    assert message in t1(*evaluated, "--index", built).error()
 
 
 def test_bm25_loads_no_model(t1: T1Command, built: str, monkeypatch: pytest.MonkeyPatch) -> None:

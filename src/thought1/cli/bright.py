@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from thought1.cli.console import note, print_json, print_text, progress
-from thought1.cli.evaluate import NoResults, Price, Results, SystemSpec
+from thought1.cli.evaluate_options import NoResults, Price, Results, SystemSpec
 from thought1.cli.models import (
     load_model,
     quiet_libraries,

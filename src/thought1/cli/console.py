@@ -6,7 +6,7 @@ Knows results as plain data, not how they came about.
 import json
 import logging
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -104,15 +104,6 @@ def plain(text: str) -> str:
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line)
 
 
-def thought_data(thought: Thought) -> dict[str, Any]:
-    """A thought for JSON; `tokens` is their number."""
-    return {
-        "text": thought.text,
-        "tokens": len(thought.token_ids),
-        "finish_reason": thought.finish_reason,
-    }
-
-
 def receipt_data(receipt: Receipt) -> dict[str, Any]:
     """A receipt for JSON."""
     return {
@@ -125,7 +116,8 @@ def receipt_data(receipt: Receipt) -> dict[str, Any]:
 
 
 def result_data(result: SearchResult) -> dict[str, Any]:
-    """One search result for JSON."""
+    """One search result for JSON; "thoughts" is there where there are several, and "evidence"
+    where documents were read before thinking."""
     hits = [
         {
             "rank": hit.rank,
@@ -137,14 +129,16 @@ def result_data(result: SearchResult) -> dict[str, Any]:
         }
         for hit in result.hits
     ]
-    thought = None if result.thought is None else thought_data(result.thought)
-    return {"query": result.query, "thought": thought, "hits": hits}
+    thought = None if result.thought is None else result.thought.to_json()
+    several = {"thoughts": [each.to_json() for each in result.thoughts]} if result.others else {}
+    read = {"evidence": list(result.evidence)} if result.evidence else {}
+    return {"query": result.query, "thought": thought, **several, **read, "hits": hits}
 
 
-def show_thought(console: Console, query: str, thought: Thought | None) -> None:
+def show_thoughts(console: Console, query: str, thoughts: Sequence[Thought]) -> None:
     """The question, and below it what was thought about it."""
     console.print(Text(plain(query), style="bold"), soft_wrap=True)
-    if thought is not None:
+    for thought in thoughts:
         ending = "" if not thought.forced else f", ended by {thought.finish_reason}"
         console.print(
             Text(plain(thought.text), style="italic"),
@@ -154,8 +148,11 @@ def show_thought(console: Console, query: str, thought: Thought | None) -> None:
 
 
 def show_result(console: Console, result: SearchResult) -> None:
-    """One question, the thought about it, and the table of hits."""
-    show_thought(console, result.query, result.thought)
+    """One question, the thoughts about it, and the table of hits."""
+    show_thoughts(console, result.query, result.thoughts)
+    if result.evidence:
+        read = plain(", ".join(result.evidence))
+        console.print(Text(f"behind a look at {read}", style="dim"), soft_wrap=True)
     if not result.hits:
         console.print("nothing found")
         return

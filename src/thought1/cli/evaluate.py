@@ -8,9 +8,7 @@ Neither runs nor metrics are computed here (`thought1.evaluation`):
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from thought1.cli.console import (
     note,
@@ -21,12 +19,30 @@ from thought1.cli.console import (
     receipt_line,
     show_means,
 )
+from thought1.cli.evaluate_options import (
+    Anchor,
+    CurveBudgets,
+    Folder,
+    KeptIndex,
+    NoResults,
+    Price,
+    Results,
+    Rewritten,
+    RunFile,
+    Split,
+    SystemSpec,
+    TaskName,
+    Thoughts,
+    WithFaithfulness,
+)
 from thought1.cli.options import (
     Budget,
+    Evidence,
     IgnoreIdenticalIds,
     IndexOrBundledModel,
     Json,
     NoThink,
+    Samples,
     SearchMode,
     TrustRemoteCode,
     thought_budget,
@@ -40,98 +56,6 @@ if TYPE_CHECKING:
     from thought1.evaluation.studies import Studied
 
 
-Folder = Annotated[
-    Path,
-    typer.Argument(
-        metavar="FOLDER",
-        help="A BEIR folder: corpus.jsonl, queries.jsonl, qrels/SPLIT.tsv, packed (.gz) or not.",
-    ),
-]
-Split = Annotated[
-    str, typer.Option("--split", metavar="NAME", help="Whose questions are asked: dev, ...")
-]
-SystemSpec = Annotated[
-    str,
-    typer.Option(
-        "--system",
-        metavar="SPEC",
-        help="t1, bm25, bm25-query (weighted as BRIGHT's official one), st:FOLDER_OR_ID "
-        "(sentence-transformers) or openai:URL#MODEL (an embedding server).",
-    ),
-]
-KeptIndex = Annotated[
-    Path | None,
-    typer.Option(
-        "--index",
-        metavar="DIR",
-        help="Use the index of this collection in this folder, and make it where there is "
-        "none; by default a temporary one is made.",
-    ),
-]
-Rewritten = Annotated[
-    Path | None,
-    typer.Option(
-        "--rewritten",
-        metavar="FILE",
-        help='Ask these texts instead of the questions: JSON lines or a table of "_id", "text".',
-    ),
-]
-Results = Annotated[
-    Path,
-    typer.Option(
-        "--results",
-        metavar="DIR",
-        help="Keep the result as DIR/SYSTEM/REVISION/TASK.json; see t1 replay.",
-    ),
-]
-NoResults = Annotated[bool, typer.Option("--no-results", help="Keep no result.")]
-TaskName = Annotated[
-    str,
-    typer.Option(
-        "--name", metavar="TASK", help="Name of the task in the result; else FOLDERNAME-SPLIT."
-    ),
-]
-Price = Annotated[
-    float | None,
-    typer.Option(
-        "--price",
-        min=0,
-        max=1e9,
-        metavar="X",
-        help="Price of a million tokens, to tell what queries cost.",
-    ),
-]
-CurveBudgets = Annotated[
-    str | None,
-    typer.Option(
-        "--curve",
-        metavar="BUDGETS",
-        help="Also measure nDCG@10 at these thinking budgets, such as 0,8,16,32,64, against "
-        "the other systems on the task below --results.",
-    ),
-]
-WithFaithfulness = Annotated[
-    bool,
-    typer.Option(
-        "--faithfulness",
-        help="Also measure whether the vectors depend on the thoughts, and how far sampled "
-        "thoughts scatter.",
-    ),
-]
-Anchor = Annotated[
-    str,
-    typer.Option(
-        "--anchor",
-        metavar="none|mean|WEIGHT",
-        help="How the vector of the bare query takes part in that behind a thought; by default "
-        "what the model's settings say.",
-    ),
-]
-RunFile = Annotated[
-    Path | None, typer.Option("--run", metavar="FILE", help="Write the ranking in TREC format.")
-]
-
-
 def evaluate(
     folder: Folder,
     *,
@@ -140,6 +64,9 @@ def evaluate(
     mode: SearchMode = "dense",
     think: Budget = None,
     no_think: NoThink = False,
+    samples: Samples = 1,
+    thoughts: Thoughts = None,
+    evidence: Evidence = 0,
     model: IndexOrBundledModel = None,
     trust_remote_code: TrustRemoteCode = False,
     index_folder: KeptIndex = None,
@@ -155,7 +82,7 @@ def evaluate(
     anchor: Anchor = "",
     as_json: Json = False,
 ) -> None:
-    """Measure retrieval: 100 documents for each judged question, thinking greedily."""
+    """Measure retrieval: 100 documents for each judged question, thinking greedily by default."""
     from thought1.evaluation.measure import Request
 
     request = Request(
@@ -172,6 +99,9 @@ def evaluate(
         faithfulness,
         ignore_identical_ids,
         anchor,
+        samples,
+        None if thoughts is None else str(thoughts),
+        evidence,
     )
     check_options(request)
     if index_folder is not None:
@@ -181,6 +111,11 @@ def evaluate(
     measured, studied = _measure(request, results, trust_remote_code, keeps=not no_results)
     kept = _Kept(measured, request, price, studied, None if no_results else results, run_file)
     kept.write()
+    _tell(measured, studied, kept, as_json=as_json)
+
+
+def _tell(measured: "Measured", studied: "Studied", kept: "_Kept", *, as_json: bool) -> None:
+    """Print what was found, and then what could not be written."""
     if as_json:
         print_json(_report(measured, kept.content, kept.path))
     else:

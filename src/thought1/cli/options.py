@@ -88,6 +88,26 @@ NoRepeat = Annotated[
         help="No N tokens in a row twice in a thought; 0: any.",
     ),
 ]
+Samples = Annotated[
+    int,
+    typer.Option(
+        "--samples",
+        min=1,
+        metavar="K",
+        help="Sample K thoughts on each question and search with the mean of their vectors; at "
+        "temperature 0.7 and top-p 0.95 where nothing else is said, by the model's settings too.",
+    ),
+]
+Evidence = Annotated[
+    int,
+    typer.Option(
+        "--evidence",
+        min=0,
+        metavar="N",
+        help="Search without thinking first, and let the model read the first N documents before "
+        "it thinks, as far as its prompt has room for them.",
+    ),
+]
 IgnoreIdenticalIds = Annotated[
     bool,
     typer.Option(

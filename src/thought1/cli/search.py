@@ -23,10 +23,12 @@ from thought1.cli.console import (
 from thought1.cli.models import open_index, open_without_model
 from thought1.cli.options import (
     Budget,
+    Evidence,
     IndexModel,
     Json,
     NoRepeat,
     NoThink,
+    Samples,
     SearchMode,
     Seed,
     Temperature,
@@ -87,6 +89,8 @@ def search(
     top_p: TopP = None,
     seed: Seed = None,
     no_repeat: NoRepeat = None,
+    samples: Samples = 1,
+    evidence: Evidence = 0,
     model: IndexModel = None,
     trust_remote_code: TrustRemoteCode = False,
     as_json: Json = False,
@@ -96,21 +100,20 @@ def search(
     from thought1.search.pipeline import search_in_batches
 
     sampled = (temperature, top_p, seed, no_repeat)
-    if mode != "hybrid" and fusion_weights is not None:
-        raise Thought1Error("--fusion-weights weigh the two sides of --mode hybrid")
     if mode == "bm25" and any(value is not None for value in sampled):
         raise Thought1Error(
             "bm25 does not think: leave --temperature, --top-p, --seed and --no-repeat out"
         )
-    budget = thought_budget(think, no_think)
-    fusion = _fusion(fusion_weights)
-    options = SearchOptions(k, mode, budget, parse_where(where or []), offset, fusion=fusion)
+    budget, fusion = thought_budget(think, no_think), _fusion(fusion_weights, mode)
+    conditions = parse_where(where or [])
+    options = SearchOptions(k, mode, budget, conditions, offset, None, fusion, samples, evidence)
     questions = read_questions([] if question is None else [question])
     if mode == "bm25":
         index = open_without_model(folder)
     else:
         index, t1 = open_index(folder, model, trust_remote_code)
-        options = replace(options, sampling=thought_sampling(t1.greedy, *sampled))
+        usual = t1.greedy if samples == 1 else t1.sampled
+        options = replace(options, sampling=thought_sampling(usual, *sampled))
     with progress("search", len(questions), "questions") as bar:
         results, receipt = search_in_batches(index, questions, options, on_progress=bar.update)
     if as_json:
@@ -120,11 +123,13 @@ def search(
         _show(results, receipt)
 
 
-def _fusion(weights: str | None) -> "Fusion":
+def _fusion(weights: str | None, mode: str) -> "Fusion":
     from thought1.search.options import Fusion
 
     if weights is None:
         return Fusion()
+    if mode != "hybrid":
+        raise Thought1Error("--fusion-weights weigh the two sides of --mode hybrid")
     try:
         dense, bm25 = map(float, weights.split(","))
     except ValueError:

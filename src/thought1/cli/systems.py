@@ -38,19 +38,30 @@ def open_request(request: "Request", trust_remote_code: bool) -> "Iterator[tuple
     from thought1.evaluation.measure import read_task
 
     task = read_task(request)
-    with _open(request, trust_remote_code) as system:
+    with _open(request, task, trust_remote_code) as system:
         yield task, system
 
 
 def check_options(request: "Request") -> None:
     """Refuse a request of `t1 evaluate` that contradicts itself."""
     studies = {"--curve": bool(request.budgets), "--faithfulness": request.faithfulness}
+    written = {
+        "--think or --no-think": request.think is not None,
+        "--samples": request.samples > 1,
+        "--evidence": request.evidence > 0,
+    }
+    ways = {
+        "--samples": request.samples > 1,
+        "--thoughts": request.thoughts is not None,
+        "--evidence": request.evidence > 0,
+    }
     options = {
         "--mode": request.mode != "dense",
-        "--think or --no-think": request.think is not None,
         "--model": request.model is not None,
         "--index": request.index is not None,
         "--anchor": request.anchor != "",
+        **written,
+        **ways,
         **studies,
     }
     for name, given in options.items():
@@ -59,14 +70,29 @@ def check_options(request: "Request") -> None:
     for name, given in studies.items():
         if given and request.mode != "dense":
             raise Thought1Error(f"{name} studies the model's vectors: leave --mode at dense")
-    if request.anchor and request.mode == "bm25":
-        raise Thought1Error("--anchor is of the model's vectors, which --mode bm25 does not search")
+        for way in _given(ways) if given else []:
+            raise Thought1Error(f"{name} studies the model's own greedy thoughts: leave {way} out")
+    for name in _given(written) if request.thoughts is not None else []:
+        raise Thought1Error(f"with --thoughts the model writes none: leave {name} out")
+    if request.evidence and request.ignore_identical_ids:
+        raise Thought1Error(
+            "--evidence would show a query the document with its own id, which "
+            "--ignore-identical-ids leaves out: leave one of them out"
+        )
+    vectors = {"--anchor": request.anchor != "", "--thoughts": request.thoughts is not None}
+    for name in _given(vectors) if request.mode == "bm25" else []:
+        raise Thought1Error(f"{name} is of the model's vectors, which --mode bm25 does not search")
+
+
+def _given(options: dict[str, bool]) -> list[str]:
+    return [name for name, given in options.items() if given]
 
 
 @contextmanager
-def _open(request: "Request", trust_remote_code: bool) -> "Iterator[System]":
+def _open(request: "Request", task: "Task", trust_remote_code: bool) -> "Iterator[System]":
     if request.system == T1:
-        with _index_system(request, trust_remote_code) as system:
+        thoughts = [task.thoughts[query.id] for query in task.queries] if task.thoughts else []
+        with _index_system(request, thoughts, trust_remote_code) as system:
             yield system
         return
     from thought1.evaluation.baselines import open_baseline
@@ -75,13 +101,21 @@ def _open(request: "Request", trust_remote_code: bool) -> "Iterator[System]":
     yield open_baseline(request.system, request.depth, trust_remote_code=trust_remote_code)
 
 
-def _index_system(request: "Request", trust_remote_code: bool) -> "IndexSystem":
+def _index_system(
+    request: "Request", thoughts: list[str], trust_remote_code: bool
+) -> "IndexSystem":
     from thought1.evaluation.indexed import IndexSystem
     from thought1.index import Index
     from thought1.search.options import SearchOptions
     from thought1.sentence_model import SentenceModel
 
-    options = SearchOptions(request.depth, request.mode, request.think)
+    options = SearchOptions(
+        request.depth,
+        request.mode,
+        request.think,
+        samples=request.samples,
+        evidence=request.evidence,
+    )
     folder = None if request.index is None else Path(request.index)
     words_only = request.mode == "bm25"
     if folder is not None and holds_something(folder):
@@ -93,15 +127,23 @@ def _index_system(request: "Request", trust_remote_code: bool) -> "IndexSystem":
                 f"the index at {folder} was made by {t1.name}, which does not think: measure a "
                 "T1 that has it as its companion"
             )
-        t1.checkpoint.thought_tokens(request.think)
+        _check_thinking(t1, request)
         t1 = _anchored(t1, request.anchor)
-        return IndexSystem(options, t1, index=Index.open(folder, t1) if request.anchor else index)
+        index = Index.open(folder, t1) if request.anchor else index
+        return IndexSystem(options, t1, index=index, thoughts=thoughts)
     if words_only and folder is None:
         return IndexSystem(options, None)
     # An index that is to stay needs vectors, whatever is asked of it now.
     t1 = load_model(request.model, trust_remote_code)
-    t1.checkpoint.thought_tokens(request.think)  # before anything is encoded
-    return IndexSystem(options, _anchored(t1, request.anchor), folder=folder)
+    _check_thinking(t1, request)  # before anything is encoded
+    return IndexSystem(options, _anchored(t1, request.anchor), folder=folder, thoughts=thoughts)
+
+
+def _check_thinking(model: "Model", request: "Request") -> None:
+    if request.thoughts is None:
+        model.queries.tokens(request.think, request.samples)
+    if request.evidence:
+        model.check_evidence(request.think)
 
 
 def _anchored(model: "Model", anchor: str) -> "Model":

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from thought1.cli.console import print_json, show_thought, thought_data
+from thought1.cli.console import print_json, show_thoughts
 from thought1.cli.models import load_model
 from thought1.cli.options import (
     BundledModel,
@@ -58,11 +58,11 @@ def think(
     thoughts = t1.think(asked, budget=budget, sampling=sampling, show_progress_bar=show)
     if as_json:
         rows = zip(asked, thoughts, strict=True)
-        print_json({"thoughts": [{"query": q, **thought_data(t)} for q, t in rows]})
+        print_json({"thoughts": [{"query": q, **t.to_json()} for q, t in rows]})
         return
     from rich.console import Console
 
     console = Console(highlight=False, markup=False)
     for question, thought in zip(asked, thoughts, strict=True):
-        show_thought(console, question, thought)
+        show_thoughts(console, question, [thought])
         console.print()

@@ -22,6 +22,7 @@ from thought1.evaluation.faithfulness import MEASURE, JudgedQuestions
 from thought1.evaluation.protocol import PairedDifference, paired_bootstrap
 from thought1.t1 import T1
 from thought1.types import Sampling, Vectors
+from thought1.vectors import fused
 
 BARE = "bare"
 """The row of the questions without a thought, with which the others are compared."""
@@ -155,15 +156,6 @@ def _rows(
         "fused+bare": judged.ndcg(fused(with_bare_QKD)),
         "own+bare": judged.ndcg(fused(np.stack([own_QD, bare_QD], axis=1))),
     }
-
-
-def fused(vectors_QKD: Vectors) -> Vectors:
-    """The mean of each row's K vectors, L2-normalised again, (Q, d)."""
-    mean_QD = vectors_QKD.mean(axis=1)
-    # Opposite vectors leave nothing to normalise; zeros then score 0 with every document.
-    norms_Q1 = np.maximum(np.linalg.norm(mean_QD, axis=1, keepdims=True), 1e-12)
-    unit_QD: Vectors = (mean_QD / norms_Q1).astype(np.float32)
-    return unit_QD
 
 
 def pairwise_distances(vectors_QKD: Vectors) -> npt.NDArray[np.float64]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from time import perf_counter
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from thought1.search.options import SearchOptions
 from thought1.search.pipeline import search_in_batches
 from thought1.search.words_only import WordsOnly
 from thought1.t1 import T1
-from thought1.types import Receipt, SearchResult, Thought1Error, Vectors
+from thought1.types import Receipt, SearchResult, Thought, Thought1Error, Vectors
 
 
 class IndexSystem:
@@ -32,6 +33,7 @@ class IndexSystem:
         *,
         index: Index | None = None,
         folder: Path | None = None,
+        thoughts: Sequence[str] = (),
     ) -> None:
         """A system that searches with `options`.
 
@@ -39,10 +41,15 @@ class IndexSystem:
             model: None only where nothing but BM25 is asked, and no folder is to be kept.
             index: of the whole collection, opened with the model.
             folder: where the index is made and stays; by default it is a temporary one.
+            thoughts: of the queries that `search` will be given, in their order: these are read,
+                and the model writes none.
         """
         self.model = model
         self.options = options
-        self.facts = facts_of(options, None if options.mode == "bm25" else model)
+        self.facts = facts_of(
+            options, None if options.mode == "bm25" else model, given=bool(thoughts)
+        )
+        self._thoughts = thoughts
         self._index = index
         self._folder = folder
         self._scratch: TemporaryDirectory[str] | None = None
@@ -77,7 +84,17 @@ class IndexSystem:
         """The best documents of each query, and what it cost."""
         if self._index is None:
             raise ValueError("search before prepare")
-        return search_in_batches(self._index, queries, self.options, on_progress=on_progress)
+        if not self._thoughts or self.model is None:
+            return search_in_batches(self._index, queries, self.options, on_progress=on_progress)
+        start = perf_counter()
+        given = read_given(self.model, queries, self._thoughts)
+        spent = 1000 * (perf_counter() - start)
+        results, receipt = search_in_batches(
+            self._index, queries, self.options, given, on_progress=on_progress
+        )
+        tokens = self.model.count_prompt_tokens(queries) + sum(len(t.token_ids) for t in given)
+        milliseconds = {"embed": spent, **receipt.milliseconds}
+        return results, replace(receipt, prompt_tokens=tokens, milliseconds=milliseconds)
 
     def vectors(self, ids: Sequence[str]) -> Vectors:
         """The vectors (n, d) of documents of the index, in the order of `ids`.
@@ -103,24 +120,42 @@ class IndexSystem:
         return index
 
 
-def facts_of(options: SearchOptions, model: T1 | None) -> SystemFacts:
-    """What answers: the model, or without one the index's BM25."""
+def read_given(model: T1, queries: list[str], thoughts: Sequence[str]) -> list[Thought]:
+    """The thoughts, one per query, with the vectors behind them; the model writes nothing."""
+    vectors_QD = np.asarray(model.encode_query(queries, thoughts=thoughts))
+    rows = zip(thoughts, model.renderer.text(thoughts), vectors_QD, strict=True)
+    return [Thought(text, tuple(ids), "edited", vector_D) for text, ids, vector_D in rows]
+
+
+def facts_of(options: SearchOptions, model: T1 | None, *, given: bool = False) -> SystemFacts:
+    """What answers: the model, or without one the index's BM25.
+
+    Args:
+        given: the thoughts are, so that the model writes none.
+    """
     if model is None:
         return SystemFacts("index-bm25", "bm25", f"lancedb-{version_of('lancedb')}", "bm25")
-    # Thoughts are greedy unless the options say otherwise.
-    temperature = 0.0 if options.sampling is None else options.sampling.temperature
-    thought = replace(model.settings.thought, temperature=temperature)
-    budget = thought.max_new_tokens if options.think is None else options.think
+    thought, asked = model.settings.thought, options.sampling
+    if options.samples > 1:
+        several = asked or model.sampled
+        thought = replace(thought, temperature=several.temperature, top_p=several.top_p)
+    else:  # greedy unless the options say otherwise
+        thought = replace(thought, temperature=0.0 if asked is None else asked.temperature)
+    own = thought.max_new_tokens if options.think is None else options.think
+    budget = None if given else own
     mode = "" if options.mode == "dense" else f"-{options.mode}"
     weight, usual = model.settings.anchor_weight, 0.0 if model.companion is None else 1.0
     anchor = "" if weight == usual else f"-anchor-{weight:g}"
+    ways = {"samples": options.samples} if options.samples > 1 else {}
+    ways |= {"evidence": options.evidence} if options.evidence else {}
+    tail = "".join(f"-{name}-{value}" for name, value in ways.items())
     return SystemFacts(
-        f"{short_name(model.name)}@{budget}{mode}{anchor}",
+        f"{short_name(model.name)}@{'given' if given else budget}{mode}{anchor}{tail}",
         "t1",
         revision_of(model.weights_hash),
         options.mode,
         budget,
         model.weights_hash,
-        hash_json([model.templates_hash, asdict(thought)]),
+        hash_json([model.templates_hash, asdict(thought), *([ways] if ways else [])]),
         model.name,
     )

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from thought1.data.formats import BeirFolder, read_queries
+from thought1.data.formats import BeirFolder, read_queries, read_thoughts
 from thought1.data.hashing import hash_file
 from thought1.data.trec import check_id
 from thought1.evaluation.collection import DEPTH, judged_queries, run_of, without_identical_ids
@@ -20,7 +20,7 @@ from thought1.search.options import Mode
 from thought1.types import Qrels, Query, Receipt, Run, SearchResult, Thought1Error
 
 SEED = 0
-"""Of the bootstrap and of sampled thoughts, which are greedy."""
+"""Of the bootstrap and of sampled thoughts."""
 
 Bars = Callable[[str, int | None, str], Any]
 """A progress bar (description, total, unit): a context manager with `update(n)`."""
@@ -47,6 +47,12 @@ class Request:
     """Whether a document with the query's own id is left out of its ranking, before the cut."""
     anchor: str = ""
     """Instead of the checkpoint's own; see `Settings.anchor`."""
+    samples: int = 1
+    """Sampled thoughts on each query; see `SearchOptions.samples`."""
+    thoughts: str | None = None
+    """File of thoughts that are read instead of own ones."""
+    evidence: int = 0
+    """Documents that are read before thinking; see `SearchOptions.evidence`."""
 
     @property
     def task_name(self) -> str:
@@ -78,9 +84,10 @@ class Request:
         return tuple(budgets)
 
     def to_json(self) -> dict[str, Any]:
-        """JSON data, the fields by their names; an anchor that was not asked for is none."""
-        found = asdict(self)
-        return found if self.anchor else {k: v for k, v in found.items() if k != "anchor"}
+        """JSON data, the fields by their names; what is younger than the format is left out
+        where it was not asked for."""
+        young = {"anchor": "", "samples": 1, "thoughts": None, "evidence": 0}
+        return {k: v for k, v in asdict(self).items() if young.get(k, ()) != v}
 
     def command(self) -> list[str]:
         """The command line that measures this."""
@@ -89,6 +96,9 @@ class Request:
             "--system": self.system if self.system != "t1" else None,
             "--mode": self.mode if self.system == "t1" else None,
             "--think": self.think,
+            "--samples": self.samples if self.samples > 1 else None,
+            "--thoughts": self.thoughts,
+            "--evidence": self.evidence or None,
             "--model": self.model,
             "--index": self.index,
             "--rewritten": self.rewritten,
@@ -108,7 +118,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """Judged questions over a collection."""
+    """Judged questions over a collection, and what else is read with them."""
 
     name: str
     folder: BeirFolder
@@ -122,11 +132,13 @@ class Task:
     """query id -> the text that is asked instead; empty where the questions are asked as they
     are."""
     rewriter: str = ""
-    """What tells one set of rewritten queries from another."""
+    """What tells one set of rewritten queries, or of given thoughts, from another."""
     ignore_identical_ids: bool = False
+    thoughts: Mapping[str, str] = field(default_factory=dict)
+    """query id -> the thought that is read with it; empty where the system writes its own."""
 
     def name_system(self, system: SystemFacts) -> str:
-        """The system's name in a result: with what rewrote its queries."""
+        """The system's name in a result: with what rewrote its queries or wrote its thoughts."""
         return "+".join(filter(None, (system.name, self.rewriter)))
 
     @property
@@ -152,7 +164,7 @@ class Measured:
 
     @property
     def system_name(self) -> str:
-        """The system's, and what rewrote its queries."""
+        """The system's, and what rewrote its queries or wrote its thoughts."""
         return self.task.name_system(self.system)
 
 
@@ -161,20 +173,22 @@ def read_task(request: Request) -> Task:
 
     Raises:
         Thought1Error: a file or split is missing or broken, a judged query has no rewritten
-            form in the file that should have it, or an id that no run can hold.
+            form or no thought in the file that should have it, or an id that no run can hold.
     """
     folder = BeirFolder(Path(request.folder))
     queries, qrels = judged_queries(folder, request.split)
     for query in queries:
         check_id(query.id, "query id")
     hashes = folder.hashes(request.split)
-    rewritten: dict[str, str] = {}
-    rewriter = ""
-    if request.rewritten is not None:
-        file = Path(request.rewritten)
-        rewritten = _rewritten(file, queries)
-        rewriter = file.name.partition(".")[0]
-        hashes["rewritten"] = hash_file(file)
+    found: dict[str, dict[str, str]] = {"rewritten": {}, "thoughts": {}}
+    writers = []
+    for kind, given in (("rewritten", request.rewritten), ("thoughts", request.thoughts)):
+        if given is None:
+            continue
+        file = Path(given)
+        found[kind] = _of_each(file, kind, queries)
+        writers.append(file.name.partition(".")[0])
+        hashes[kind] = hash_file(file)
     return Task(
         request.task_name,
         folder,
@@ -183,9 +197,10 @@ def read_task(request: Request) -> Task:
         qrels,
         hashes,
         "beir",
-        rewritten,
-        rewriter,
+        found["rewritten"],
+        "+".join(writers),
         request.ignore_identical_ids,
+        found["thoughts"],
     )
 
 
@@ -213,12 +228,16 @@ def measure(task: Task, system: System, bars: Bars) -> Measured:
     return Measured(task, documents, system.facts, run, evaluation, results, receipt, checks)
 
 
-def _rewritten(file: Path, queries: list[Query]) -> dict[str, str]:
-    found = {query.id: query.text for query in read_queries(file)}
+def _of_each(file: Path, kind: str, queries: list[Query]) -> dict[str, str]:
+    """query id -> the text that a file of this kind has for it."""
+    if kind == "thoughts":
+        found = read_thoughts(file)
+    else:
+        found = {query.id: query.text for query in read_queries(file)}
     missing = [query.id for query in queries if query.id not in found]
     if missing:
         raise Thought1Error(
             f"{file} lacks {len(missing)} of the {len(queries)} judged queries, such as "
-            f"{missing[0]!r}: each needs a line with its _id and a text"
+            f"{' and '.join(map(repr, missing[:2]))}: each needs a line with its _id and a text"
         )
     return {query.id: found[query.id] for query in queries}

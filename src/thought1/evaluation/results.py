@@ -102,12 +102,13 @@ def build_result(
 def cost_of(measured: Measured, price: float | None = None) -> dict[str, Any]:
     """What a query costs on average: tokens, milliseconds, money; and the memory of the process."""
     receipt, results = measured.receipt, measured.results
-    lengths = [len(r.thought.token_ids) if r.thought else 0 for r in results]
+    lengths = [_thought_tokens(result) for result in results]
+    samples = max((len(result.thoughts) for result in results), default=0)
     prompt, thought = receipt.prompt_tokens / receipt.queries, float(np.mean(lengths))
     return {
         "prompt_tokens": prompt,
         "thought_tokens": {"mean": thought, "p95": float(np.percentile(lengths, 95))},
-        "forced": receipt.forced / receipt.queries,
+        "forced": receipt.forced / (receipt.queries * max(1, samples)),
         "milliseconds": {s: ms / receipt.queries for s, ms in receipt.milliseconds.items()},
         "peak_memory_mb": peak_memory_mb(),
         "price_per_million_tokens": price,
@@ -225,6 +226,7 @@ def _details(measured: Measured) -> Iterator[str]:
             "query": query.text,
             **({"rewritten": result.query} if task.rewritten else {}),
             **_thought(result),
+            **({"evidence": list(result.evidence)} if result.evidence else {}),
             "relevant": [document for document, grade in grades.items() if grade > 0],
             "hits": [
                 {"id": hit.id, "score": hit.score, "text": _snippet(hit.title, hit.text)}
@@ -238,9 +240,15 @@ def _thought(result: SearchResult) -> dict[str, Any]:
     thought = result.thought
     return {
         "thought": thought and thought.text,
-        "thought_tokens": len(thought.token_ids) if thought else 0,
+        "thought_tokens": _thought_tokens(result),
         "finish_reason": thought and thought.finish_reason,
+        **({"thoughts": [each.to_json() for each in result.thoughts]} if result.others else {}),
     }
+
+
+def _thought_tokens(result: SearchResult) -> int:
+    """Written in all thoughts on a query."""
+    return sum(thought.written for thought in result.thoughts)
 
 
 def _snippet(title: str, text: str) -> str:

@@ -15,6 +15,12 @@ Mode = Literal["hybrid", "dense", "bm25"]
 MAX_K = 1_000_000
 """Most hits of one query: their texts are all in memory, and no reader asks for more."""
 
+MAX_SAMPLES = 1_000
+"""Most thoughts on one query: they are written together, each with a cache of its own."""
+
+MAX_EVIDENCE = 1_000
+"""Most documents that are read before a query is thought about; a prompt has room for fewer."""
+
 
 @dataclass(frozen=True, slots=True)
 class Fusion:
@@ -59,9 +65,14 @@ class SearchOptions:
     """Hits that are left out at the start: the first one then has rank `offset` + 1."""
     sampling: Sampling | None = None
     """How thoughts are sampled; None is greedily, with the model's own repetition control, so
-    that an answer depends on no seed."""
+    that an answer depends on no seed. Of several `samples` None is `Thinker.sampled`."""
     fusion: Fusion = Fusion()
     """In mode hybrid."""
+    samples: int = 1
+    """Thoughts on each query, over one prompt. Its vector is the normalised mean of theirs."""
+    evidence: int = 0
+    """Documents that the model reads before it thinks: the first ones of a search, by the same
+    options, with the bare query. As much of them as its longest prompt has room for."""
 
     def __post_init__(self) -> None:
         if not _whole(self.k) or not 1 <= self.k <= MAX_K:
@@ -75,8 +86,26 @@ class SearchOptions:
             raise Thought1Error(f"unknown search mode {self.mode!r}; known modes: {modes}")
         if self.think is not None and self.think < 0:
             raise Thought1Error(f"a thought has 0 tokens or more, not {self.think}")
-        if self.think and self.mode == "bm25":
+        if not _whole(self.samples) or not 1 <= self.samples <= MAX_SAMPLES:
+            raise Thought1Error(
+                f"the number of sampled thoughts is a whole number from 1 to {MAX_SAMPLES:,}, "
+                f"not {self.samples}"
+            )
+        if not _whole(self.evidence) or not 0 <= self.evidence <= MAX_EVIDENCE:
+            raise Thought1Error(
+                f"evidence is a whole number of documents from 0 to {MAX_EVIDENCE:,}, "
+                f"not {self.evidence}"
+            )
+        if self.mode == "bm25" and (self.think or self.samples > 1 or self.evidence):
             raise Thought1Error("bm25 does not think; use the mode hybrid or dense")
+        if self.samples > 1 and self.think == 0:
+            raise Thought1Error(
+                f"{self.samples} thoughts on each query need a thinking budget of 1 token or more"
+            )
+        if self.evidence and self.think == 0:
+            raise Thought1Error(
+                "evidence is read before thinking, which needs a thinking budget of 1 token or more"
+            )
 
     @property
     def depth(self) -> int:

@@ -5,10 +5,11 @@ Knows which steps a mode needs; what a step does is its own business (`steps`).
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from thought1.search.options import SearchOptions
-from thought1.search.steps import Bm25, Dense, Fetch, Found, Fuse, Step, Think, Thinker
+from thought1.search.steps import Bm25, Dense, Fetch, Found, Fuse, Read, Step, Think, Thinker
 from thought1.types import Hit, Receipt, SearchResult, Store, Thought
 
 BATCH = 64
@@ -27,15 +28,26 @@ def plan(
         thought: the thoughts are there already.
     """
     steps: list[Step] = []
+    if options.evidence:
+        steps = _reading(store, model, options)
     if options.mode != "bm25":
-        steps += (
-            [Dense(store, options)] if thought else [Think(model, options), Dense(store, options)]
-        )
-    if options.mode != "dense":
+        steps += [] if thought else [Think(model, options)]
+        steps.append(Dense(store, options))
+    if options.mode != "dense" and not options.evidence:
         steps.append(Bm25(store, options))
     if options.mode == "hybrid":
         steps.append(Fuse(options))
     return [*steps, Fetch(store, options)]
+
+
+def _reading(store: Store, model: Thinker, options: SearchOptions) -> list[Step]:
+    """A search with the bare query, whose first documents are read; its ranking by words serves
+    the search behind the thought too."""
+    bare = replace(options, think=0, samples=1, evidence=0, sampling=None)
+    steps: list[Step] = [Think(model, bare, "first-embed"), Dense(store, options, "first-dense")]
+    if options.mode == "hybrid":
+        steps += [Bm25(store, options, "first-bm25"), Fuse(options, "first-fuse")]
+    return [*steps, Read(store, model, options)]
 
 
 def search_many(
@@ -56,14 +68,18 @@ def search_many(
         (dense), BM25, or the fusion score (hybrid).
 
     Raises:
-        Thought1Error: the filter is wrong.
-        ValueError: thoughts do not fit the queries, or have no vector.
+        Thought1Error: the filter is wrong, or the model cannot think as the options say.
+        ValueError: thoughts do not fit the queries or options, or have no vector.
     """
     asked = list(queries)
     if thoughts is not None and len(thoughts) != len(asked):
         raise ValueError(f"{len(asked)} queries but {len(thoughts)} thoughts")
+    if thoughts is not None and (options.samples > 1 or options.evidence):
+        raise ValueError("where thoughts are given, none is sampled, and nothing is read first")
+    if options.evidence:
+        model.check_evidence(options.think)
     given = thoughts is not None and options.mode != "bm25"
-    found = Found(asked, list(thoughts or []) if given else [None] * len(asked))
+    found = Found(asked, [[t] for t in thoughts or []] if given else [()] * len(asked))
     milliseconds: dict[str, float] = {}
     for step in plan(store, model, options, thought=given) if asked else []:
         start = time.perf_counter()
@@ -79,7 +95,10 @@ class Searcher(Protocol):
     """What answers several queries at once; an `Index` is one."""
 
     def search_many(
-        self, queries: Sequence[str], options: SearchOptions | None = None
+        self,
+        queries: Sequence[str],
+        options: SearchOptions | None = None,
+        thoughts: Sequence[Thought] | None = None,
     ) -> tuple[list[SearchResult], Receipt]:
         """One result per query, and what it cost."""
 
@@ -88,6 +107,7 @@ def search_in_batches(
     searcher: Searcher,
     queries: Sequence[str],
     options: SearchOptions,
+    thoughts: Sequence[Thought] | None = None,
     *,
     on_progress: Progress | None = None,
 ) -> tuple[list[SearchResult], Receipt]:
@@ -95,7 +115,9 @@ def search_in_batches(
     results: list[SearchResult] = []
     receipts: list[Receipt] = []
     for start in range(0, len(queries), BATCH):
-        some, receipt = searcher.search_many(queries[start : start + BATCH], options)
+        part = slice(start, start + BATCH)
+        given = None if thoughts is None else thoughts[part]
+        some, receipt = searcher.search_many(queries[part], options, given)
         results += some
         receipts.append(receipt)
         if on_progress:
@@ -105,10 +127,13 @@ def search_in_batches(
 
 def _results(found: Found, offset: int) -> list[SearchResult]:
     results = []
-    for query, thought, ranking in zip(found.queries, found.thoughts, found.rankings, strict=True):
+    read = found.read or [()] * len(found.queries)
+    for query, thoughts, ids, ranking in zip(
+        found.queries, found.thoughts, read, found.rankings, strict=True
+    ):
         # A document may have been deleted between search and fetch.
         hits = [(found.documents[id_], score) for id_, score in ranking if id_ in found.documents]
-        shown = None if thought is None or thought.finish_reason == "none" else thought
+        shown = [thought for thought in thoughts if thought.finish_reason != "none"]
         results.append(
             SearchResult(
                 query,
@@ -116,7 +141,9 @@ def _results(found: Found, offset: int) -> list[SearchResult]:
                     Hit(document.id, score, rank, document.text, document.title, document.metadata)
                     for rank, (document, score) in enumerate(hits, start=offset + 1)
                 ),
-                shown,
+                shown[0] if shown else None,
+                tuple(shown[1:]),
+                tuple(ids),
             )
         )
     return results

@@ -13,6 +13,7 @@ import numpy as np
 from thought1.search.fuse import reciprocal_rank_fusion
 from thought1.search.options import SearchOptions
 from thought1.types import Document, Ranking, Sampling, Store, Thought, Vectors
+from thought1.vectors import fused
 
 HYBRID_DEPTH = 100
 """Documents that hybrid search takes from each side before fusing, or more where more are asked."""
@@ -25,17 +26,41 @@ class Thinker(Protocol):
     def greedy(self) -> Sampling:
         """Always the likeliest token, with the model's own repetition control."""
 
+    @property
+    def sampled(self) -> Sampling:
+        """How several thoughts on one query are sampled where nothing else is asked for."""
+
     def think(
-        self, queries: Sequence[str], *, budget: int | None = None, sampling: Sampling | None = None
+        self,
+        queries: Sequence[str],
+        *,
+        budget: int | None = None,
+        sampling: Sampling | None = None,
+        samples: int = 1,
+        evidence: Sequence[Sequence[str]] | None = None,
     ) -> list[Thought]:
         """A thought with its vector (d,) for each query.
 
         At most `budget` tokens each; None is the model's own budget. At 0 nothing is thought:
         the thought is empty, ends with "none", and the vector is the bare query's. `sampling`
-        None is the model's own.
+        None is the model's own. With several `samples`, those of a query follow each other.
+        `evidence`: for each query texts that are read first.
+
+        Raises:
+            Thought1Error: it cannot think, or several thoughts are to have 0 tokens.
         """
 
-    def count_prompt_tokens(self, queries: Sequence[str]) -> int:
+    def check_evidence(self, budget: int | None = None) -> None:
+        """Raises Thought1Error where it cannot read evidence and think under `budget`."""
+
+    def fit_evidence(
+        self, queries: Sequence[str], evidence: Sequence[Sequence[str]]
+    ) -> list[list[str]]:
+        """As much of each query's texts, from the first one on, as can be read."""
+
+    def count_prompt_tokens(
+        self, queries: Sequence[str], *, evidence: Sequence[Sequence[str]] | None = None
+    ) -> int:
         """Tokens of the prompts of these queries together."""
 
 
@@ -44,8 +69,11 @@ class Found:
     """What a search knows so far, query by query."""
 
     queries: Sequence[str]
-    thoughts: Sequence[Thought | None]
-    """None where nobody has thought yet, or nobody will."""
+    thoughts: Sequence[Sequence[Thought]]
+    """Those of each query: none where nobody has thought yet, or nobody will."""
+    read: Sequence[Sequence[str]] = ()
+    """Ids of the documents that each query's evidence is of; empty where none was read."""
+    evidence: list[list[str]] | None = None
     prompt_tokens: int = 0
     thought_tokens: int = 0
     forced: int = 0
@@ -69,20 +97,52 @@ class Step(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Think:
-    """A thought, with its vector, about each query."""
+    """One thought or several, with their vectors, about each query."""
 
     model: Thinker
     options: SearchOptions
     name: str = "think"
 
     def __call__(self, found: Found) -> None:
-        """Fills `thoughts` and the counts of tokens."""
-        sampling = self.options.sampling or self.model.greedy
-        thoughts = self.model.think(found.queries, budget=self.options.think, sampling=sampling)
-        found.thoughts = thoughts
-        found.prompt_tokens = self.model.count_prompt_tokens(found.queries)
-        found.thought_tokens = sum(len(thought.token_ids) for thought in thoughts)
-        found.forced = sum(thought.forced for thought in thoughts)
+        """Fills `thoughts` and adds to the counts of tokens."""
+        samples = self.options.samples
+        usual = self.model.greedy if samples == 1 else self.model.sampled
+        thoughts = self.model.think(
+            found.queries,
+            budget=self.options.think,
+            sampling=self.options.sampling or usual,
+            samples=samples,
+            evidence=found.evidence,
+        )
+        starts = range(0, len(thoughts), samples)
+        found.thoughts = [thoughts[start : start + samples] for start in starts]
+        found.prompt_tokens += self.model.count_prompt_tokens(
+            found.queries, evidence=found.evidence
+        )
+        found.thought_tokens += sum(len(thought.token_ids) for thought in thoughts)
+        found.forced += sum(thought.forced for thought in thoughts)
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """The first documents of each ranking, to be read before thinking."""
+
+    store: Store
+    model: Thinker
+    options: SearchOptions
+    name: str = "read"
+
+    def __call__(self, found: Found) -> None:
+        """Fills `read` and `evidence`; documents without a word are passed over."""
+        first = [ranking[: self.options.evidence] for ranking in found.rankings]
+        documents = self.store.get([id_ for ranking in first for id_, _ in ranking])
+        texts = {id_: document.full_text for id_, document in documents.items()}
+        ids = [[i for i, _ in ranking if texts.get(i, "").strip()] for ranking in first]
+        found.evidence = self.model.fit_evidence(
+            found.queries, [[texts[id_] for id_ in own] for own in ids]
+        )
+        shown = zip(ids, found.evidence, strict=True)
+        found.read = [own[: len(evidence)] for own, evidence in shown]
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,11 +208,15 @@ class Fetch:
 
 
 def _depth(options: SearchOptions) -> int:
-    return max(options.depth, HYBRID_DEPTH) if options.mode == "hybrid" else options.depth
+    depth = max(options.depth, options.evidence)
+    return max(depth, HYBRID_DEPTH) if options.mode == "hybrid" else depth
 
 
 def _vectors(found: Found) -> Vectors:
-    rows = [t.vector for t in found.thoughts if t is not None and t.vector is not None]
-    if len(rows) != len(found.queries):
+    vectors = [t.vector for own in found.thoughts for t in own if t.vector is not None]
+    count, queries = len(vectors), len(found.queries)
+    if any(not own for own in found.thoughts) or count != sum(map(len, found.thoughts)):
         raise ValueError("a thought without its vector cannot be searched with")
-    return np.stack(rows)
+    if count == queries:
+        return np.stack(vectors)
+    return fused(np.stack(vectors).reshape(queries, count // queries, -1))

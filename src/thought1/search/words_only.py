@@ -14,6 +14,7 @@ from thought1.types import Document, Sampling, Thought, Vectors
 
 _WINDOW = 2048
 _GREEDY = Sampling()
+_NO_MODEL = "without a model only the mode bm25 can search"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,7 @@ class WordsOnly:
     dim: int = 1
     identity: Mapping[str, str | int] = field(default_factory=dict)
     greedy: Sampling = _GREEDY
+    sampled: Sampling = _GREEDY
 
     def identities(self, index_format: int, created: str) -> Sequence[Mapping[str, str | int]]:
         """Whatever the index says."""
@@ -38,11 +40,29 @@ class WordsOnly:
             yield chunk, np.full((len(chunk), self.dim), self.dim**-0.5, dtype=np.float32)
 
     def think(
-        self, queries: Sequence[str], *, budget: int | None = None, sampling: Sampling | None = None
+        self,
+        queries: Sequence[str],
+        *,
+        budget: int | None = None,
+        sampling: Sampling | None = None,
+        samples: int = 1,
+        evidence: Sequence[Sequence[str]] | None = None,
     ) -> list[Thought]:
         """Raises ValueError: only mode bm25 may be searched."""
-        raise ValueError("without a model only the mode bm25 can search")
+        raise ValueError(_NO_MODEL)
 
-    def count_prompt_tokens(self, queries: Sequence[str]) -> int:
+    def check_evidence(self, budget: int | None = None) -> None:
+        """Raises ValueError, as `think` does."""
+        raise ValueError(_NO_MODEL)
+
+    def fit_evidence(
+        self, queries: Sequence[str], evidence: Sequence[Sequence[str]]
+    ) -> list[list[str]]:
+        """Raises ValueError, as `think` does."""
+        raise ValueError(_NO_MODEL)
+
+    def count_prompt_tokens(
+        self, queries: Sequence[str], *, evidence: Sequence[Sequence[str]] | None = None
+    ) -> int:
         """No prompt is written, so 0."""
         return 0

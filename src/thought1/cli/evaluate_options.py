@@ -1,0 +1,106 @@
+"""What stands on the command line of `t1 evaluate` alone; shared options are in `options`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Folder = Annotated[
+    Path,
+    typer.Argument(
+        metavar="FOLDER",
+        help="A BEIR folder: corpus.jsonl, queries.jsonl, qrels/SPLIT.tsv, packed (.gz) or not.",
+    ),
+]
+Split = Annotated[
+    str, typer.Option("--split", metavar="NAME", help="Whose questions are asked: dev, ...")
+]
+SystemSpec = Annotated[
+    str,
+    typer.Option(
+        "--system",
+        metavar="SPEC",
+        help="t1, bm25, bm25-query (weighted as BRIGHT's official one), st:FOLDER_OR_ID "
+        "(sentence-transformers) or openai:URL#MODEL (an embedding server).",
+    ),
+]
+KeptIndex = Annotated[
+    Path | None,
+    typer.Option(
+        "--index",
+        metavar="DIR",
+        help="Use the index of this collection in this folder, and make it where there is "
+        "none; by default a temporary one is made.",
+    ),
+]
+Rewritten = Annotated[
+    Path | None,
+    typer.Option(
+        "--rewritten",
+        metavar="FILE",
+        help='Ask these texts instead of the questions: JSON lines or a table of "_id", "text".',
+    ),
+]
+Thoughts = Annotated[
+    Path | None,
+    typer.Option(
+        "--thoughts",
+        metavar="FILE",
+        help="Read these thoughts instead of writing any: JSON lines or a table of "
+        '"_id" (of the query), "text".',
+    ),
+]
+Results = Annotated[
+    Path,
+    typer.Option(
+        "--results",
+        metavar="DIR",
+        help="Keep the result as DIR/SYSTEM/REVISION/TASK.json; see t1 replay.",
+    ),
+]
+NoResults = Annotated[bool, typer.Option("--no-results", help="Keep no result.")]
+TaskName = Annotated[
+    str,
+    typer.Option(
+        "--name", metavar="TASK", help="Name of the task in the result; else FOLDERNAME-SPLIT."
+    ),
+]
+Price = Annotated[
+    float | None,
+    typer.Option(
+        "--price",
+        min=0,
+        max=1e9,
+        metavar="X",
+        help="Price of a million tokens, to tell what queries cost.",
+    ),
+]
+CurveBudgets = Annotated[
+    str | None,
+    typer.Option(
+        "--curve",
+        metavar="BUDGETS",
+        help="Also measure nDCG@10 at these thinking budgets, such as 0,8,16,32,64, against "
+        "the other systems on the task below --results.",
+    ),
+]
+WithFaithfulness = Annotated[
+    bool,
+    typer.Option(
+        "--faithfulness",
+        help="Also measure whether the vectors depend on the thoughts, and how far sampled "
+        "thoughts scatter.",
+    ),
+]
+Anchor = Annotated[
+    str,
+    typer.Option(
+        "--anchor",
+        metavar="none|mean|WEIGHT",
+        help="How the vector of the bare query takes part in that behind a thought; by default "
+        "what the model's settings say.",
+    ),
+]
+RunFile = Annotated[
+    Path | None, typer.Option("--run", metavar="FILE", help="Write the ranking in TREC format.")
+]
