@@ -1,0 +1,40 @@
+"""Load a model, ask it one question, and print what that took, as JSON; see `load_time.py`."""
+
+import hashlib
+import json
+import sys
+import time
+
+QUERY = "Why does the kettle go quiet just before it boils?"
+
+
+def main() -> None:
+    """The command: a model and the tokens of a thought."""
+    name, think = sys.argv[1], int(sys.argv[2])
+    begun = time.perf_counter()
+    from thought1 import T1
+    from thought1.evaluation.provenance import peak_memory_mb
+    from thought1.weights import add_tensor
+
+    imported, import_s = time.perf_counter(), time.perf_counter() - begun
+    model = T1.from_pretrained(name, device="cpu")
+    load_s, load_peak_mb = time.perf_counter() - imported, peak_memory_mb()
+    begun = time.perf_counter()
+    (thought,) = model.think([QUERY], budget=think)
+    query_s, query_peak_mb = time.perf_counter() - begun, peak_memory_mb()
+    content = hashlib.sha256(json.dumps(thought.token_ids).encode() + thought.vector.tobytes())
+    for key, tensor in model.checkpoint.model.state_dict().items():
+        add_tensor(content, key, tensor)
+    found = {
+        "import_s": import_s,
+        "load_s": load_s,
+        "query_s": query_s,
+        "load_peak_mb": load_peak_mb,
+        "query_peak_mb": query_peak_mb,
+        "content": content.hexdigest(),
+    }
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()
