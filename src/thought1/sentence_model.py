@@ -149,8 +149,7 @@ class SentenceModel:
     @cached_property
     def identity(self) -> Mapping[str, str | int]:
         """What decides a vector, by name: the contents of its files, but for version numbers."""
-        folder = _folder(self.called)
-        return {"weights": _weights(folder), "encoder settings": _settings(folder)}
+        return _identity(self.called)
 
     def identities(self, index_format: int, created: str) -> list[Mapping[str, str | int]]:
         """`identity`, whenever the index was made."""
@@ -204,6 +203,20 @@ class SentenceModel:
             yield window, self.embed_documents([document.full_text for document in window])
             if on_progress:
                 on_progress(len(window))
+
+
+def hash_files(name: str) -> str:
+    """`SentenceModel.hash` of a model that is not loaded.
+
+    Raises:
+        Thought1Error: there is no such package.
+    """
+    return hash_json(dict(_identity(name)))
+
+
+def _identity(name: str) -> Mapping[str, str | int]:
+    folder = _folder(name)
+    return {"weights": _weights(folder), "encoder settings": _settings(folder)}
 
 
 def weights_of(name: str) -> str | None:

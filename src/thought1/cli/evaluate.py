@@ -31,7 +31,7 @@ from thought1.cli.options import (
     TrustRemoteCode,
     thought_budget,
 )
-from thought1.cli.systems import check_options, open_request
+from thought1.cli.systems import checked, open_request
 from thought1.data.outputs import check_file, check_folder
 from thought1.types import Thought1Error
 
@@ -173,7 +173,7 @@ def evaluate(
         ignore_identical_ids,
         anchor,
     )
-    check_options(request)
+    request = checked(request)
     if index_folder is not None:
         check_folder(index_folder)
     if run_file is not None:
