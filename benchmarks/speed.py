@@ -128,7 +128,7 @@ def measure(model: T1, repeats: int, quick: bool) -> dict[str, Any]:
 def parse(arguments: list[str]) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--model", help="folder or hub id; without it the bundled model")
+    parser.add_argument("--model", default="t1-nano", help="folder or hub id")
     parser.add_argument("--json", type=Path, help="write the result here too")
     parser.add_argument("--repeats", type=int, default=7, help="rounds of each comparison")
     parser.add_argument("--quick", action="store_true", help="does it run? The numbers mean little")

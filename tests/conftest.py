@@ -1,6 +1,9 @@
 """What every test stands on: one thread per process, no network, and the shared data if present."""
 
+import atexit
 import os
+import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,12 @@ from hypothesis import settings
 os.environ["OMP_NUM_THREADS"] = os.environ.get("THOUGHT1_TEST_THREADS", "1")
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
+os.environ.pop("T1_MODEL", None)
+
+# What is read from GGUF files is kept for one run, and its processes share it.
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    os.environ["T1_MODEL_CACHE"] = tempfile.mkdtemp(prefix="thought1-models-")
+    atexit.register(shutil.rmtree, os.environ["T1_MODEL_CACHE"], ignore_errors=True)
 
 # The time of an example depends on the machine's load; a wrong result does not.
 settings.register_profile("thought1", deadline=None)

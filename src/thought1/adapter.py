@@ -5,6 +5,7 @@ tokenizer. A plain adapter of somebody's has neither; its own configuration name
 folders, peft and models in memory, no training.
 """
 
+import importlib.util
 import json
 import warnings
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from thought1.data.hashing import hash_file, hash_json
+from thought1.dequantised import check_file
 from thought1.loading import (
     Loaded,
     check_finite,
@@ -26,7 +28,8 @@ from thought1.loading import (
     load_model,
     loading_errors,
 )
-from thought1.place import Place, find_model
+from thought1.packages import reinstall
+from thought1.place import Place, find_model, reason
 from thought1.settings import Base, Settings
 from thought1.types import Thought1Error
 from thought1.untrained import add_emb_token, token_id
@@ -160,10 +163,15 @@ def _config(label: str, folder: Path) -> Any:
     try:
         from peft import PeftConfig, __version__
         from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
-    except ImportError:
+    except ImportError as error:
+        if importlib.util.find_spec("peft") is None:
+            raise Thought1Error(
+                f'{label} is an adapter, which needs peft: pip install "thought1[adapters]"'
+            ) from None
         raise Thought1Error(
-            f'{label} is an adapter, which needs peft: pip install "thought1[adapters]"'
-        ) from None
+            f"{label} is an adapter, and the installed peft cannot be used ({reason(error)}): "
+            'pip install --upgrade "thought1[adapters]"'
+        ) from error
     with loading_errors(f"{label} has a broken {CONFIG}", label):
         content = dict(json.loads((folder / CONFIG).read_text(encoding="utf-8")))
         kind = content.get("peft_type")
@@ -217,9 +225,12 @@ def _base(label: str, name: str, named: Base | None) -> Place:
             f"in its {where}"
         ) from None
     if named is not None and hash_content(base) != named.hash:
+        if base.file:
+            check_file(base.name, base.file)  # which tells a broken file from another one
         raise Thought1Error(
             f"{label} is an adapter of another model than what lies at {name}: its weights have "
             f"changed since: take the version whose hash begins with {named.hash[:12]}"
+            f"{reinstall(name)}"
         )
     return base
 

@@ -23,6 +23,7 @@ from thought1.adapter import hash_content, is_adapter, load_adapter, save_adapte
 from thought1.data.hashing import hash_json
 from thought1.engines.hf import HFEngine, max_positions
 from thought1.identity import Identity, document_side
+from thought1.inventory import default_model
 from thought1.loading import Loaded, check_runs, load_model, loading_errors
 from thought1.place import Place, find_model, reason
 from thought1.prompts import Renderer, uncut
@@ -168,6 +169,7 @@ def load_checkpoint(
     """Load model, tokenizer and settings; a plain language model becomes an untrained T1.
 
     Args:
+        name: as `find_model` takes it; None is `inventory.default_model`, which is logged.
         merge: put the updates of an adapter into the weights; else they stay beside them.
         trust_remote_code: run Python code that lies in the folder, if the model needs it.
 
@@ -175,6 +177,10 @@ def load_checkpoint(
         Thought1Error: the folder cannot be loaded as a causal language model, not whole, or needs
             such code, which may not run.
     """
+    if name is None:
+        meant = default_model()
+        logger.warning("%s", meant)
+        name = meant.name
     place, target = find_model(name), _device(device)
     label = place.name
     settings = None if place.gguf else Settings.load(place.folder)

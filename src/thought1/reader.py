@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from thought1.packages import reinstall
 from thought1.place import Place
 from thought1.sentence_model import SentenceModel
 from thought1.settings import OWN_COMPANION, Settings
@@ -156,6 +157,6 @@ def find_companion(
     if found.hash != named.hash:
         raise Thought1Error(
             f"{name} was made with another companion than what lies at {where}: "
-            "its weights or settings have changed since"
+            f"its weights or settings have changed since{reinstall(named.model)}"
         )
     return found

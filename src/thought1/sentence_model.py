@@ -4,7 +4,6 @@ It is a peer in evaluations, encodes the documents of an index, and is the compa
 neither thoughts nor rankings. The package is imported when a model is loaded.
 """
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -14,13 +13,14 @@ import numpy as np
 from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerBase
 
-from thought1.data.hashing import hash_file, hash_json
+from thought1.data.hashing import hash_json
 from thought1.encoder import Progress, windows
 from thought1.identity import hash_tokenizer
 from thought1.loading import check_modules, check_pointers, loading_errors
 from thought1.place import locate
 from thought1.prompts import uncut
-from thought1.sentence_adapter import is_tuned, put_updates, read_base, tuned_weights
+from thought1.sentence_adapter import is_tuned, put_updates, read_base
+from thought1.sentence_identity import folder_of, identity
 from thought1.settings import Base
 from thought1.tally import Tally
 from thought1.types import Document, Sampling, Thought, Thought1Error, Vectors
@@ -210,12 +210,12 @@ class SentenceModel:
     @cached_property
     def identity(self) -> Mapping[str, str | int]:
         """What decides a vector, by name: the contents of its files, but for version numbers."""
-        return _identity(self.called)
+        return identity(self.called)
 
     @property
     def folder(self) -> Path:
         """Where its files lie."""
-        return _folder(self.called)
+        return folder_of(self.called)
 
     def identities(self, index_format: int, created: str) -> list[Mapping[str, str | int]]:
         """`identity`, whenever the index was made."""
@@ -292,74 +292,3 @@ class SentenceModel:
             yield window, self.embed_documents([document.full_text for document in window])
             if on_progress:
                 on_progress(len(window))
-
-
-def weights_of(name: str) -> str | None:
-    """SHA-256 over the weight files of a folder, or of the snapshot of a hub id in the cache.
-
-    None where there are neither safetensors nor .bin files.
-    """
-    folder = _folder(name)
-    if is_tuned(folder):
-        return tuned_weights(folder, weights_of(read_base(name, folder).model) or "")
-    # Modules after the transformer, such as a projection, have folders of their own.
-    files = [path for end in ("safetensors", "bin") for path in folder.rglob(f"*.{end}")]
-    hashes = {str(path.relative_to(folder)): hash_file(path) for path in files}
-    return hash_json(hashes) if hashes else None
-
-
-def _identity(name: str) -> dict[str, str | int]:
-    folder = _folder(name)
-    if not is_tuned(folder):
-        return {"weights": _weights(folder), "encoder settings": _settings(folder)}
-    base = _identity(read_base(name, folder).model)
-    return base | {"weights": tuned_weights(folder, str(base["weights"]))}
-
-
-def _folder(name: str) -> Path:
-    folder = Path(locate(name))
-    if folder.is_dir():
-        return folder
-    from huggingface_hub import snapshot_download
-
-    return Path(snapshot_download(name, local_files_only=True))
-
-
-def _parts(folder: Path) -> list[Path]:
-    """The folders of its modules, in their order; the first is the transformer's."""
-    listed = folder / "modules.json"
-    if not listed.is_file():
-        return [folder]
-    modules = json.loads(listed.read_text(encoding="utf-8"))
-    return list(dict.fromkeys([folder, *(folder / str(module["path"]) for module in modules)]))
-
-
-def _weights(folder: Path) -> str:
-    """SHA-256 over the weight files of all modules, whatever else lies in the folder."""
-    hashes: dict[str, str] = {}
-    for part in _parts(folder):
-        files = sorted(part.glob("*.safetensors")) or sorted(part.glob("pytorch_model*.bin"))
-        hashes |= {file.relative_to(folder).as_posix(): hash_file(file) for file in files}
-    return hash_json(hashes)
-
-
-def _settings(folder: Path) -> str:
-    """SHA-256 over the JSON files of all modules and the tokenizer, without version numbers."""
-    found = {}
-    for part in _parts(folder):
-        for file in sorted(part.glob("*.json")):
-            content = json.loads(file.read_text(encoding="utf-8"))
-            found[file.relative_to(folder).as_posix()] = _lasting(content)
-    vocabularies = [file for name in ("vocab.txt", "*.model") for file in folder.glob(name)]
-    return hash_json([found, {file.name: hash_file(file) for file in sorted(vocabularies)}])
-
-
-def _lasting(content: Any) -> Any:
-    """JSON data without what names a version of a library."""
-    if not isinstance(content, dict):
-        return content
-    return {
-        key: _lasting(value)
-        for key, value in content.items()
-        if not key.strip("_").endswith("version")
-    }

@@ -71,7 +71,8 @@ class T1:
 
         Args:
             name: a folder, GGUF file, hub id, `package:NAME/PATH` or bundled model; see
-                `place.find_model`. None is t1-nano.
+                `place.find_model`. None is the one that `T1_MODEL` names, else t1-mini-companion
+                where all that it needs is installed, else t1-nano; which one, is logged.
             dtype: e.g. "bfloat16"; by default float32 on CPU and bfloat16 on a GPU.
             device: by default the first GPU where there is one, else the CPU.
             padding_side: "right" (shares the prefix among rows) or "left"; vectors are the same.

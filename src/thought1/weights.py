@@ -27,8 +27,11 @@ def hash_weights(folder: Path, modules: Sequence[str] = ()) -> str:
     digest = hashlib.sha256()
     for (module, name), path in sorted(where.items()):
         with safe_open(path, "pt") as file:
-            tensor = file.get_tensor(name)
-        place = f"{module}/{name}" if module else name
-        digest.update(f"{place} {tensor.dtype} {tuple(tensor.shape)} ".encode())
-        digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy().data)
+            add_tensor(digest, f"{module}/{name}" if module else name, file.get_tensor(name))
     return digest.hexdigest()
+
+
+def add_tensor(digest: "hashlib._Hash", name: str, tensor: torch.Tensor) -> None:
+    """Put name, type, shape and bytes of a tensor on a CPU into a hash."""
+    digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)} ".encode())
+    digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy().data)

@@ -270,3 +270,13 @@ def test_replay(t1: T1Command, tmp_path: Path, model: str) -> None:
     content["request"]["split"] = "gpt5"
     Path(path).write_text(json.dumps(content))
     assert 'no query set "gpt5"' in t1("replay", path).error()
+
+
+def test_a_result_holds_the_model_that_was_not_named(
+    t1: T1Command, folder: Path, model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("T1_MODEL", model)
+    ran = t1("bright", folder, "--subset", "biology", "--no-think", "--json")
+    assert ran.err.splitlines()[0] == f"no model is named: {model} (set by T1_MODEL)"
+    (file,) = ran.json()["results"].values()
+    assert read_result(Path(file))["request"]["model"] == model

@@ -359,3 +359,25 @@ def test_studies_that_cannot_work_fail_before_the_evaluation(
     (tmp_path / "other.json").write_text("{}")
     broken = refused("--curve", "0,4", "--results", tmp_path)
     assert "other.json is no result of an evaluation" in broken
+
+
+def test_a_result_holds_the_model_that_was_not_named(
+    t1: T1Command, collection: Path, model: str, built: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("T1_MODEL", model)
+    arguments = ["evaluate", collection, "--split", "dev", "--no-think", "--json"]
+    told = f"no model is named: {model} (set by T1_MODEL)"
+    ran = t1(*arguments)
+    assert ran.err.splitlines()[0] == told
+    report = ran.json()
+    assert report["model"] == model
+    content = read_result(Path(report["result"]))
+    assert content["request"]["model"] == model
+    command = content["origin"]["command"]
+    assert command[command.index("--model") + 1] == model
+    monkeypatch.setenv("T1_MODEL", "/nowhere")
+    assert t1("replay", report["result"]).code == 0
+    for more in (["--index", built, "--no-think"], ["--mode", "bm25"], ["--system", "bm25"]):
+        ran = t1("evaluate", collection, "--split", "dev", "--json", *more)
+        assert ran.code == 0 and "no model is named" not in ran.err
+        assert read_result(Path(ran.json()["result"]))["request"]["model"] is None

@@ -128,3 +128,14 @@ def test_two_commands_at_once_store_each_id_once(tmp_path: Path, model: str) -> 
     assert len(index) == 40
     hits = index.search("kettle", 100, mode="bm25").hits
     assert len(hits) == len({hit.id for hit in hits}) == 40
+
+
+def test_an_index_remembers_the_model_that_was_not_named(
+    t1: T1Command, tmp_path: Path, collection: Path, model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("T1_MODEL", model)
+    ran = t1("index", collection, "-o", tmp_path / "i")
+    assert f"no model is named: {model} (set by T1_MODEL)" in ran.err.splitlines()
+    monkeypatch.setenv("T1_MODEL", "/nowhere")
+    ran = t1("search", tmp_path / "i", "snow", "--json")
+    assert ran.code == 0 and "no model is named" not in ran.err

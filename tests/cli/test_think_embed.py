@@ -163,3 +163,12 @@ def test_embed_refuses_what_cannot_work(t1: T1Command, tmp_path: Path, model: st
     assert "cannot be written" in refused("query", "-", tmp_path / "none" / "o.npy")
     assert "documents are not thought" in refused("document", "-", tmp_path / "o.npy", "--no-think")
     assert os.listdir(tmp_path) == []
+
+
+def test_the_default_model_is_told_beside_the_output(
+    t1: T1Command, model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("T1_MODEL", model)
+    ran = t1("think", "why do ice cubes crack", "--json")
+    assert ran.err == f"no model is named: {model} (set by T1_MODEL)\n"
+    assert ran.json() == t1("think", "why do ice cubes crack", "--json", "--model", model).json()

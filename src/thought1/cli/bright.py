@@ -27,7 +27,7 @@ from thought1.cli.options import (
     TrustRemoteCode,
     thought_budget,
 )
-from thought1.cli.systems import T1
+from thought1.cli.systems import T1, named
 from thought1.data.outputs import check_file, check_folder
 from thought1.types import Thought1Error
 
@@ -126,6 +126,7 @@ def bright(
     # Read before the model is loaded: what is wrong with the first subset shows at once.
     first = place.load(names[0], long=long, queries=queries)
     sentences = {name: instruction_for(instruction, name, long=long) for name in names}
+    request = named(request)
     kept = _Kept(request, _open(request, cache, trust_remote_code), sentences)
     kept.runs, kept.results, kept.price = run_dir, None if no_results else results, price
     kept.check_places()

@@ -8,6 +8,7 @@ For programs:
 import os
 import platform
 import sys
+from contextlib import suppress
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -32,7 +33,7 @@ _PACKAGES = (
 
 
 def env(as_json: Json = False) -> None:
-    """Show versions, threads, devices, the route of products and the bundled model."""
+    """Show versions, threads, devices, the route of products and the default model."""
     facts = _facts()
     if as_json:
         print_json(facts)
@@ -51,12 +52,13 @@ def env(as_json: Json = False) -> None:
 def _facts() -> dict[str, Any]:
     from thought1.engines.devices import devices, threads
     from thought1.engines.route import linear_route
-    from thought1.place import bundled_folder
+    from thought1.inventory import default_model
+    from thought1.place import BUNDLED_MODELS, bundled_folder
 
-    try:
-        bundled = str(bundled_folder())
-    except Thought1Error:
-        bundled = None
+    default, bundled = default_model(), None
+    if default.name in BUNDLED_MODELS:
+        with suppress(Thought1Error):
+            bundled = str(bundled_folder(default.name))
     return {
         "thought1": __version__,
         "python": platform.python_version(),
@@ -66,6 +68,7 @@ def _facts() -> dict[str, Any]:
         "threads": threads(),
         "devices": devices(),
         "linear": asdict(linear_route()),
+        "default_model": default.name,
         "bundled_model": bundled,
         "packages": {name: _version(name) for name in _PACKAGES},
     }

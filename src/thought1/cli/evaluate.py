@@ -47,7 +47,7 @@ from thought1.cli.options import (
     TrustRemoteCode,
     thought_budget,
 )
-from thought1.cli.systems import check_options, open_request
+from thought1.cli.systems import checked, open_request
 from thought1.data.outputs import check_file, check_folder
 from thought1.types import Thought1Error
 
@@ -103,7 +103,7 @@ def evaluate(
         None if thoughts is None else str(thoughts),
         evidence,
     )
-    check_options(request)
+    request = checked(request)
     if index_folder is not None:
         check_folder(index_folder)
     if run_file is not None:

@@ -1,7 +1,8 @@
-"""`t1 models`: which models are at hand, and what a bundled one needs.
+"""`t1 models`: which models are at hand, what a bundled one needs, and what is kept of them.
 
 t1 models
 t1 models get t1-mini-companion
+t1 models clear
 """
 
 from typing import Annotated
@@ -15,7 +16,7 @@ from thought1.types import Thought1Error
 
 models = typer.Typer(
     name="models",
-    help="List the models at hand, or get what one needs.",
+    help="List the models at hand, get what one needs, or clear what is kept of them.",
     invoke_without_command=True,
 )
 
@@ -31,10 +32,12 @@ def list_models(context: typer.Context, as_json: Json = False) -> None:
     from dataclasses import asdict
 
     from thought1.inventory import models as at_hand
+    from thought1.model_cache import kept
 
-    found = at_hand()
+    found, copies = at_hand(), kept()
     if as_json:
-        print_json({"models": [asdict(one) for one in found]})
+        held = [{**asdict(one), "folder": str(one.folder)} for one in copies]
+        print_json({"models": [asdict(one) for one in found], "kept": held})
         return
     from rich.console import Console
     from rich.table import Table
@@ -45,7 +48,14 @@ def list_models(context: typer.Context, as_json: Json = False) -> None:
     for one in found:
         needs = [f"{part} (missing)" if part in one.missing else part for part in one.needs]
         table.add_row(one.name, one.kind, ", ".join(needs))
-    Console(highlight=False, markup=False).print(table)
+    console = Console(highlight=False, markup=False)
+    console.print(table)
+    if copies:
+        size = sum(one.bytes for one in copies)
+        names = ", ".join(dict.fromkeys(one.model or "a broken copy" for one in copies))
+        where = f"{size / 1e6:.0f} MB in {copies[0].folder.parent}"
+        told = f"kept dequantised, to load faster ({where}; t1 models clear removes it): {names}"
+        console.print(f"\n{told}", soft_wrap=True)
 
 
 @models.command(cls=Command)
@@ -61,3 +71,15 @@ def get(name: Name, yes: Yes = False) -> None:
     install(steps)
     check(name)
     print_text(f"{name}: all that it needs is there")
+
+
+@models.command(cls=Command)
+def clear() -> None:
+    """Remove what is kept of GGUF files to load them faster; the files themselves stay."""
+    from thought1 import model_cache
+
+    try:
+        size = model_cache.clear()
+    except OSError as error:
+        raise Thought1Error(f"{error.filename} cannot be removed: {error.strerror}") from None
+    print_text(f"{size / 1e6:.0f} MB removed")

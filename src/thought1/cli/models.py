@@ -1,11 +1,12 @@
 """Models and indexes, as the options name them.
 
-Knows neither printing nor the commands.
+Knows neither results nor the commands.
 """
 
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+from thought1.cli.console import note
 from thought1.types import Thought1Error
 
 if TYPE_CHECKING:
@@ -35,11 +36,20 @@ def load_encoder(name: str | None, trust_remote_code: bool) -> "Encoder":
 
 
 def load_model(name: str | None, trust_remote_code: bool) -> "T1":
-    """The model of that name; None is the bundled one."""
+    """The model of that name; None is the default one."""
     from thought1.t1 import T1
 
     quiet_libraries()
-    return T1.from_pretrained(name, trust_remote_code=trust_remote_code)
+    return T1.from_pretrained(name or default_name(), trust_remote_code=trust_remote_code)
+
+
+def default_name() -> str:
+    """The model where none is named; which one it is, and why, is told in a line."""
+    from thought1.inventory import default_model
+
+    found = default_model()
+    note(str(found))
+    return found.name
 
 
 def open_index(

@@ -12,10 +12,11 @@ from thought1.types import Sampling, Thought1Error
 
 _MODEL = "MODEL"
 _NAMES = "A folder, GGUF file, hub id, package:NAME/PATH or a name of `t1 models`"
+_DEFAULT = "t1-mini-companion where all that it needs is installed, else t1-nano"
 
 BundledModel = Annotated[
     str | None,
-    typer.Option("--model", metavar=_MODEL, help=f"{_NAMES}; by default t1-nano."),
+    typer.Option("--model", metavar=_MODEL, help=f"{_NAMES}; by default {_DEFAULT}."),
 ]
 IndexModel = Annotated[
     str | None,
@@ -28,7 +29,7 @@ IndexOrBundledModel = Annotated[
     typer.Option(
         "--model",
         metavar=_MODEL,
-        help=f"{_NAMES}; by default the one the index was made with, and t1-nano for a new index.",
+        help=f"{_NAMES}; by default the one the index was made with, for a new one {_DEFAULT}.",
     ),
 ]
 TrustRemoteCode = Annotated[

@@ -16,7 +16,7 @@ from thought1.cli.bright import measure_bright
 from thought1.cli.console import note, print_json, print_text, progress
 from thought1.cli.models import holds_something
 from thought1.cli.options import Json, TrustRemoteCode
-from thought1.cli.systems import open_request
+from thought1.cli.systems import T1, open_request
 
 if TYPE_CHECKING:
     from thought1.evaluation.measure import Measured, Request, Task
@@ -37,7 +37,7 @@ def replay(
     as_json: Json = False,
 ) -> None:
     """Run an evaluation again, from the same folder, and compare; ends with 1 where it differs."""
-    from thought1.evaluation.replay import compare, request_of
+    from thought1.evaluation.replay import compare, meant, request_of
     from thought1.evaluation.results import (
         STUDIES,
         build_result,
@@ -51,6 +51,8 @@ def replay(
     skipped = [name for name in STUDIES if name in old]
     if request.index is not None and not holds_something(Path(request.index)):
         request = replace(request, index=None)  # else it would be made anew, and stay
+    if request.system == T1 and request.model is None and request.index is None:
+        request = replace(request, model=meant(old))
     measured, changed = _again(old, request, trust_remote_code)
     content = build_result(measured, request, price=old["cost"]["price_per_million_tokens"])
     with TemporaryDirectory(prefix="t1-replay-") as scratch:

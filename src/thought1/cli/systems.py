@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from thought1.cli.models import (
+    default_name,
     holds_something,
     load_model,
     open_index,
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from thought1.evaluation.measure import Request, Task
     from thought1.evaluation.systems import System
     from thought1.t1 import T1 as Model
+
+R = TypeVar("R", bound="Request")
 
 T1 = "t1"
 """The system that searches an index, with the model or by its BM25."""
@@ -42,8 +45,17 @@ def open_request(request: "Request", trust_remote_code: bool) -> "Iterator[tuple
         yield task, system
 
 
-def check_options(request: "Request") -> None:
-    """Refuse a request of `t1 evaluate` that contradicts itself."""
+def checked(request: "Request") -> "Request":
+    """A request of `t1 evaluate`, with the model that it means.
+
+    Raises:
+        Thought1Error: it contradicts itself.
+    """
+    _check_options(request)
+    return named(request)
+
+
+def _check_options(request: "Request") -> None:
     studies = {"--curve": bool(request.budgets), "--faithfulness": request.faithfulness}
     written = {
         "--think or --no-think": request.think is not None,
@@ -86,6 +98,16 @@ def check_options(request: "Request") -> None:
 
 def _given(options: dict[str, bool]) -> list[str]:
     return [name for name, given in options.items() if given]
+
+
+def named(request: R) -> R:
+    """The request with the model that it means, where it names none: a result must hold that."""
+    if request.system != T1 or request.model is not None:
+        return request
+    folder = None if request.index is None else Path(request.index)
+    if (folder is None and request.mode == "bm25") or (folder and holds_something(folder)):
+        return request  # no model, or that of the index
+    return replace(request, model=default_name())
 
 
 @contextmanager

@@ -25,6 +25,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from thought1.types import Thought1Error
+from thought1.user_cache import user_cache
 
 VARIABLE = "T1_LINEAR"
 FEW_ROWS = 64
@@ -184,12 +185,11 @@ def _key(threads: int) -> dict[str, Any]:
 
 def _path(key: Mapping[str, Any]) -> Path | None:
     """The file of this key in the user's cache folder; None where the user has no home."""
-    try:
-        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    except RuntimeError:
+    base = user_cache()
+    if base is None:
         return None
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
-    return Path(base) / "thought1" / f"linear-{digest}.json"
+    return base / f"linear-{digest}.json"
 
 
 def _read(path: Path, key: Mapping[str, Any]) -> Rates | None:

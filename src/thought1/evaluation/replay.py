@@ -10,6 +10,7 @@ from typing import Any
 
 from thought1.evaluation.bright_results import KIND, BrightRequest
 from thought1.evaluation.measure import Request
+from thought1.place import BUNDLED_MODELS
 from thought1.types import Run, Thought1Error
 
 TOLERANCE = 1e-6
@@ -71,6 +72,19 @@ def request_of(content: Mapping[str, Any]) -> Request:
         return Request(**content["request"])
     except TypeError as error:
         raise Thought1Error(f'the field "request" of the result is broken: {error}') from error
+
+
+def meant(content: Mapping[str, Any]) -> str | None:
+    """The model of a T1's result that names none; None where it has none (BM25).
+
+    Such a result is of an index, or from before the default was chosen among several models: then
+    t1-nano.
+    """
+    system = content["system"]
+    if system["kind"] != "t1":
+        return None
+    model = str(system["name"]).partition("@")[0]
+    return model if model in BUNDLED_MODELS else BUNDLED_MODELS[0]
 
 
 def changes(old: Mapping[str, str | None], new: Mapping[str, str | None]) -> list[str]:
