@@ -1,18 +1,23 @@
 """What happens beside the optimizer: saving by the clock, a JSONL log, validation.
 
-It knows the trainer's callback interface and a function that scores; no losses and no data.
+It knows the trainer's callback interface, a model that is followed and a function that scores; no
+losses and no data.
 """
 
 import json
 import shutil
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate.utils import broadcast
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from thought1.t1 import T1
+from thought1.training.model.anchor import Anchor
 
 Scores = dict[str, float]
 
@@ -95,6 +100,31 @@ class Validate(TrainerCallback):
             named = {f"validation_{name}": value for name, value in self.scores.items()}
             self.log.on_log(args, state, control, named)
             print(f"step {state.global_step}: {named}", flush=True)
+
+
+class FollowAnchor(TrainerCallback):
+    """Lets the T1 that samples and is validated read as the weight in training says."""
+
+    def __init__(self, model: T1, anchor: Anchor) -> None:
+        self.model = model
+        self.anchor = anchor
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """A resumed run's weight has been loaded by now."""
+        self.follow()
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """After each step of the optimizer."""
+        self.follow()
+
+    def follow(self) -> None:
+        """Read with the weight of now."""
+        queries = self.model.queries
+        queries.reader = replace(queries.reader, weight=self.anchor.value)
 
 
 def write_whole(path: Path, content: Any) -> None:

@@ -34,6 +34,14 @@ def cosine(queries_QD: Tensor, documents_ND: Tensor) -> Tensor:
         return _unit(queries_QD) @ _unit(documents_ND).T
 
 
+def anchored(bare_QD: Tensor, behind_QD: Tensor, weight: Tensor | float) -> Tensor:
+    """normalise(weight x bare + behind), both normalised first, row by row; float32 or wider.
+
+    A row that is the same in both stays in its place, and no gradient reaches the weight from it.
+    """
+    return _unit(weight * _unit(bare_QD) + _unit(behind_QD))
+
+
 def info_nce(
     queries_QD: Tensor,
     documents_ND: Tensor,

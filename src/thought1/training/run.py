@@ -24,13 +24,22 @@ from transformers import TrainerCallback, set_seed
 from thought1 import __version__
 from thought1.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from thought1.place import locate
+from thought1.settings import Settings
 from thought1.t1 import T1
 from thought1.training.arguments import supervised_arguments
-from thought1.training.callbacks import JsonLog, SaveByClock, Scores, Validate, last_checkpoint
+from thought1.training.callbacks import (
+    FollowAnchor,
+    JsonLog,
+    SaveByClock,
+    Scores,
+    Validate,
+    last_checkpoint,
+)
 from thought1.training.data.sources import TrainingData
 from thought1.training.data.thoughts import OwnThoughts
 from thought1.training.gauge import thought_scores
 from thought1.training.model.adapters import adapt, merged
+from thought1.training.model.anchor import Anchor
 from thought1.training.model.embedder import Embedder
 from thought1.training.model.start import (
     check_stages,
@@ -44,6 +53,7 @@ from thought1.training.preflight import check_devices, check_validation, claim, 
 from thought1.training.prepare import read_rows
 from thought1.training.reason.prepare import reason_parts
 from thought1.training.recipe import (
+    LEARNT,
     ReasonStage,
     Recipe,
     ReinforceStage,
@@ -146,7 +156,7 @@ def _run_stage(
     checkpoint = trained.checkpoint if recipe.adapter else merged(trained.checkpoint)
     if process.is_main_process:
         entry = _lineage(recipe, stage, data, trained) | trained.notes
-        settings = checkpoint.settings
+        settings = trained.settings
         settings = replace(settings, lineage=(*settings.lineage, entry))
         # A rename, so that a stage is either finished or not, whenever it is interrupted.
         save_checkpoint(replace(checkpoint, settings=settings), folder / "unfinished")
@@ -175,6 +185,23 @@ class _Trained:
     steps: int
     notes: dict[str, Any]
     """For the lineage."""
+    anchor: Anchor | None
+
+    @property
+    def settings(self) -> Settings:
+        """Those of the checkpoint, with the anchor that was learnt."""
+        settings = self.checkpoint.settings
+        if self.anchor is None or not self.anchor.learnt:
+            return settings
+        return replace(settings, anchor=self.anchor.value)
+
+
+def _anchor(recipe: Recipe, stage: StageConfig, model: T1) -> Anchor | None:
+    """Of the queries' vectors in this stage, where they have one."""
+    reader = model.queries.reader
+    if reader.plain or reader.companion is not None:
+        return None
+    return Anchor(reader.weight, learnt=recipe.model.anchor == LEARNT and stage.learns_anchor)
 
 
 def _supervised(
@@ -191,6 +218,9 @@ def _supervised(
     else:
         parts = reason_parts(stage, read, model, OwnThoughts(folder), args)
     callbacks: list[TrainerCallback] = [SaveByClock(stage.save_minutes), log, *parts.callbacks]
+    anchor = _anchor(recipe, stage, model)
+    if anchor is not None:
+        callbacks.insert(0, FollowAnchor(model, anchor))
     check = None
     if given.validation:
         validation = given.validation
@@ -201,7 +231,7 @@ def _supervised(
     adapted = adapt(checkpoint, stage)
     trainer = StageTrainer(
         stage=stage,
-        model=Embedder(checkpoint.model, language=stage.weight_language > 0),
+        model=Embedder(checkpoint.model, language=stage.weight_language > 0, anchor=anchor),
         args=args,
         train_dataset=parts.plan,
         data_collator=parts.collator,
@@ -211,7 +241,7 @@ def _supervised(
     logger.info("stage %s: %d batches, from %s", stage.name, len(parts.plan), start)
     trainer.train(resume_from_checkpoint=str(given.resume) if given.resume else None)
     scores = check.scores if check else {}
-    return _Trained(adapted, scores, trainer.state.global_step, parts.notes)
+    return _Trained(adapted, scores, trainer.state.global_step, parts.notes, anchor)
 
 
 def _reinforced(given: _Given, stage: ReinforceStage) -> _Trained:
@@ -224,7 +254,8 @@ def _reinforced(given: _Given, stage: ReinforceStage) -> _Trained:
     recipe, model = given.recipe, given.model
     parts = prepare_reinforce(recipe, stage, model, given.data, given.folder)
     adapted = adapt(model.checkpoint, stage)
-    trainer, best = reinforce_trainer(recipe, parts, given.validation, given.resume)
+    anchor = _anchor(recipe, stage, model)
+    trainer, best = reinforce_trainer(recipe, parts, given.validation, given.resume, anchor)
     trainer.train(resume_from_checkpoint=str(given.resume) if given.resume else None)
     PartialState().wait_for_everyone()
     notes: dict[str, Any] = {}
@@ -232,7 +263,8 @@ def _reinforced(given: _Given, stage: ReinforceStage) -> _Trained:
     if best is not None:
         kept = best.restore()
         scores, notes = kept["scores"], {"best_step": kept["step"]}
-    return _Trained(adapted, scores, trainer.state.global_step, notes)
+    trainer.release_anchor()
+    return _Trained(adapted, scores, trainer.state.global_step, notes, anchor)
 
 
 def _start(

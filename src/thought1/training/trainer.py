@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from transformers import Trainer
 
 from thought1.training import losses
+from thought1.training.model.anchor import Anchor, set_rate
+from thought1.training.model.embedder import Embedder
 from thought1.training.recipe import SupervisedStage
 from thought1.training.terms import Inputs, Terms, stage_terms
 
@@ -26,6 +28,9 @@ class StageTrainer(Trainer):
     def __init__(self, *, stage: SupervisedStage, **arguments: Any) -> None:
         super().__init__(**arguments)
         self.stage = stage
+        embedder = self.model
+        assert isinstance(embedder, Embedder)
+        self.anchor: Anchor | None = embedder.anchor
         self.model_accepts_loss_kwargs = False
         self._seen: dict[str, list[Tensor]] = {}
 
@@ -39,7 +44,7 @@ class StageTrainer(Trainer):
         """The loss of one batch; the trainer divides it by the batches of a step."""
         queries_QD, query_language = self._encode(model, inputs, "query")
         documents_ND, document_language = self._encode(model, inputs, "document")
-        terms = stage_terms(self.stage, queries_QD, documents_ND, inputs)
+        terms = stage_terms(self.stage, queries_QD, documents_ND, inputs, self.anchor)
         _, thought_language = self._encode(model, inputs, "thought")
         if any(name.endswith("_labels") for name in inputs):
             language = query_language + document_language + thought_language
@@ -66,7 +71,7 @@ class StageTrainer(Trainer):
         language = torch.zeros((), device=self.args.device)
 
         def loss_fn(queries_QD: Tensor, documents_ND: Tensor) -> Tensor:
-            terms = stage_terms(self.stage, queries_QD, documents_ND, inputs)
+            terms = stage_terms(self.stage, queries_QD, documents_ND, inputs, self.anchor)
             return self._sum(terms, queries_QD, documents_ND) / accumulated
 
         def encode(chunk: Inputs, last: bool) -> tuple[Tensor, Tensor]:
@@ -108,10 +113,20 @@ class StageTrainer(Trainer):
     def _note(self, name: str, term: Tensor) -> None:
         self._seen.setdefault(name, []).append(term.detach())
 
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+        """The trainer's own, and a rate for a learnt anchor."""
+        made = self.optimizer is None
+        optimizer: torch.optim.Optimizer = super().create_optimizer(model)
+        if made:
+            set_rate(optimizer, self.anchor)
+        return optimizer
+
     def log(self, logs: dict[str, float], *arguments: Any, **settings: Any) -> None:
-        """Add the mean of each term since the last entry."""
+        """Add the mean of each term since the last entry, and a learnt anchor."""
         found = {f"loss_{name}": float(torch.stack(v).mean()) for name, v in self._seen.items()}
         self._seen = {}
+        if self.anchor is not None and self.anchor.learnt:
+            found["anchor"] = self.anchor.value
         super().log({**logs, **found}, *arguments, **settings)
 
 

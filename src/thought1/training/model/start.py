@@ -19,7 +19,7 @@ from thought1.engines.hf import max_positions, takes_positions
 from thought1.prompts import Renderer, Template
 from thought1.settings import Base, Settings, ThoughtSettings
 from thought1.training.model.scratch import build
-from thought1.training.recipe import ModelConfig, StageConfig, SupervisedStage
+from thought1.training.recipe import LEARNT, ModelConfig, StageConfig, SupervisedStage
 from thought1.types import Thought1Error
 
 SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -52,6 +52,7 @@ def start_checkpoint(
         max_query_tokens=config.max_query_tokens,
         max_document_tokens=config.max_document_tokens,
         thought=thought_settings(config),
+        anchor=_anchor(old, config.anchor),
         backbone=config.base,
     )
     _check(checkpoint, settings)
@@ -87,6 +88,13 @@ def thought_settings(config: ModelConfig) -> ThoughtSettings:
     return ThoughtSettings(config.thought_budget, no_repeat_ngram=config.no_repeat_ngram)
 
 
+def _anchor(old: Settings, asked: str | float) -> str | float:
+    """That of the recipe, or the base's; one that is learnt starts as a weight above 0."""
+    if asked == LEARNT:
+        return old.anchor_weight or "mean"
+    return old.anchor if asked == "" else asked
+
+
 def _template(old: Template, pattern: str, instruction: str) -> Template:
     return replace(old, pattern=pattern or old.pattern, instruction=instruction or old.instruction)
 
@@ -114,13 +122,20 @@ def check_stages(checkpoint: Checkpoint, stages: Sequence[StageConfig]) -> None:
     """Refuse what a late stage would ask of the model in vain.
 
     Raises:
-        Thought1Error: thoughts longer than its positions, evidence that its template lacks a
-            slot for, or thoughts of a model whose language head no stage has taught.
+        Thought1Error: vectors that a companion gives, thoughts longer than its positions, evidence
+            that its template lacks a slot for, or thoughts of a model whose language head no stage
+            has taught.
     """
     taught = not checkpoint.random_head
     positions = max_positions(checkpoint.model.config)
     settings = checkpoint.settings
     for stage in stages:
+        if checkpoint.companion is not None and (stage.needs_pairs or stage.distils):
+            raise Thought1Error(
+                f"stage {stage.name}: {checkpoint.name} has a companion, which gives the vectors, "
+                "and weight_contrastive, weight_triplet and weight_distill teach it nothing: set "
+                "them to 0"
+            )
         longest = settings.max_query_tokens + stage.max_thought_tokens + 1
         rationales = any(source.kind == "rationales" for source in stage.sources)
         if (stage.thinks or rationales) and longest > positions:

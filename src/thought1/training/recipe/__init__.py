@@ -1,6 +1,6 @@
 """What a recipe may say, and how it is read from a file."""
 
-from thought1.training.recipe.model import ModelConfig, ScratchConfig
+from thought1.training.recipe.model import LEARNT, ModelConfig, ScratchConfig
 from thought1.training.recipe.read import load_recipe
 from thought1.training.recipe.reason import ReasonStage
 from thought1.training.recipe.recipe import STAGES, Recipe, StageConfig, ValidationConfig
@@ -10,6 +10,7 @@ from thought1.training.recipe.sources import SourceConfig
 from thought1.training.recipe.stage import Stage, SupervisedStage
 
 __all__ = [
+    "LEARNT",
     "STAGES",
     "ModelConfig",
     "ReasonStage",

@@ -11,6 +11,8 @@ from thought1.types import Thought1Error
 
 SCRATCH = "scratch"
 """The `base` of a recipe that starts from nothing."""
+LEARNT = "learnt"
+"""An `anchor` that training finds."""
 SMALLEST_BPE = 3 + 256 + 1
 """Special tokens, one token for each byte, and `<emb_token>`."""
 
@@ -75,7 +77,8 @@ class ModelConfig:
     id or `package:`): the recipe teaches thoughts, and no vectors."""
     anchor: Text | Float = ""
     """How the vector of the bare query takes part in that behind a thought: `none`, `mean`, or its
-    weight; "" is `mean`. With a companion alone."""
+    weight; `learnt` starts at the base's, or at `mean`, and lets the stages with vectors behind
+    thoughts move it. "" keeps the base's, and is `mean` with a companion."""
     scratch: ScratchConfig | None = None
     """Only with `base = "scratch"`."""
 
@@ -107,8 +110,13 @@ class ModelConfig:
 
 
 def _check_anchor(anchor: str | float, companion: str) -> None:
-    if not companion:
-        raise ValueError("anchor needs a companion, whose vector of the bare query it is")
+    if anchor == LEARNT:
+        if companion:
+            raise ValueError(
+                'anchor = "learnt" has no effect with a companion, which gives the vectors: name '
+                "the weight"
+            )
+        return
     try:
         anchor_weight(anchor)
     except Thought1Error as error:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Tag, model_validator
 
-from thought1.training.recipe.model import ModelConfig
+from thought1.training.recipe.model import LEARNT, ModelConfig
 from thought1.training.recipe.reason import ReasonStage
 from thought1.training.recipe.reinforce import ReinforceStage
 from thought1.training.recipe.represent import RepresentStage
@@ -84,6 +84,11 @@ class Recipe:
                     f"stage {stage.name}: the companion gives the vectors, and weight_contrastive, "
                     "weight_triplet and weight_distill teach it nothing: set them to 0"
                 )
+        if self.model.anchor == LEARNT and not any(s.learns_anchor for s in self.stages):
+            raise ValueError(
+                'model.anchor = "learnt" has no effect: only stages reason and reinforce with '
+                "weight_contrastive or weight_triplet above 0 learn it"
+            )
         for stage in self.stages:
             if isinstance(stage, ReinforceStage) or not stage.needs_teacher:
                 continue
