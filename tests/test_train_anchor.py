@@ -233,5 +233,5 @@ def test_the_vectors_of_a_base_with_a_companion_are_not_trained(room: Path, tmp_
     model = T1.from_pretrained(room / "qwen3", dtype="float32", device="cpu")
     model.with_companion(encoder).save_pretrained(room / "qwen3-companion")
     text = HEAD.replace("{base}", "{base}-companion") + CONTRAST + FACTS
-    with pytest.raises(Thought1Error, match=r"stage contrast: .* has a companion, which gives the"):
+    with pytest.raises(Thought1Error, match=r"stage contrast: of .*, the companion gives the"):
         train(recipe(room, tmp_path / "run", text=text))

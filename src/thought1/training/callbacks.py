@@ -8,7 +8,6 @@ import json
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -103,7 +102,7 @@ class Validate(TrainerCallback):
 
 
 class FollowAnchor(TrainerCallback):
-    """Lets the T1 that samples and is validated read as the weight in training says."""
+    """Lets the T1 that samples and is validated read as the anchor in training says."""
 
     def __init__(self, model: T1, anchor: Anchor) -> None:
         self.model = model
@@ -112,7 +111,7 @@ class FollowAnchor(TrainerCallback):
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
-        """A resumed run's weight has been loaded by now."""
+        """What a resumed run goes on with has been loaded by now."""
         self.follow()
 
     def on_step_end(
@@ -122,9 +121,9 @@ class FollowAnchor(TrainerCallback):
         self.follow()
 
     def follow(self) -> None:
-        """Read with the weight of now."""
+        """Read as it is now."""
         queries = self.model.queries
-        queries.reader = replace(queries.reader, weight=self.anchor.value)
+        queries.reader = self.anchor.followed(queries.reader)
 
 
 def write_whole(path: Path, content: Any) -> None:

@@ -24,7 +24,6 @@ from transformers import TrainerCallback, set_seed
 from thought1 import __version__
 from thought1.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from thought1.place import locate
-from thought1.settings import Settings
 from thought1.t1 import T1
 from thought1.training.arguments import supervised_arguments
 from thought1.training.callbacks import (
@@ -39,7 +38,7 @@ from thought1.training.data.sources import TrainingData
 from thought1.training.data.thoughts import OwnThoughts
 from thought1.training.gauge import thought_scores
 from thought1.training.model.adapters import adapt, merged
-from thought1.training.model.anchor import Anchor
+from thought1.training.model.anchor import Anchor, find_anchor, kept_with
 from thought1.training.model.embedder import Embedder
 from thought1.training.model.start import (
     check_stages,
@@ -156,7 +155,7 @@ def _run_stage(
     checkpoint = trained.checkpoint if recipe.adapter else merged(trained.checkpoint)
     if process.is_main_process:
         entry = _lineage(recipe, stage, data, trained) | trained.notes
-        settings = trained.settings
+        settings = checkpoint.settings
         settings = replace(settings, lineage=(*settings.lineage, entry))
         # A rename, so that a stage is either finished or not, whenever it is interrupted.
         save_checkpoint(replace(checkpoint, settings=settings), folder / "unfinished")
@@ -180,28 +179,17 @@ class _Trained:
     """What a stage has made."""
 
     checkpoint: Checkpoint
-    """With its adapters, if it has them, beside the weights."""
+    """With its adapters, if it has them, beside the weights, and what its anchor has learnt."""
     scores: Scores
     steps: int
     notes: dict[str, Any]
     """For the lineage."""
-    anchor: Anchor | None
-
-    @property
-    def settings(self) -> Settings:
-        """Those of the checkpoint, with the anchor that was learnt."""
-        settings = self.checkpoint.settings
-        if self.anchor is None or not self.anchor.learnt:
-            return settings
-        return replace(settings, anchor=self.anchor.value)
 
 
 def _anchor(recipe: Recipe, stage: StageConfig, model: T1) -> Anchor | None:
-    """Of the queries' vectors in this stage, where they have one."""
-    reader = model.queries.reader
-    if reader.plain or reader.companion is not None:
-        return None
-    return Anchor(reader.weight, learnt=recipe.model.anchor == LEARNT and stage.learns_anchor)
+    return find_anchor(
+        model.queries.reader, trains=stage.learns_anchor, learnt=recipe.model.anchor == LEARNT
+    )
 
 
 def _supervised(
@@ -241,7 +229,8 @@ def _supervised(
     logger.info("stage %s: %d batches, from %s", stage.name, len(parts.plan), start)
     trainer.train(resume_from_checkpoint=str(given.resume) if given.resume else None)
     scores = check.scores if check else {}
-    return _Trained(adapted, scores, trainer.state.global_step, parts.notes, anchor)
+    kept = kept_with(anchor, adapted)
+    return _Trained(kept, scores, trainer.state.global_step, parts.notes)
 
 
 def _reinforced(given: _Given, stage: ReinforceStage) -> _Trained:
@@ -261,10 +250,11 @@ def _reinforced(given: _Given, stage: ReinforceStage) -> _Trained:
     notes: dict[str, Any] = {}
     scores: Scores = {}
     if best is not None:
-        kept = best.restore()
-        scores, notes = kept["scores"], {"best_step": kept["step"]}
+        found = best.restore()
+        scores, notes = found["scores"], {"best_step": found["step"]}
     trainer.release_anchor()
-    return _Trained(adapted, scores, trainer.state.global_step, notes, anchor)
+    kept = kept_with(anchor, adapted)
+    return _Trained(kept, scores, trainer.state.global_step, notes)
 
 
 def _start(

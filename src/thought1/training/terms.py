@@ -53,12 +53,13 @@ def stage_terms(
             `query_teacher` (Q, E) and `document_teacher` (N, E). In stage 2 `query_places`, the
             queries' places among the vectors (rows behind them serve the next-token loss alone),
             and `bare` (Q,), True where a vector is read without a thought.
-        anchor: fuses the queries' vectors with those at `anchor_places` (Q,).
+        anchor: fuses the queries' vectors with those before their thoughts.
     """
     if "query_places" in inputs:
-        rows_MD, queries_QD = queries_QD, queries_QD[inputs["query_places"]]
-        if anchor is not None and "anchor_places" in inputs:
-            queries_QD = anchor.fused(rows_MD[inputs["anchor_places"]], queries_QD)
+        if anchor is None:
+            queries_QD = queries_QD[inputs["query_places"]]
+        else:
+            queries_QD = anchor.queries(queries_QD, inputs)
     sides = Sides(queries_QD, documents_ND, inputs)
     terms: Terms = {}
     for name, term in TERMS.items():

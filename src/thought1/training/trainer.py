@@ -13,7 +13,6 @@ from transformers import Trainer
 
 from thought1.training import losses
 from thought1.training.model.anchor import Anchor, set_rate
-from thought1.training.model.embedder import Embedder
 from thought1.training.recipe import SupervisedStage
 from thought1.training.terms import Inputs, Terms, stage_terms
 
@@ -28,9 +27,7 @@ class StageTrainer(Trainer):
     def __init__(self, *, stage: SupervisedStage, **arguments: Any) -> None:
         super().__init__(**arguments)
         self.stage = stage
-        embedder = self.model
-        assert isinstance(embedder, Embedder)
-        self.anchor: Anchor | None = embedder.anchor
+        self.anchor: Anchor | None = getattr(self.model, "anchor", None)
         self.model_accepts_loss_kwargs = False
         self._seen: dict[str, list[Tensor]] = {}
 
@@ -43,7 +40,10 @@ class StageTrainer(Trainer):
     ) -> Tensor | tuple[Tensor, Any]:
         """The loss of one batch; the trainer divides it by the batches of a step."""
         queries_QD, query_language = self._encode(model, inputs, "query")
-        documents_ND, document_language = self._encode(model, inputs, "document")
+        if "document_given" in inputs:
+            documents_ND, document_language = inputs["document_given"], query_language.new_zeros(())
+        else:
+            documents_ND, document_language = self._encode(model, inputs, "document")
         terms = stage_terms(self.stage, queries_QD, documents_ND, inputs, self.anchor)
         _, thought_language = self._encode(model, inputs, "thought")
         if any(name.endswith("_labels") for name in inputs):
@@ -71,6 +71,7 @@ class StageTrainer(Trainer):
         language = torch.zeros((), device=self.args.device)
 
         def loss_fn(queries_QD: Tensor, documents_ND: Tensor) -> Tensor:
+            documents_ND = inputs.get("document_given", documents_ND)
             terms = stage_terms(self.stage, queries_QD, documents_ND, inputs, self.anchor)
             return self._sum(terms, queries_QD, documents_ND) / accumulated
 
@@ -140,5 +141,7 @@ def total(terms: Terms, queries_QD: Tensor, documents_ND: Tensor) -> Tensor:
 def _chunks(inputs: Inputs, role: str, size: int) -> list[Inputs]:
     """The rows of one side, some at a time."""
     names = [name for name in ("ids", "segments", "labels") if f"{role}_{name}" in inputs]
+    if not names:
+        return []
     parts = zip(*(inputs[f"{role}_{name}"].split(size) for name in names), strict=True)
     return [dict(zip(names, part, strict=True)) for part in parts]

@@ -99,7 +99,8 @@ class ThoughtCollator(Collator):
         """`query_ids`, `query_segments` (packed: their lengths differ much), with a language loss
         `query_labels`, with a teacher `query_teacher` (Q, E); and (Q,) `query_places`, the queries'
         places among the vectors, and `bare`, True where a vector is read without a thought; with
-        anchors `anchor_places` (Q,), those of the queries before their thoughts.
+        anchors `anchor_places` (Q,), those of the queries before their thoughts; with a frozen
+        companion its `query_given` (Q, E), and `thinking` (Q,), True where there is a thought.
         """
         own = self.own.read(batch.round) if "own" in batch.modes else {}
         rows, labels, behind = [], [], []
@@ -124,6 +125,13 @@ class ThoughtCollator(Collator):
         tensors["query_places"] = torch.tensor([places[q] for q in range(len(batch.query_ids))])
         if self.anchored:
             tensors["anchor_places"] = torch.tensor([places[row] for row in anchors])
+        if self.rows.given and batch.positives:
+            thinking = [
+                len(rows[place]) > len(self.thoughts.prompts[query_id]) + 1
+                for place, query_id in enumerate(batch.query_ids)
+            ]
+            tensors["thinking"] = torch.tensor(thinking)
+            tensors |= self._given("query", batch.queries)
         tensors["bare"] = torch.tensor([mode == "none" for mode in batch.modes])
         return tensors | self._teacher("query", batch.queries)
 

@@ -17,9 +17,15 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from thought1.checkpoint import Checkpoint, load_checkpoint, with_companion
 from thought1.engines.hf import max_positions, takes_positions
 from thought1.prompts import Renderer, Template
-from thought1.settings import Base, Settings, ThoughtSettings
+from thought1.settings import Base, Settings, ThoughtSettings, check_reader
 from thought1.training.model.scratch import build
-from thought1.training.recipe import LEARNT, ModelConfig, StageConfig, SupervisedStage
+from thought1.training.recipe import (
+    LEARNT,
+    ModelConfig,
+    StageConfig,
+    SupervisedStage,
+    companion_problem,
+)
 from thought1.types import Thought1Error
 
 SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -40,7 +46,8 @@ def start_checkpoint(
 
     Raises:
         Thought1Error: the base cannot be loaded, or built (see `scratch`); its vocabulary cannot
-            become so small; a template breaks inside a token; or the lengths exceed its positions.
+            become so small; a template breaks inside a token; the lengths exceed its positions; or
+            nothing anchors a projection.
     """
     trust = trust_remote_code
     checkpoint = build(config, texts) if config.scratch else _load(config, texts, adapter, trust)
@@ -56,9 +63,12 @@ def start_checkpoint(
         backbone=config.base,
     )
     _check(checkpoint, settings)
+    if settings.companion is not None:
+        check_reader(settings.companion.reader, settings.anchor)
     checkpoint = replace(checkpoint, settings=settings)
     if config.companion:
-        return with_companion(checkpoint, config.companion, config.anchor)
+        anchor = "mean" if config.anchor == LEARNT else config.anchor
+        return with_companion(checkpoint, config.companion, anchor, config.companion_reader)
     return checkpoint
 
 
@@ -130,12 +140,10 @@ def check_stages(checkpoint: Checkpoint, stages: Sequence[StageConfig]) -> None:
     positions = max_positions(checkpoint.model.config)
     settings = checkpoint.settings
     for stage in stages:
-        if checkpoint.companion is not None and (stage.needs_pairs or stage.distils):
-            raise Thought1Error(
-                f"stage {stage.name}: {checkpoint.name} has a companion, which gives the vectors, "
-                "and weight_contrastive, weight_triplet and weight_distill teach it nothing: set "
-                "them to 0"
-            )
+        if settings.companion is not None:
+            problem = companion_problem(stage, settings.companion.reader)
+            if problem:
+                raise Thought1Error(f"stage {stage.name}: of {checkpoint.name}, {problem}")
         longest = settings.max_query_tokens + stage.max_thought_tokens + 1
         rationales = any(source.kind == "rationales" for source in stage.sources)
         if (stage.thinks or rationales) and longest > positions:

@@ -3,7 +3,13 @@
 from thought1.training.recipe.model import LEARNT, ModelConfig, ScratchConfig
 from thought1.training.recipe.read import load_recipe
 from thought1.training.recipe.reason import ReasonStage
-from thought1.training.recipe.recipe import STAGES, Recipe, StageConfig, ValidationConfig
+from thought1.training.recipe.recipe import (
+    STAGES,
+    Recipe,
+    StageConfig,
+    ValidationConfig,
+    companion_problem,
+)
 from thought1.training.recipe.reinforce import ReinforceConfig, ReinforceStage, RewardConfig
 from thought1.training.recipe.represent import RepresentStage
 from thought1.training.recipe.sources import SourceConfig
@@ -25,5 +31,6 @@ __all__ = [
     "StageConfig",
     "SupervisedStage",
     "ValidationConfig",
+    "companion_problem",
     "load_recipe",
 ]

@@ -49,6 +49,21 @@ class ValidationConfig:
     split."""
 
 
+def companion_problem(stage: StageConfig, reader: str) -> str:
+    """What a stage would teach a companion in vain, which stays as it is; or ""."""
+    if stage.distils or (stage.needs_pairs and reader == "text"):
+        return (
+            "the companion gives the vectors, and weight_contrastive, weight_triplet and "
+            "weight_distill teach it nothing: set them to 0"
+        )
+    if stage.needs_pairs and not stage.learns_anchor:
+        return (
+            "without thoughts the companion gives the vectors, and weight_contrastive and "
+            "weight_triplet teach its projection nothing: set them to 0"
+        )
+    return ""
+
+
 @table
 class Recipe:
     """Everything that makes a checkpoint."""
@@ -78,12 +93,8 @@ class Recipe:
     def _check(self) -> "Recipe":
         if self.adapter:
             self._check_adapter()
-        for stage in self.stages if self.model.companion else ():
-            if stage.needs_pairs or stage.distils:
-                raise ValueError(
-                    f"stage {stage.name}: the companion gives the vectors, and weight_contrastive, "
-                    "weight_triplet and weight_distill teach it nothing: set them to 0"
-                )
+        if self.model.companion:
+            self._check_companion()
         if self.model.anchor == LEARNT and not any(s.learns_anchor for s in self.stages):
             raise ValueError(
                 'model.anchor = "learnt" has no effect: only stages reason and reinforce with '
@@ -98,6 +109,19 @@ class Recipe:
                     "need a teacher: set `teacher`"
                 )
         return self
+
+    def _check_companion(self) -> None:
+        reader, taught = self.model.companion_reader, False
+        for stage in self.stages:
+            problem = companion_problem(stage, reader)
+            if problem:
+                raise ValueError(f"stage {stage.name}: {problem}")
+            if isinstance(stage, ReasonStage) and stage.filter_gain and not taught:
+                raise ValueError(
+                    f"stage {stage.name}: filter_gain asks what thoughts bring, and no stage "
+                    "before this one has taught the projection: set it to false"
+                )
+            taught = taught or stage.learns_anchor
 
     def _check_adapter(self) -> None:
         ranks = {(stage.lora_rank, stage.lora_alpha) for stage in self.stages}

@@ -28,7 +28,7 @@ from trl.trainer.grpo_trainer import GRPOTrainer
 
 from thought1.training import losses
 from thought1.training.data.collate import PACKED_TOKENS, fit, packed
-from thought1.training.model.anchor import NAME, Anchor, set_rate
+from thought1.training.model.anchor import NAME, Anchor, ProjectedAnchor, set_rate
 from thought1.training.model.embedder import Embedder
 from thought1.training.model.logprobs import completion_logprobs
 from thought1.training.reinforce.rollouts import bare_rows, sequences
@@ -53,6 +53,9 @@ class Scored:
     """Token ids of the N documents of the InfoNCE term, `<emb_token>` included."""
     facts: dict[str, float]
     """For the log."""
+    given: tuple[Tensor, Tensor] | None = None
+    """Vectors of a frozen companion in the place of those documents': (R, E) of each rollout's
+    question, (N, E) of the documents."""
 
 
 Roll = Callable[[Sequence[int], int], Scored]
@@ -108,7 +111,7 @@ class ReinforceTrainer(GRPOTrainer):
         policy: Policy,
         **others: Any,
     ) -> None:
-        if policy.anchor is not None and policy.anchor.learnt:
+        if policy.anchor is not None and policy.anchor.moves:
             # A part of what is trained, saved, restored and kept equal among processes.
             model.add_module(NAME, policy.anchor)
         rows = [{"prompt": str(place), "place": place} for place in places]
@@ -125,12 +128,14 @@ class ReinforceTrainer(GRPOTrainer):
         self.beta = policy.weight_kl  # trl would load its reference model from a path
         self.embedder = Embedder(model)
         self._documents: Sequence[Sequence[int]] = ()
+        self._given_NE: Tensor | None = None
         self._vectors_BD = torch.zeros(0)
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         places = [row["place"] for row in inputs[:: self.num_generations]]
         scored = self.roll(places, self.state.global_step)
         self._documents = scored.documents
+        self._given_NE = None if scored.given is None else scored.given[1]
         for name, value in scored.facts.items():
             self._note(name, value)
         counted = self.accelerator.gather(scored.policy["tool_mask"].sum()[None])
@@ -141,6 +146,8 @@ class ReinforceTrainer(GRPOTrainer):
             "answers_RN": scored.answers_RN,
             "num_items_in_batch": counted.sum(),
         }
+        if scored.given is not None:
+            batch["given_RE"] = scored.given[0]
         return batch | self._frozen_logprobs(batch)
 
     @torch.no_grad()
@@ -212,13 +219,18 @@ class ReinforceTrainer(GRPOTrainer):
         anchor = self.policy.anchor
         if anchor is None:
             return self._vectors_BD, self._encode(self._documents)
+        if anchor.learnt:
+            self._note("anchor", anchor.value)
+        if isinstance(anchor, ProjectedAnchor):
+            assert self._given_NE is not None
+            thinking_B = inputs["completion_mask"].sum(1) > 1
+            queries_BE = anchor.moved(inputs["given_RE"], self._vectors_BD, thinking_B)
+            return queries_BE, self._given_NE
         rows = bare_rows(inputs, self.policy.emb_id)
         different = list(dict.fromkeys(rows))  # a group shares its prompt
         found_MD = self._encode([*different, *self._documents])
         places = [different.index(row) for row in rows]
         queries_BD = anchor.fused(found_MD[places], self._vectors_BD)
-        if anchor.learnt:
-            self._note("anchor", anchor.value)
         return queries_BD, found_MD[len(different) :]
 
     def _encode(self, rows: Sequence[Sequence[int]]) -> Tensor:
@@ -242,7 +254,7 @@ class ReinforceTrainer(GRPOTrainer):
 
     def release_anchor(self) -> None:
         """Take the anchor out of the language model again, which is about to be saved."""
-        if self.policy.anchor is not None and self.policy.anchor.learnt:
+        if self.policy.anchor is not None and self.policy.anchor.moves:
             delattr(self.accelerator.unwrap_model(self.model), NAME)
 
     def _note(self, name: str, value: float) -> None:

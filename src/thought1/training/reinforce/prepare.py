@@ -21,6 +21,7 @@ from thought1.training.data.sources import TrainingData
 from thought1.training.data.thoughts import thought_rows
 from thought1.training.data.tokens import tokenize
 from thought1.training.gauge import thought_scores
+from thought1.training.given import with_given
 from thought1.training.model.anchor import Anchor
 from thought1.training.recipe import Recipe, ReinforceStage
 from thought1.training.reinforce.alarms import Alarms
@@ -52,6 +53,8 @@ def prepare_reinforce(
     """
     folder.mkdir(parents=True, exist_ok=True)
     rows = tokenize(model, data, {}, None, stage.max_thought_tokens)
+    with PartialState().main_process_first():
+        rows = with_given(rows, stage, model, data, Path(recipe.output))
     found = thought_rows(model, data.pairs, rows, stage.max_thought_tokens)
     negatives = _mine(stage, model, data, rows.answers) if stage.negatives_per_query else {}
     config = stage.reinforce
