@@ -19,6 +19,7 @@ from thought1.training.data.collate import Collator
 from thought1.training.data.sources import Pair, TrainingData
 from thought1.training.data.thoughts import OwnThoughts, ThoughtCollator, thought_rows
 from thought1.training.data.tokens import tokenize
+from thought1.training.model.anchor import Anchor
 from thought1.training.model.embedder import Embedder
 from thought1.training.model.start import switch_dropout_off
 from thought1.training.recipe import ReasonStage
@@ -107,11 +108,17 @@ def reason(**settings: Any) -> ReasonStage:
 
 
 def collator(
-    model: T1, own: OwnThoughts, pairs: Sequence[Pair] = PAIRS, *, language: bool = True
+    model: T1,
+    own: OwnThoughts,
+    pairs: Sequence[Pair] = PAIRS,
+    *,
+    language: bool = True,
+    anchored: bool = False,
 ) -> ThoughtCollator:
     """Of batches over `pairs`."""
     rows = tokenize(model, TrainingData(list(pairs)), {}, max_thought_tokens=MOST)
-    return ThoughtCollator(thought_rows(model, pairs, rows, MOST), own, language=language)
+    found = thought_rows(model, pairs, rows, MOST)
+    return ThoughtCollator(found, own, language=language, anchored=anchored)
 
 
 def references(model: T1, pairs: Sequence[Pair] = PAIRS) -> dict[str, Thought]:
@@ -137,14 +144,19 @@ def batch_of(modes: Sequence[str], pairs: Sequence[Pair] = PAIRS, number: int = 
 
 
 def fit(
-    model: T1, settings: ReasonStage, batches: Sequence[Batch], collate: Collator, folder: Path
+    model: T1,
+    settings: ReasonStage,
+    batches: Sequence[Batch],
+    collate: Collator,
+    folder: Path,
+    anchor: Anchor | None = None,
 ) -> tuple[dict[str, Tensor], list[dict[str, float]]]:
     """Parameters after training a copy of the model by plain gradient descent, and the log.
 
     Adam's first steps would blow rounding errors up to the size of the learning rate.
     """
     network = copy.deepcopy(model.checkpoint.model)
-    embedder = Embedder(network, language=collate.language)
+    embedder = Embedder(network, language=collate.language, anchor=anchor)
     if settings.gradient_checkpointing:
         network.activation_checkpointing_enable({"use_reentrant": False})
     trainer = StageTrainer(

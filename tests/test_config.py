@@ -115,7 +115,8 @@ def test_an_unknown_key_in_the_file(tmp_path: Path) -> None:
     assert message.endswith(
         "recipe.toml: model: unknown key 'bass'; known are base, vocab_size, query_template, "
         "document_template, query_instruction, document_instruction, max_query_tokens, "
-        "max_document_tokens, thought_budget, no_repeat_ngram, companion, anchor, scratch"
+        "max_document_tokens, thought_budget, no_repeat_ngram, companion, "
+        "companion_reader, anchor, scratch"
     )
 
 

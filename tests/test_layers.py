@@ -47,6 +47,7 @@ LAYERS = {
     "thought1.sentence_identity": 3,
     "thought1.sentence_model": 3,
     "thought1.reader": 3,
+    "thought1.projection": 3,
     "thought1.queries": 3,
     "thought1.t1": 4,
     "thought1.index": 4,

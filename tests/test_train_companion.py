@@ -99,7 +99,9 @@ def test_a_companion_is_taught_nothing(
 @pytest.mark.parametrize(
     ("overrides", "problem"),
     [
-        (["model.anchor=mean"], "anchor needs a companion"),
+        (["model.companion=x", "model.anchor=learnt"], "has no effect with a companion"),
+        (["model.anchor=learnt"], "only stages reason and reinforce with weight_contrastive"),
+        (["model.anchor=half"], "the anchor is none, mean, or a weight"),
         (["model.companion=x", "model.anchor=half"], "the anchor is none, mean, or a weight"),
         (["model.companion=x", "model.anchor=-1"], "the anchor is none, mean, or a weight"),
     ],

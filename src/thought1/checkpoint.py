@@ -26,11 +26,13 @@ from thought1.identity import Identity, document_side
 from thought1.inventory import default_model
 from thought1.loading import Loaded, check_runs, load_model, loading_errors
 from thought1.place import Place, find_model, reason
+from thought1.projection import FILE_NAME as PROJECTION
+from thought1.projection import load_projection, save_projection, untrained_projection
 from thought1.prompts import Renderer, uncut
 from thought1.reader import find_companion
 from thought1.sentence_model import SentenceModel
-from thought1.settings import OWN_COMPANION, Base, Companion, Settings
-from thought1.types import Thought1Error
+from thought1.settings import OWN_COMPANION, Base, Companion, Settings, check_reader
+from thought1.types import Thought1Error, Vectors
 from thought1.untrained import (
     add_emb_token,
     default_settings,
@@ -43,7 +45,13 @@ logger = logging.getLogger(__name__)
 
 MAX_SHARD = "15MB"
 
-_MODEL_FILES = ("model*.safetensors*", "config.json", "generation_config.json", *ADAPTER_FILES)
+_MODEL_FILES = (
+    "model*.safetensors*",
+    "config.json",
+    "generation_config.json",
+    *ADAPTER_FILES,
+    PROJECTION,
+)
 """What makes a folder a whole model or an adapter: left beside the other, they are read."""
 
 
@@ -65,6 +73,8 @@ class Checkpoint:
     random_head: frozenset[str] = frozenset()
     """Tensors of the language head that are at random, because its folder has none (that of an
     embedding model): such a checkpoint cannot think. They are not saved."""
+    projection: Vectors | None = None
+    """Of a companion that does not read the thoughts itself; see `reader`."""
 
     @property
     def name(self) -> str:
@@ -215,6 +225,8 @@ def load_checkpoint(
         adapter,
         random_head=loaded.random_head,
     )
+    if companion is not None and settings.companion and settings.companion.reader == "projection":
+        checkpoint.projection = load_projection(place, companion.dim, checkpoint.engine().dim)
     if plain:
         check_runs(label, checkpoint.engine(), tokenizer)
     return checkpoint
@@ -249,21 +261,29 @@ def _dtype(dtype: str | torch.dtype | None, device: torch.device) -> torch.dtype
     return found
 
 
-def with_companion(checkpoint: Checkpoint, name: str, anchor: str | float) -> Checkpoint:
+def with_companion(
+    checkpoint: Checkpoint, name: str, anchor: str | float, reader: str = "text"
+) -> Checkpoint:
     """The checkpoint with a sentence-transformers model that encodes its documents.
 
     Args:
         name: its folder, hub id or `package:NAME/FOLDER`.
         anchor: see `Settings.anchor`.
+        reader: see `Companion.reader`; a projection is untrained.
 
     Raises:
-        Thought1Error: it cannot be loaded.
+        Thought1Error: it cannot be loaded, or there is no such reader.
     """
+    check_reader(reader, anchor)
     if Path(name).is_dir():
         name = str(Path(name).resolve())  # the checkpoint may be used from elsewhere
     model = SentenceModel.load(name, device=checkpoint.model.device)
-    settings = replace(checkpoint.settings, companion=Companion(name, model.hash), anchor=anchor)
-    return replace(checkpoint, settings=settings, companion=model)
+    named = Companion(name, model.hash, reader)
+    settings = replace(checkpoint.settings, companion=named, anchor=anchor)
+    projection = None
+    if reader == "projection":
+        projection = untrained_projection(model.dim, checkpoint.engine().dim)
+    return replace(checkpoint, settings=settings, companion=model, projection=projection)
 
 
 def save_checkpoint(checkpoint: Checkpoint, folder: Path, *, dtype: str | None = None) -> None:
@@ -333,6 +353,8 @@ def _write_adapter(checkpoint: Checkpoint, folder: Path, dtype: str | None) -> N
 def _write_rest(checkpoint: Checkpoint, settings: Settings, folder: Path) -> None:
     checkpoint.tokenizer.save_pretrained(folder)
     settings.save(folder)
+    if checkpoint.projection is not None:
+        save_projection(checkpoint.projection, folder)
     if settings.companion and settings.companion.model == OWN_COMPANION:
         assert checkpoint.companion is not None
         shutil.copytree(checkpoint.companion.folder, folder / OWN_COMPANION)

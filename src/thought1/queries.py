@@ -124,6 +124,11 @@ class QuerySide:
         """Vectors (n, d) of queries behind given thoughts."""
         if self.reader.companion is not None:
             bare = self.bare(asked, batch_size, on_progress)
+            if self.reader.projection is not None:
+                ids = [self._ids(thought) for thought in thoughts]
+                rows = [[*row, *one] for row, one in zip(asked.rows, ids, strict=True)]
+                own = self.embed(asked.prefix, rows, batch_size, None)
+                return self.reader.projected(list(map(bool, ids)), bare, own)
             written = [t if isinstance(t, str) else self.decode(t.token_ids) for t in thoughts]
             return self.reader.vectors(asked.texts, written, bare, bare)
         pairs = zip(asked.rows, thoughts, strict=True)

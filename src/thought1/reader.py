@@ -1,8 +1,9 @@
 """How a query's vector is read: at `<emb_token>`, anchored by the bare query, or by a companion.
 
 A companion is a sentence-transformers model that encodes the documents. Its own vector of the
-query is the anchor, so that a budget of 0 is the companion itself, and it reads thoughts as text.
-Our own addition to the paper. Knows vectors and texts, no language model.
+query is the anchor, so that a budget of 0 is the companion itself. It reads thoughts as text, or
+the language model's vectors behind them are projected into its space. Our own addition to the
+paper. Knows vectors and texts, no language model.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,6 +18,20 @@ from thought1.place import Place
 from thought1.sentence_model import SentenceModel
 from thought1.settings import OWN_COMPANION, Settings
 from thought1.types import Generation, Snapshot, Thought1Error, Vectors
+
+
+def projected(
+    anchors_NE: Vectors, behind_ND: Vectors, weight: float, projection_ED: Vectors
+) -> Vectors:
+    """normalise(weight x anchor + projection of what is behind), row by row.
+
+    Args:
+        anchors_NE: the companion's vectors of the bare queries, L2-normalised.
+        behind_ND: the language model's behind their thoughts, L2-normalised.
+    """
+    sums_NE = weight * anchors_NE + behind_ND @ projection_ED.T
+    lengths_N1 = np.linalg.norm(sums_NE, axis=1, keepdims=True)
+    return np.asarray(sums_NE / np.maximum(lengths_N1, 1e-12), dtype=np.float32)
 
 
 def anchored(anchors_ND: Vectors, behind_ND: Vectors, weight: float) -> Vectors:
@@ -49,6 +64,9 @@ class Reader:
     weight: float = 0.0
     """Of the anchor; see `anchored`."""
     companion: SentenceModel | None = None
+    projection: Vectors | None = None
+    """Where a companion does not read the thoughts itself: the matrix (e, d) that brings the
+    language model's vectors into its space."""
 
     @property
     def plain(self) -> bool:
@@ -79,6 +97,19 @@ class Reader:
             found_ND[thinking] = anchored(bare_ND[thinking], read_ND, self.weight)
         return found_ND
 
+    def projected(self, thinking: Sequence[bool], bare_NE: Vectors, own_ND: Vectors) -> Vectors:
+        """The query vectors (n, e) behind thoughts that reach the companion's space by projection.
+
+        Args:
+            thinking: of each query, whether its thought has a token; else the query is bare.
+            bare_NE: the companion's vectors of the bare queries.
+            own_ND: the language model's vectors behind the thoughts.
+        """
+        assert self.projection is not None
+        found_NE, chosen = bare_NE.copy(), np.asarray(thinking, bool)
+        found_NE[chosen] = projected(bare_NE[chosen], own_ND[chosen], self.weight, self.projection)
+        return found_NE
+
     def read(
         self,
         queries: Sequence[str],
@@ -103,16 +134,23 @@ class Reader:
         bare_ND = np.stack([vectors[query] for query in queries])
         anchor_seconds = perf_counter() - start
 
-        def read_first(count: int | None) -> tuple[Vectors, float]:
+        def read_first(count: int | None, own: list[Vectors]) -> tuple[Vectors, float]:
             began = perf_counter()
-            texts = [decode(one.token_ids[:count]) for one in done]
-            found = self.vectors(queries, texts, bare_ND, bare_ND)
+            thoughts = [one.token_ids[:count] for one in done]
+            if self.projection is not None:
+                found = self.projected(list(map(bool, thoughts)), bare_ND, np.stack(own))
+            else:
+                found = self.vectors(queries, list(map(decode, thoughts)), bare_ND, bare_ND)
             return found, anchor_seconds + perf_counter() - began
 
-        whole_ND, _ = read_first(None)
+        whole_ND, _ = read_first(None, [one.vector for one in done])
         read: list[list[Snapshot]] = [[] for _ in done]
         for place, budget in enumerate(sorted(set(snapshots))):
-            found_ND, seconds = read_first(budget) if budget else (bare_ND, anchor_seconds)
+            found_ND, seconds = bare_ND, anchor_seconds
+            if budget:
+                found_ND, seconds = read_first(
+                    budget, [one.snapshots[place].vector for one in done]
+                )
             for row, one in enumerate(done):
                 theirs = one.snapshots[place]
                 thinking = theirs.seconds if budget else 0.0  # the companion alone needs no prompt

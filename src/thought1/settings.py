@@ -61,7 +61,8 @@ class Companion:
     hash: str
     """SHA-256 of what decides its vectors: `SentenceModel.hash`."""
     reader: str = "text"
-    """How it learns of a thought: "text", it reads the question and the thought behind it."""
+    """How a thought gets into its space: "text", it reads the question and the thought behind it;
+    "projection", the language model's vector behind the thought is projected there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,8 @@ class Base:
     """SHA-256 of its weights: see `adapter.hash_content`."""
 
 
+READERS = ("text", "projection")
+"""How a companion's space gets a thought; see `Companion.reader`."""
 ANCHORS = {"none": 0.0, "mean": 1.0}
 """Names for weights of the anchor."""
 
@@ -187,8 +190,7 @@ def _from_json(content: Any) -> Settings:
     companion = content.get("companion")
     if companion is not None:
         content["companion"] = Companion(**_texts("companion", companion))
-        if content["companion"].reader != "text":
-            raise Thought1Error(f"unknown reader {content['companion'].reader!r}: known is text")
+        check_reader(content["companion"].reader, content.get("anchor", ""))
     if content.get("base") is not None:
         content["base"] = Base(**_texts("base", content["base"]))
     content["query"] = Template(**content["query"])
@@ -196,6 +198,20 @@ def _from_json(content: Any) -> Settings:
     content["thought"] = ThoughtSettings(**content.get("thought", {}))
     content["lineage"] = tuple(content.get("lineage", ()))
     return Settings(**content)
+
+
+def check_reader(reader: str, anchor: str | float) -> None:
+    """Refuse a reader that is none, and a projection that nothing anchors.
+
+    Raises:
+        Thought1Error: it is one of these.
+    """
+    if reader not in READERS:
+        raise Thought1Error(f"unknown reader {reader!r}: known are {', '.join(READERS)}")
+    if reader == "projection" and not anchor_weight(anchor or "mean"):
+        raise Thought1Error(
+            "the reader projection needs an anchor above 0: it starts at the companion's vector"
+        )
 
 
 def _texts(entry: str, content: Any) -> dict[str, str]:

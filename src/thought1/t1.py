@@ -48,7 +48,7 @@ class T1:
         self.encoder = Encoder(self.engine, tokens_per_forward(checkpoint.model.device.type))
         self.companion = checkpoint.companion
         """Encodes the documents and reads the thoughts, where the settings name one."""
-        reader = Reader(self.settings.anchor_weight, self.companion)
+        reader = Reader(self.settings.anchor_weight, self.companion, checkpoint.projection)
         self.identities = checkpoint.identities
         """What decides a document's vector, for an index: `Checkpoint.identities`."""
         self.documents_read = Tally("documents")
@@ -86,18 +86,23 @@ class T1:
         )
         return cls(loaded, loaded.engine(padding_side))
 
-    def with_companion(self, name: str | Path, *, anchor: str | float = "mean") -> "T1":
+    def with_companion(
+        self, name: str | Path, *, anchor: str | float = "mean", reader: str = "text"
+    ) -> "T1":
         """The same model, with a companion that encodes the documents and reads the thoughts.
 
         Args:
             name: a sentence-transformers model: folder, hub id, or `package:NAME/FOLDER`.
             anchor: "mean", "none", or the weight of the companion's vector of the bare query.
+            reader: "text", the companion reads question and thought; or "projection", the language
+                model's vector behind the thought is projected into its space, once a training has
+                taught it.
 
         Raises:
-            Thought1Error: it cannot be loaded, or the anchor is something else.
+            Thought1Error: it cannot be loaded, or anchor or reader are something else.
         """
         anchor_weight(anchor)
-        return T1(with_companion(self.checkpoint, str(name), anchor), self.engine)
+        return T1(with_companion(self.checkpoint, str(name), anchor, reader), self.engine)
 
     def with_settings(self, settings: Settings) -> "T1":
         """The same weights, asked and read in another way; its documents' vectors stay as they are.

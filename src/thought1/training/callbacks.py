@@ -1,6 +1,7 @@
 """What happens beside the optimizer: saving by the clock, a JSONL log, validation.
 
-It knows the trainer's callback interface and a function that scores; no losses and no data.
+It knows the trainer's callback interface, a model that is followed and a function that scores; no
+losses and no data.
 """
 
 import json
@@ -13,6 +14,9 @@ from typing import Any
 import torch
 from accelerate.utils import broadcast
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from thought1.t1 import T1
+from thought1.training.model.anchor import Anchor
 
 Scores = dict[str, float]
 
@@ -95,6 +99,31 @@ class Validate(TrainerCallback):
             named = {f"validation_{name}": value for name, value in self.scores.items()}
             self.log.on_log(args, state, control, named)
             print(f"step {state.global_step}: {named}", flush=True)
+
+
+class FollowAnchor(TrainerCallback):
+    """Lets the T1 that samples and is validated read as the anchor in training says."""
+
+    def __init__(self, model: T1, anchor: Anchor) -> None:
+        self.model = model
+        self.anchor = anchor
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """What a resumed run goes on with has been loaded by now."""
+        self.follow()
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """After each step of the optimizer."""
+        self.follow()
+
+    def follow(self) -> None:
+        """Read as it is now."""
+        queries = self.model.queries
+        queries.reader = self.anchor.followed(queries.reader)
 
 
 def write_whole(path: Path, content: Any) -> None:

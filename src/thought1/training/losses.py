@@ -34,6 +34,22 @@ def cosine(queries_QD: Tensor, documents_ND: Tensor) -> Tensor:
         return _unit(queries_QD) @ _unit(documents_ND).T
 
 
+def anchored(bare_QD: Tensor, behind_QD: Tensor, weight: Tensor | float) -> Tensor:
+    """normalise(weight x bare + behind), both normalised first, row by row; float32 or wider.
+
+    A row that is the same in both stays in its place, and no gradient reaches the weight from it.
+    """
+    return _unit(weight * _unit(bare_QD) + _unit(behind_QD))
+
+
+def projected(
+    given_QE: Tensor, behind_QD: Tensor, weight: Tensor | float, projection_ED: Tensor
+) -> Tensor:
+    """normalise(weight x given + projection of what is behind), both normalised first, by row."""
+    with torch.autocast(behind_QD.device.type, enabled=False):
+        return _unit(weight * _unit(given_QE) + _unit(behind_QD) @ projection_ED.T)
+
+
 def info_nce(
     queries_QD: Tensor,
     documents_ND: Tensor,
@@ -195,7 +211,8 @@ def grad_cache(
         encode: Vectors (rows, D) of one chunk and its own loss (a scalar); called twice for each
             chunk, the second time with True. Only that time the own loss counts.
         queries: Chunks of queries, at least one.
-        documents: Chunks of documents, at least one.
+        documents: Chunks of documents; none where `loss_fn` has their vectors from elsewhere, and
+            gets an empty tensor.
         loss_fn: Scalar loss from all query vectors and all document vectors, in order. Divide
             in it for gradient accumulation.
         no_sync: Entered for the second pass over every chunk but the last, for example
@@ -204,8 +221,8 @@ def grad_cache(
     Returns:
         The loss of `loss_fn`, detached: its backward pass has been done.
     """
-    if not queries or not documents:
-        raise ValueError("grad_cache needs at least one chunk of queries and one of documents")
+    if not queries:
+        raise ValueError("grad_cache needs at least one chunk of queries")
     chunks = [*queries, *documents]
     states: list[_RandomState] = []
     leaves: list[Tensor] = []
@@ -216,7 +233,8 @@ def grad_cache(
     # Before pytorch#165068 autocast kept the casts of weights made without a graph, used them
     # again in the second pass, and no gradient reached the weights.
     torch.clear_autocast_cache()
-    loss = loss_fn(torch.cat(leaves[: len(queries)]), torch.cat(leaves[len(queries) :]))
+    sides = leaves[: len(queries)], leaves[len(queries) :]
+    loss = loss_fn(*(torch.cat(side) if side else torch.zeros(0) for side in sides))
     torch.autograd.backward(loss)
     for i, (chunk, state, leaf) in enumerate(zip(chunks, states, leaves, strict=True)):
         gradient = torch.zeros_like(leaf) if leaf.grad is None else leaf.grad

@@ -15,6 +15,7 @@ from thought1.training.data.batches import Plan, Rows, plan_stage
 from thought1.training.data.collate import Collator
 from thought1.training.data.sources import TrainingData
 from thought1.training.data.tokens import stream, tokenize
+from thought1.training.given import with_given
 from thought1.training.recipe import Recipe, SupervisedStage
 from thought1.training.teacher import TeacherVectors, mine_negatives
 
@@ -48,6 +49,8 @@ def read_rows(
         # Kept on disk, like the teacher's vectors.
         streamed = stream(model, data.streams, Path(recipe.output))
     rows = tokenize(model, data, teacher, streamed, stage.max_thought_tokens)
+    with process.main_process_first():
+        rows = with_given(rows, stage, model, data, Path(recipe.output))
     negatives = _negatives(stage, data, rows) if stage.negatives_per_query else None
     plan = plan_stage(data, rows, stage, recipe.seed, negatives, process.num_processes)
     return Read(data, rows, plan)

@@ -9,7 +9,7 @@ It connects files, teacher, model and trainer; the losses are in `represent`, `r
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from itertools import chain
@@ -19,22 +19,16 @@ from typing import Any, cast
 import torch
 from accelerate import PartialState
 from torch import nn
-from transformers import TrainerCallback, set_seed
+from transformers import set_seed
 
 from thought1 import __version__
 from thought1.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from thought1.place import locate
 from thought1.t1 import T1
-from thought1.training.arguments import supervised_arguments
-from thought1.training.callbacks import JsonLog, SaveByClock, Scores, Validate, last_checkpoint
-from thought1.training.companion.embedder import CompanionEmbedder
-from thought1.training.companion.prepare import companion_parts, write_thoughts
-from thought1.training.companion.tune import trainable, with_trained
+from thought1.training.callbacks import last_checkpoint
+from thought1.training.companion.prepare import Writer
 from thought1.training.data.sources import TrainingData
-from thought1.training.data.thoughts import OwnThoughts
-from thought1.training.gauge import thought_scores
-from thought1.training.model.adapters import adapt, merged
-from thought1.training.model.embedder import Embedder
+from thought1.training.model.adapters import merged
 from thought1.training.model.start import (
     check_stages,
     check_teachers,
@@ -44,20 +38,21 @@ from thought1.training.model.start import (
     thought_settings,
 )
 from thought1.training.preflight import check_devices, check_validation, claim, read_stage
-from thought1.training.prepare import Parts, read_rows
-from thought1.training.reason.prepare import reason_parts
 from thought1.training.recipe import (
     CompanionStage,
-    ReasonStage,
     Recipe,
     ReinforceStage,
-    RepresentStage,
     StageConfig,
     SupervisedStage,
 )
-from thought1.training.represent import represent_parts
+from thought1.training.stage_runs import (
+    StageRun,
+    Trained,
+    run_companion,
+    run_reinforced,
+    run_supervised,
+)
 from thought1.training.teacher import TeacherVectors, teach, teacher_weights
-from thought1.training.trainer import StageTrainer
 from thought1.training.validation import Validation
 
 logger = logging.getLogger(__name__)
@@ -145,13 +140,13 @@ def _run_stage(
         model = T1(checkpoint)
         teacher = _teacher_vectors(recipe, stage, data)
         resume = last_checkpoint(folder)
-    given = _Given(recipe, model, data, folder, validation, resume)
+    given = StageRun(recipe, model, data, folder, validation, resume)
     if isinstance(stage, ReinforceStage):
-        trained = _reinforced(given, stage)
+        trained = run_reinforced(given, stage)
     elif isinstance(stage, CompanionStage):
-        trained = _companioned(given, stage, teacher)
+        trained = run_companion(given, stage, teacher, _writer(recipe, stage, folder))
     else:
-        trained = _supervised(given, stage, teacher)
+        trained = run_supervised(given, stage, teacher)
     checkpoint = trained.checkpoint if recipe.adapter else merged(trained.checkpoint)
     if process.is_main_process:
         entry = _lineage(recipe, stage, data, trained) | trained.notes
@@ -162,123 +157,18 @@ def _run_stage(
         (folder / "unfinished").replace(folder / "model")
 
 
-@dataclass(frozen=True, slots=True)
-class _Given:
-    """A stage about to train."""
-
-    recipe: Recipe
-    model: T1
-    data: TrainingData
-    folder: Path
-    validation: Validation | None
-    resume: Path | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Trained:
-    """What a stage has made."""
-
-    checkpoint: Checkpoint
-    """With its adapters, if it has them, beside the weights."""
-    scores: Scores
-    steps: int
-    notes: dict[str, Any]
-    """For the lineage."""
-
-
-def _supervised(
-    given: _Given, stage: RepresentStage | ReasonStage, teacher: TeacherVectors
-) -> _Trained:
-    """Train stage 1 or 2; the scores are the last ones."""
-    recipe, model, folder = given.recipe, given.model, given.folder
-    checkpoint = model.checkpoint
-    args = supervised_arguments(recipe, stage, folder)
-    read = read_rows(recipe, stage, model, given.data, teacher)
-    if isinstance(stage, RepresentStage):
-        parts = represent_parts(stage, read)
-    else:
-        parts = reason_parts(stage, read, model, OwnThoughts(folder), args)
-    adapted = adapt(checkpoint, stage)
-    embedder = Embedder(checkpoint.model, language=stage.weight_language > 0)
-    steps, scores = _fit(given, stage, parts, embedder, model)
-    return _Trained(adapted, scores, steps, parts.notes)
-
-
-def _companioned(given: _Given, stage: CompanionStage, teacher: TeacherVectors) -> _Trained:
-    """Train the companion on thoughts of models that never saw their questions."""
-    recipe, folder, data = given.recipe, given.folder, given.data
-    checkpoint, own = given.model.checkpoint, OwnThoughts(folder)
-    assert checkpoint.companion is not None
+def _writer(recipe: Recipe, stage: CompanionStage, folder: Path) -> Writer:
+    """Language models as the stages before make them, without the questions of a fold."""
     place = next(i for i, one in enumerate(recipe.stages) if one is stage)
     before = tuple(s for s in recipe.stages[:place] if not isinstance(s, CompanionStage))
 
-    def writer(number: int, held: Callable[[str], bool]) -> T1:
+    def write(number: int, held: Callable[[str], bool]) -> T1:
         logger.info("stage %s: the model of fold %d", stage.name, number + 1)
         output = str(folder / f"fold-{number + 1}")
         fold = replace(recipe, stages=before, output=output, release="", validation=None)
         return T1(_saved(fold, train(fold, without=held)))
 
-    write_thoughts(stage, data.pairs, own, recipe.seed * 1_000_003, writer)
-    set_seed(recipe.seed)
-    companion = trainable(checkpoint.companion, stage)
-    model = T1(replace(checkpoint, companion=companion))
-    parts = companion_parts(stage, model, data, teacher, own, recipe.seed)
-    embedder = CompanionEmbedder(companion.model, model.settings.anchor_weight)
-    steps, scores = _fit(given, stage, parts, embedder, model)
-    found = with_trained(checkpoint, companion, folder / "companion", recipe.release_dtype)
-    return _Trained(found, scores, steps, parts.notes)
-
-
-def _fit(
-    given: _Given,
-    stage: RepresentStage | ReasonStage | CompanionStage,
-    parts: Parts,
-    embedder: nn.Module,
-    model: T1,
-) -> tuple[int, Scores]:
-    """Train `embedder`; the steps, and the last scores of the model that it is part of."""
-    recipe, folder, resume = given.recipe, given.folder, given.resume
-    log = JsonLog(folder / "log.jsonl")
-    callbacks: list[TrainerCallback] = [SaveByClock(stage.save_minutes), log, *parts.callbacks]
-    check = None
-    if given.validation:
-        validation = given.validation
-        thinks = stage.thinks or recipe.model.companion
-        score = thought_scores(recipe, stage, validation) if thinks else validation.score
-        check = Validate(partial(score, model), stage.eval_steps, log)
-        callbacks.append(check)
-    trainer = StageTrainer(
-        stage=stage,
-        model=embedder,
-        args=supervised_arguments(recipe, stage, folder),
-        train_dataset=parts.plan,
-        data_collator=parts.collator,
-        callbacks=callbacks,
-    )
-    logger.info("stage %s: %d batches, from %s", stage.name, len(parts.plan), resume or "the start")
-    trainer.train(resume_from_checkpoint=str(resume) if resume else None)
-    return trainer.state.global_step, check.scores if check else {}
-
-
-def _reinforced(given: _Given, stage: ReinforceStage) -> _Trained:
-    """Train stage 3; the weights that stay are those of the best evaluation, if there was one."""
-    from thought1.training.reinforce.prepare import (  # trl takes seconds to import
-        prepare_reinforce,
-        reinforce_trainer,
-    )
-
-    recipe, model = given.recipe, given.model
-    parts = prepare_reinforce(recipe, stage, model, given.data, given.folder)
-    adapted = adapt(model.checkpoint, stage)
-    trainer, best = reinforce_trainer(recipe, parts, given.validation, given.resume)
-    trainer.train(resume_from_checkpoint=str(given.resume) if given.resume else None)
-    PartialState().wait_for_everyone()
-    notes: dict[str, Any] = {}
-    scores: Scores = {}
-    if best is not None:
-        kept = best.restore()
-        scores, notes = kept["scores"], {"best_step": kept["step"]}
-    return _Trained(adapted, scores, trainer.state.global_step, notes)
+    return write
 
 
 def _start(
@@ -338,7 +228,7 @@ def _teacher_vectors(recipe: Recipe, stage: StageConfig, data: TrainingData) -> 
 
 
 def _lineage(
-    recipe: Recipe, stage: StageConfig, data: TrainingData, trained: _Trained
+    recipe: Recipe, stage: StageConfig, data: TrainingData, trained: Trained
 ) -> dict[str, Any]:
     return {
         "recipe": recipe.name,

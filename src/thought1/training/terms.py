@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from thought1.training import losses
+from thought1.training.model.anchor import Anchor
 from thought1.training.recipe import RepresentStage, SupervisedStage
 
 Inputs = dict[str, Tensor]
@@ -39,7 +40,11 @@ class Term:
 
 
 def stage_terms(
-    stage: SupervisedStage, queries_QD: Tensor, documents_ND: Tensor, inputs: Inputs
+    stage: SupervisedStage,
+    queries_QD: Tensor,
+    documents_ND: Tensor,
+    inputs: Inputs,
+    anchor: Anchor | None = None,
 ) -> Terms:
     """The stage's weighted terms over the vectors of a batch, scalars by name.
 
@@ -48,9 +53,13 @@ def stage_terms(
             `query_teacher` (Q, E) and `document_teacher` (N, E). In stage 2 `query_places`, the
             queries' places among the vectors (rows behind them serve the next-token loss alone),
             and `bare` (Q,), True where a vector is read without a thought.
+        anchor: fuses the queries' vectors with those before their thoughts.
     """
     if "query_places" in inputs:
-        queries_QD = queries_QD[inputs["query_places"]]
+        if anchor is None:
+            queries_QD = queries_QD[inputs["query_places"]]
+        else:
+            queries_QD = anchor.queries(queries_QD, inputs)
     sides = Sides(queries_QD, documents_ND, inputs)
     terms: Terms = {}
     for name, term in TERMS.items():

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from transformers import Trainer
 
 from thought1.training import losses
+from thought1.training.model.anchor import Anchor, set_rate
 from thought1.training.recipe import SupervisedStage
 from thought1.training.terms import Inputs, Terms, stage_terms
 
@@ -26,6 +27,7 @@ class StageTrainer(Trainer):
     def __init__(self, *, stage: SupervisedStage, **arguments: Any) -> None:
         super().__init__(**arguments)
         self.stage = stage
+        self.anchor: Anchor | None = getattr(self.model, "anchor", None)
         self.model_accepts_loss_kwargs = False
         self._seen: dict[str, list[Tensor]] = {}
 
@@ -38,8 +40,11 @@ class StageTrainer(Trainer):
     ) -> Tensor | tuple[Tensor, Any]:
         """The loss of one batch; the trainer divides it by the batches of a step."""
         queries_QD, query_language = self._encode(model, inputs, "query")
-        documents_ND, document_language = self._encode(model, inputs, "document")
-        terms = stage_terms(self.stage, queries_QD, documents_ND, inputs)
+        if "document_given" in inputs:
+            documents_ND, document_language = inputs["document_given"], query_language.new_zeros(())
+        else:
+            documents_ND, document_language = self._encode(model, inputs, "document")
+        terms = stage_terms(self.stage, queries_QD, documents_ND, inputs, self.anchor)
         _, thought_language = self._encode(model, inputs, "thought")
         if any(name.endswith("_labels") for name in inputs):
             language = query_language + document_language + thought_language
@@ -66,7 +71,8 @@ class StageTrainer(Trainer):
         language = torch.zeros((), device=self.args.device)
 
         def loss_fn(queries_QD: Tensor, documents_ND: Tensor) -> Tensor:
-            terms = stage_terms(self.stage, queries_QD, documents_ND, inputs)
+            documents_ND = inputs.get("document_given", documents_ND)
+            terms = stage_terms(self.stage, queries_QD, documents_ND, inputs, self.anchor)
             return self._sum(terms, queries_QD, documents_ND) / accumulated
 
         def encode(chunk: Inputs, last: bool) -> tuple[Tensor, Tensor]:
@@ -108,10 +114,20 @@ class StageTrainer(Trainer):
     def _note(self, name: str, term: Tensor) -> None:
         self._seen.setdefault(name, []).append(term.detach())
 
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+        """The trainer's own, and a rate for a learnt anchor."""
+        made = self.optimizer is None
+        optimizer: torch.optim.Optimizer = super().create_optimizer(model)
+        if made:
+            set_rate(optimizer, self.anchor)
+        return optimizer
+
     def log(self, logs: dict[str, float], *arguments: Any, **settings: Any) -> None:
-        """Add the mean of each term since the last entry."""
+        """Add the mean of each term since the last entry, and a learnt anchor."""
         found = {f"loss_{name}": float(torch.stack(v).mean()) for name, v in self._seen.items()}
         self._seen = {}
+        if self.anchor is not None and self.anchor.learnt:
+            found["anchor"] = self.anchor.value
         super().log({**logs, **found}, *arguments, **settings)
 
 
@@ -125,5 +141,7 @@ def total(terms: Terms, queries_QD: Tensor, documents_ND: Tensor) -> Tensor:
 def _chunks(inputs: Inputs, role: str, size: int) -> list[Inputs]:
     """The rows of one side, some at a time."""
     names = [name for name in ("ids", "segments", "labels") if f"{role}_{name}" in inputs]
+    if not names:
+        return []
     parts = zip(*(inputs[f"{role}_{name}"].split(size) for name in names), strict=True)
     return [dict(zip(names, part, strict=True)) for part in parts]

@@ -6,8 +6,9 @@ It knows tensors and a sentence-transformers model, no text and no training loop
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+
+from thought1.training.losses import anchored
 
 CHUNK = 16
 """Rows that go through the network together."""
@@ -23,6 +24,9 @@ class CompanionEmbedder(nn.Module):
         network: the sentence-transformers model.
         weight: of the anchor, see `reader.anchored`.
     """
+
+    anchor = None
+    """It learns no weight."""
 
     def __init__(self, network: Any, weight: float) -> None:
         super().__init__()
@@ -47,9 +51,8 @@ class CompanionEmbedder(nn.Module):
         if not thinking_B.any():
             return bare_BD, bare_BD.new_zeros(())
         read_MD = self._vectors(ids_BT[thinking_B], segments_BT[thinking_B] == READ)
-        anchors_MD = self.weight * F.normalize(bare_BD[thinking_B], dim=-1)
         vectors_BD = bare_BD.clone()
-        vectors_BD[thinking_B] = F.normalize(anchors_MD + F.normalize(read_MD, dim=-1), dim=-1)
+        vectors_BD[thinking_B] = anchored(bare_BD[thinking_B], read_MD, self.weight)
         return vectors_BD, vectors_BD.new_zeros(())
 
     def _vectors(self, ids_BT: Tensor, inside_BT: Tensor) -> Tensor:

@@ -59,6 +59,9 @@ class Rows:
     streamed: Sequence[Ids] = ()
     """Documents of which only the ids are kept, on disk."""
     streamed_lengths: Sequence[int] = ()
+    given: Mapping[Text, npt.NDArray[np.float32]] = field(default_factory=dict)
+    """Vectors (e,) of queries and documents by a frozen companion, where a projection into its
+    space is trained; else empty."""
 
 
 def taught(query_ids: Sequence[str]) -> Batch:

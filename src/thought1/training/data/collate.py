@@ -32,14 +32,15 @@ class Collator:
     def __call__(self, items: Sequence[Batch]) -> dict[str, Tensor]:
         """One `Batch`: for each role it has, `ROLE_ids` and `ROLE_segments` (B, T) as `Embedder`
         takes them; with a teacher `ROLE_teacher` (M, E), in the order of the segments; of single
-        texts with a language loss `ROLE_labels` (B, T); for pairs `positives` and `answers`.
+        texts with a language loss `ROLE_labels` (B, T); for pairs `positives` and `answers`;
+        where a frozen companion has read them `document_given` (N, E) in the place of ids.
         """
         (batch,) = items
         if batch.streamed:
             return self._texts("document", [self.rows.streamed[i] for i in batch.streamed], ())
         if batch.positives:
             positives_QN, answers_QN = self._relevance(batch)
-            documents = self._padded("document", batch.documents)
+            documents = self._documents(batch)
             judged = {"positives": positives_QN, "answers": answers_QN}
             return self.queries(batch) | documents | judged
         tensors: dict[str, Tensor] = {}
@@ -59,6 +60,17 @@ class Collator:
     def queries(self, batch: Batch) -> dict[str, Tensor]:
         """The query side of a batch of pairs."""
         return self._padded("query", batch.queries)
+
+    def _documents(self, batch: Batch) -> dict[str, Tensor]:
+        """The document side of a batch of pairs: to be encoded, or with vectors already."""
+        if not self.rows.given:
+            return self._padded("document", batch.documents)
+        return self._given("document", batch.documents) | self._teacher("document", batch.documents)
+
+    def _given(self, role: Role, texts: Sequence[str]) -> dict[str, Tensor]:
+        """`ROLE_given` (B, E), a frozen companion's vectors."""
+        stacked = np.stack([self.rows.given[role, text] for text in texts])
+        return {f"{role}_given": torch.from_numpy(stacked)}
 
     def _padded(self, role: Role, texts: Sequence[str]) -> dict[str, Tensor]:
         rows = [[self.rows.ids[role, text]] for text in texts]

@@ -70,10 +70,21 @@ class ThoughtCollator(Collator):
 
     The query side has one row for each query, whose vector counts, and behind them a row with the
     reference thought of each query whose own row holds none, for the SFT term alone.
+
+    Args:
+        anchored: for each query with a thought there is one more row, its prompt alone.
     """
 
-    def __init__(self, thoughts: ThoughtRows, own: OwnThoughts, *, language: bool) -> None:
+    def __init__(
+        self,
+        thoughts: ThoughtRows,
+        own: OwnThoughts,
+        *,
+        language: bool,
+        anchored: bool = False,
+    ) -> None:
         super().__init__(thoughts.rows, language=language)
+        self.anchored = anchored
         self.thoughts = thoughts
         self.own = own
 
@@ -87,7 +98,9 @@ class ThoughtCollator(Collator):
     def queries(self, batch: Batch) -> dict[str, Tensor]:
         """`query_ids`, `query_segments` (packed: their lengths differ much), with a language loss
         `query_labels`, with a teacher `query_teacher` (Q, E); and (Q,) `query_places`, the queries'
-        places among the vectors, and `bare`, True where a vector is read without a thought.
+        places among the vectors, and `bare`, True where a vector is read without a thought; with
+        anchors `anchor_places` (Q,), those of the queries before their thoughts; with a frozen
+        companion its `query_given` (Q, E), and `thinking` (Q,), True where there is a thought.
         """
         own = self.own.read(batch.round) if "own" in batch.modes else {}
         rows, labels, behind = [], [], []
@@ -103,13 +116,37 @@ class ThoughtCollator(Collator):
             for q in behind
         ]
         labels += [self._sft(query_id) for query_id in behind]
+        anchors = self._anchors(batch, rows)
+        labels += [_blank(len(row)) for row in rows[len(labels) :]]
         groups = fit([len(row) for row in rows], PACKED_TOKENS)
         targets = [[labels[i] for i in group] for group in groups] if self.language else ()
         tensors = named("query", packed([[rows[i] for i in group] for group in groups], targets))
         places = {row: place for place, row in enumerate(i for group in groups for i in group)}
         tensors["query_places"] = torch.tensor([places[q] for q in range(len(batch.query_ids))])
+        if self.anchored:
+            tensors["anchor_places"] = torch.tensor([places[row] for row in anchors])
+        if self.rows.given and batch.positives:
+            thinking = [
+                len(rows[place]) > len(self.thoughts.prompts[query_id]) + 1
+                for place, query_id in enumerate(batch.query_ids)
+            ]
+            tensors["thinking"] = torch.tensor(thinking)
+            tensors |= self._given("query", batch.queries)
         tensors["bare"] = torch.tensor([mode == "none" for mode in batch.modes])
         return tensors | self._teacher("query", batch.queries)
+
+    def _anchors(self, batch: Batch, rows: list[list[int]]) -> list[int]:
+        """For each query the row that holds its prompt alone: its own where nothing is thought,
+        else one more, appended to `rows`."""
+        found = []
+        for place, query_id in enumerate(batch.query_ids if self.anchored else ()):
+            prompt = [*self.thoughts.prompts[query_id], self.thoughts.emb_id]
+            if rows[place] == prompt:
+                found.append(place)
+            else:
+                found.append(len(rows))
+                rows.append(prompt)
+        return found
 
     def _thought(self, query_id: str, mode: Mode, own: Mapping[str, Ids]) -> Ids:
         if mode == "reference":

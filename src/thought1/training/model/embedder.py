@@ -15,6 +15,7 @@ from transformers import PreTrainedModel
 
 from thought1.engines.hf import has_windows
 from thought1.training.losses import IGNORE_INDEX
+from thought1.training.model.anchor import Anchor
 from thought1.training.model.next_token import next_token
 
 
@@ -26,12 +27,16 @@ class Embedder(nn.Module):
     Args:
         model: the causal language model.
         language: whether there is a language loss to train; else the language head stays out.
+        anchor: of the queries, a part of what is trained and saved; the loss reads it.
     """
 
-    def __init__(self, model: PreTrainedModel, *, language: bool = False) -> None:
+    def __init__(
+        self, model: PreTrainedModel, *, language: bool = False, anchor: Anchor | None = None
+    ) -> None:
         super().__init__()
         self.network = model if language else cast(PreTrainedModel, model.base_model)
         self.language = language
+        self.anchor = anchor
         self._windows = has_windows(model)
         whole = set(self.state_dict())
         self.register_state_dict_post_hook(_each_once)  # type: ignore[no-untyped-call]
@@ -64,13 +69,17 @@ class Embedder(nn.Module):
         if labels_BT is None or not self.language:
             hidden_BTD = self.backbone(**self._inputs(ids_BT, segments_BT)).last_hidden_state
             vectors_MD = hidden_BTD[_ends(segments_BT)].float() + self._untouched()
-            return vectors_MD, hidden_BTD.new_zeros(())
+            return self._with_anchor(vectors_MD), hidden_BTD.new_zeros(())
         picked_BT = torch.zeros_like(segments_BT, dtype=torch.bool)
         picked_BT[:, :-1] = labels_BT[:, 1:] != IGNORE_INDEX
         with head_reads(self.backbone, picked_BT) as seen:
             logits_1MV = self.network(**self._inputs(ids_BT, segments_BT)).logits
         loss = next_token(logits_1MV[0], labels_BT[:, 1:][picked_BT[:, :-1]])
-        return seen[0][_ends(segments_BT)].float(), loss
+        return self._with_anchor(seen[0][_ends(segments_BT)].float()), loss
+
+    def _with_anchor(self, vectors_MD: Tensor) -> Tensor:
+        """The same, with a learnt anchor in their graph."""
+        return vectors_MD if self.anchor is None else vectors_MD + self.anchor.untouched()
 
     def _inputs(self, ids_BT: Tensor, segments_BT: Tensor) -> dict[str, Any]:
         columns_T = torch.arange(ids_BT.shape[1], device=ids_BT.device)

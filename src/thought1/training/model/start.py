@@ -17,9 +17,15 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from thought1.checkpoint import Checkpoint, load_checkpoint, with_companion
 from thought1.engines.hf import max_positions, takes_positions
 from thought1.prompts import Renderer, Template
-from thought1.settings import Base, Settings, ThoughtSettings
+from thought1.settings import Base, Settings, ThoughtSettings, check_reader
 from thought1.training.model.scratch import build
-from thought1.training.recipe import ModelConfig, StageConfig, SupervisedStage
+from thought1.training.recipe import (
+    LEARNT,
+    ModelConfig,
+    StageConfig,
+    SupervisedStage,
+    companion_problem,
+)
 from thought1.types import Thought1Error
 
 SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -40,7 +46,8 @@ def start_checkpoint(
 
     Raises:
         Thought1Error: the base cannot be loaded, or built (see `scratch`); its vocabulary cannot
-            become so small; a template breaks inside a token; or the lengths exceed its positions.
+            become so small; a template breaks inside a token; the lengths exceed its positions; or
+            nothing anchors a projection.
     """
     trust = trust_remote_code
     checkpoint = build(config, texts) if config.scratch else _load(config, texts, adapter, trust)
@@ -52,12 +59,16 @@ def start_checkpoint(
         max_query_tokens=config.max_query_tokens,
         max_document_tokens=config.max_document_tokens,
         thought=thought_settings(config),
+        anchor=_anchor(old, config.anchor),
         backbone=config.base,
     )
     _check(checkpoint, settings)
+    if settings.companion is not None:
+        check_reader(settings.companion.reader, settings.anchor)
     checkpoint = replace(checkpoint, settings=settings)
     if config.companion:
-        return with_companion(checkpoint, config.companion, config.anchor)
+        anchor = "mean" if config.anchor == LEARNT else config.anchor
+        return with_companion(checkpoint, config.companion, anchor, config.companion_reader)
     return checkpoint
 
 
@@ -87,6 +98,13 @@ def thought_settings(config: ModelConfig) -> ThoughtSettings:
     return ThoughtSettings(config.thought_budget, no_repeat_ngram=config.no_repeat_ngram)
 
 
+def _anchor(old: Settings, asked: str | float) -> str | float:
+    """That of the recipe, or the base's; one that is learnt starts as a weight above 0."""
+    if asked == LEARNT:
+        return old.anchor_weight or "mean"
+    return old.anchor if asked == "" else asked
+
+
 def _template(old: Template, pattern: str, instruction: str) -> Template:
     return replace(old, pattern=pattern or old.pattern, instruction=instruction or old.instruction)
 
@@ -114,13 +132,18 @@ def check_stages(checkpoint: Checkpoint, stages: Sequence[StageConfig]) -> None:
     """Refuse what a late stage would ask of the model in vain.
 
     Raises:
-        Thought1Error: thoughts longer than its positions, evidence that its template lacks a
-            slot for, or thoughts of a model whose language head no stage has taught.
+        Thought1Error: vectors that a companion gives, thoughts longer than its positions, evidence
+            that its template lacks a slot for, or thoughts of a model whose language head no stage
+            has taught.
     """
     taught = not checkpoint.random_head
     positions = max_positions(checkpoint.model.config)
     settings = checkpoint.settings
     for stage in stages:
+        if settings.companion is not None:
+            problem = companion_problem(stage, settings.companion.reader)
+            if problem:
+                raise Thought1Error(f"stage {stage.name}: of {checkpoint.name}, {problem}")
         longest = settings.max_query_tokens + stage.max_thought_tokens + 1
         rationales = any(source.kind == "rationales" for source in stage.sources)
         if (stage.thinks or rationales) and longest > positions:

@@ -48,7 +48,9 @@ def reason_parts(
     plan = plan_thoughts(read.plan, stage, known, args.seed, stage.accumulation * processes)
     rounds = rounds_read(plan)
     found = thought_rows(model, pairs, read.rows, most)
-    collator = ThoughtCollator(found, own, language=stage.weight_language > 0)
+    anchored = model.companion is None and model.settings.anchor_weight > 0
+    language = stage.weight_language > 0
+    collator = ThoughtCollator(found, own, language=language, anchored=anchored)
     callbacks: list[TrainerCallback] = []
     sampling = OwnSampling(pairs, stage, args.seed * 1_000_003, own, rounds)
     if stage.own_folds:

@@ -1,16 +1,23 @@
 """What a recipe may say, and how it is read from a file."""
 
 from thought1.training.recipe.companion import CompanionStage
-from thought1.training.recipe.model import ModelConfig, ScratchConfig
+from thought1.training.recipe.model import LEARNT, ModelConfig, ScratchConfig
 from thought1.training.recipe.read import load_recipe
 from thought1.training.recipe.reason import ReasonStage
-from thought1.training.recipe.recipe import STAGES, Recipe, StageConfig, ValidationConfig
+from thought1.training.recipe.recipe import (
+    STAGES,
+    Recipe,
+    StageConfig,
+    ValidationConfig,
+    companion_problem,
+)
 from thought1.training.recipe.reinforce import ReinforceConfig, ReinforceStage, RewardConfig
 from thought1.training.recipe.represent import RepresentStage
 from thought1.training.recipe.sources import SourceConfig
 from thought1.training.recipe.stage import Stage, SupervisedStage
 
 __all__ = [
+    "LEARNT",
     "STAGES",
     "CompanionStage",
     "ModelConfig",
@@ -26,5 +33,6 @@ __all__ = [
     "StageConfig",
     "SupervisedStage",
     "ValidationConfig",
+    "companion_problem",
     "load_recipe",
 ]

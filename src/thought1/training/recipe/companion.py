@@ -26,6 +26,11 @@ class CompanionStage(SupervisedStage):
     share_none: Share = 0.0
     """Of so many queries the vector is read without a thought."""
 
+    @property
+    def learns_anchor(self) -> bool:
+        """Its weight stays as it is."""
+        return False
+
     @model_validator(mode="after")
     def _check(self) -> "CompanionStage":
         if not self.needs_pairs:

@@ -5,12 +5,14 @@ from typing import Any, Literal
 
 from pydantic import ValidationInfo, model_validator
 
-from thought1.settings import anchor_weight
+from thought1.settings import anchor_weight, check_reader
 from thought1.training.recipe.table import Count, Float, Natural, Text, check_marks, table
 from thought1.types import Thought1Error
 
 SCRATCH = "scratch"
 """The `base` of a recipe that starts from nothing."""
+LEARNT = "learnt"
+"""An `anchor` that training finds."""
 SMALLEST_BPE = 3 + 256 + 1
 """Special tokens, one token for each byte, and `<emb_token>`."""
 
@@ -72,17 +74,23 @@ class ModelConfig:
     allows it."""
     companion: Text = ""
     """A sentence-transformers model that encodes the documents and reads the thoughts (folder, hub
-    id or `package:`): the recipe teaches thoughts, and no vectors."""
+    id or `package:`): the recipe teaches thoughts, and no vectors but those of a projection."""
+    companion_reader: Literal["text", "projection"] = "text"
+    """How a thought gets into the companion's space: it reads the `text`; or a `projection` of the
+    language model's vectors is trained by stages reason and reinforce."""
     anchor: Text | Float = ""
     """How the vector of the bare query takes part in that behind a thought: `none`, `mean`, or its
-    weight; "" is `mean`. With a companion alone."""
+    weight; `learnt` starts at the base's, or at `mean`, and lets the stages with vectors behind
+    thoughts move it. "" keeps the base's, and is `mean` with a companion."""
     scratch: ScratchConfig | None = None
     """Only with `base = "scratch"`."""
 
     @model_validator(mode="after")
     def _check(self) -> "ModelConfig":
+        if self.companion_reader == "projection" and not self.companion:
+            raise ValueError('companion_reader = "projection" needs a companion')
         if self.anchor != "":
-            _check_anchor(self.anchor, self.companion)
+            _check_anchor(self.anchor, self.companion, self.companion_reader)
         sizes = self.scratch
         if sizes is None:
             if self.base == SCRATCH:
@@ -106,10 +114,16 @@ class ModelConfig:
         return self
 
 
-def _check_anchor(anchor: str | float, companion: str) -> None:
-    if not companion:
-        raise ValueError("anchor needs a companion, whose vector of the bare query it is")
+def _check_anchor(anchor: str | float, companion: str, reader: str) -> None:
+    if anchor == LEARNT:
+        if companion and reader == "text":
+            raise ValueError(
+                'anchor = "learnt" has no effect with a companion that reads texts, and gives the '
+                "vectors: name the weight"
+            )
+        return
     try:
         anchor_weight(anchor)
+        check_reader(reader, anchor)
     except Thought1Error as error:
         raise ValueError(str(error)) from None

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Tag, model_validator
 
 from thought1.training.recipe.companion import CompanionStage
-from thought1.training.recipe.model import ModelConfig
+from thought1.training.recipe.model import LEARNT, ModelConfig
 from thought1.training.recipe.reason import ReasonStage
 from thought1.training.recipe.reinforce import ReinforceStage
 from thought1.training.recipe.represent import RepresentStage
@@ -52,6 +52,24 @@ class ValidationConfig:
     split."""
 
 
+def companion_problem(stage: StageConfig, reader: str) -> str:
+    """What a stage would teach a companion in vain, which stays as it is; or ""."""
+    if isinstance(stage, CompanionStage):
+        reads = "the companion reads no thoughts where its reader is a projection"
+        return "" if reader == "text" else reads
+    if stage.distils or (stage.needs_pairs and reader == "text"):
+        return (
+            "the companion gives the vectors, and weight_contrastive, weight_triplet and "
+            "weight_distill teach it nothing: set them to 0"
+        )
+    if stage.needs_pairs and not stage.learns_anchor:
+        return (
+            "without thoughts the companion gives the vectors, and weight_contrastive and "
+            "weight_triplet teach its projection nothing: set them to 0"
+        )
+    return ""
+
+
 @table
 class Recipe:
     """Everything that makes a checkpoint."""
@@ -81,8 +99,14 @@ class Recipe:
     def _check(self) -> "Recipe":
         if self.adapter:
             self._check_adapter()
-        for number, stage in enumerate(self.stages):
-            self._check_companion(stage, first=not number)
+        if self.model.companion:
+            self._check_companion()
+        self._check_companion_stages()
+        if self.model.anchor == LEARNT and not any(s.learns_anchor for s in self.stages):
+            raise ValueError(
+                'model.anchor = "learnt" has no effect: only stages reason and reinforce with '
+                "weight_contrastive or weight_triplet above 0 learn it"
+            )
         for stage in self.stages:
             if isinstance(stage, ReinforceStage) or not stage.needs_teacher:
                 continue
@@ -93,20 +117,30 @@ class Recipe:
                 )
         return self
 
-    def _check_companion(self, stage: StageConfig, *, first: bool) -> None:
-        if isinstance(stage, CompanionStage):
+    def _check_companion(self) -> None:
+        reader, taught = self.model.companion_reader, False
+        for stage in self.stages:
+            problem = companion_problem(stage, reader)
+            if problem:
+                raise ValueError(f"stage {stage.name}: {problem}")
+            if isinstance(stage, ReasonStage) and stage.filter_gain and not taught:
+                raise ValueError(
+                    f"stage {stage.name}: filter_gain asks what thoughts bring, and no stage "
+                    "before this one has taught the projection: set it to false"
+                )
+            taught = taught or stage.learns_anchor
+
+    def _check_companion_stages(self) -> None:
+        for number, stage in enumerate(self.stages):
+            if not isinstance(stage, CompanionStage):
+                continue
             if not self.model.companion:
                 raise ValueError(f"stage {stage.name} needs a companion to train: model.companion")
-            if first:
+            if not number:
                 raise ValueError(
                     f"stage {stage.name} needs stages before it that teach the thoughts which the "
                     "companion learns to read"
                 )
-        elif self.model.companion and (stage.needs_pairs or stage.distils):
-            raise ValueError(
-                f"stage {stage.name}: the companion gives the vectors, and weight_contrastive, "
-                "weight_triplet and weight_distill teach it nothing: set them to 0"
-            )
 
     def _check_adapter(self) -> None:
         thinkers = [stage for stage in self.stages if not isinstance(stage, CompanionStage)]

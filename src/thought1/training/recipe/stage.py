@@ -75,6 +75,11 @@ class Stage:
         return self.weight_contrastive > 0
 
     @property
+    def learns_anchor(self) -> bool:
+        """Whether a term compares documents with the vectors behind thoughts."""
+        return self.thinks and self.needs_pairs
+
+    @property
     def distils(self) -> bool:
         """Whether a term compares vectors with a teacher's."""
         return False

@@ -28,9 +28,10 @@ from trl.trainer.grpo_trainer import GRPOTrainer
 
 from thought1.training import losses
 from thought1.training.data.collate import PACKED_TOKENS, fit, packed
+from thought1.training.model.anchor import NAME, Anchor, ProjectedAnchor, set_rate
 from thought1.training.model.embedder import Embedder
 from thought1.training.model.logprobs import completion_logprobs
-from thought1.training.reinforce.rollouts import sequences
+from thought1.training.reinforce.rollouts import bare_rows, sequences
 from thought1.types import Sampling, Thought1Error
 
 PINNED = "1.16.0"
@@ -52,6 +53,9 @@ class Scored:
     """Token ids of the N documents of the InfoNCE term, `<emb_token>` included."""
     facts: dict[str, float]
     """For the log."""
+    given: tuple[Tensor, Tensor] | None = None
+    """Vectors of a frozen companion in the place of those documents': (R, E) of each rollout's
+    question, (N, E) of the documents."""
 
 
 Roll = Callable[[Sequence[int], int], Scored]
@@ -63,12 +67,15 @@ class Policy:
     """The values that trl does not have, or that it would read in its own way."""
 
     sampling: Sampling
+    emb_id: int
     weight_policy: float
     weight_kl: float
     weight_contrastive: float
     contrastive_temperature: float
     reference: PreTrainedModel | None = None
     """The model as the stage began; needed where `weight_kl` is above 0."""
+    anchor: Anchor | None = None
+    """Of the vectors that the contrastive term reads."""
 
 
 def grpo_config(values: dict[str, Any]) -> GRPOConfig:
@@ -104,6 +111,9 @@ class ReinforceTrainer(GRPOTrainer):
         policy: Policy,
         **others: Any,
     ) -> None:
+        if policy.anchor is not None and policy.anchor.moves:
+            # A part of what is trained, saved, restored and kept equal among processes.
+            model.add_module(NAME, policy.anchor)
         rows = [{"prompt": str(place), "place": place} for place in places]
         super().__init__(
             model=model,
@@ -118,12 +128,14 @@ class ReinforceTrainer(GRPOTrainer):
         self.beta = policy.weight_kl  # trl would load its reference model from a path
         self.embedder = Embedder(model)
         self._documents: Sequence[Sequence[int]] = ()
+        self._given_NE: Tensor | None = None
         self._vectors_BD = torch.zeros(0)
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         places = [row["place"] for row in inputs[:: self.num_generations]]
         scored = self.roll(places, self.state.global_step)
         self._documents = scored.documents
+        self._given_NE = None if scored.given is None else scored.given[1]
         for name, value in scored.facts.items():
             self._note(name, value)
         counted = self.accelerator.gather(scored.policy["tool_mask"].sum()[None])
@@ -134,6 +146,8 @@ class ReinforceTrainer(GRPOTrainer):
             "answers_RN": scored.answers_RN,
             "num_items_in_batch": counted.sum(),
         }
+        if scored.given is not None:
+            batch["given_RE"] = scored.given[0]
         return batch | self._frozen_logprobs(batch)
 
     @torch.no_grad()
@@ -181,9 +195,10 @@ class ReinforceTrainer(GRPOTrainer):
         loss = self.policy.weight_policy * policy
         self._note("loss_policy", float(loss.detach()))
         if self.policy.weight_contrastive:
+            queries_BD, documents_ND = self._sides(inputs)
             term = losses.info_nce(
-                self._vectors_BD,
-                self._encode_documents(),
+                queries_BD,
+                documents_ND,
                 inputs["positives_RN"],
                 temperature=self.policy.contrastive_temperature,
                 ignore_QN=inputs["answers_RN"],
@@ -199,16 +214,48 @@ class ReinforceTrainer(GRPOTrainer):
             )
         return loss
 
-    def _encode_documents(self) -> Tensor:
-        """Vectors (N, D) of the step's documents, with gradient."""
-        groups = fit([len(row) for row in self._documents], PACKED_TOKENS)
-        tensors = packed([[self._documents[i] for i in group] for group in groups])
+    def _sides(self, inputs: dict[str, Any]) -> tuple[Tensor, Tensor]:
+        """Vectors (B, D) of the queries, anchored where they are, and (N, D) of the documents."""
+        anchor = self.policy.anchor
+        if anchor is None:
+            return self._vectors_BD, self._encode(self._documents)
+        if anchor.learnt:
+            self._note("anchor", anchor.value)
+        if isinstance(anchor, ProjectedAnchor):
+            assert self._given_NE is not None
+            thinking_B = inputs["completion_mask"].sum(1) > 1
+            queries_BE = anchor.moved(inputs["given_RE"], self._vectors_BD, thinking_B)
+            return queries_BE, self._given_NE
+        rows = bare_rows(inputs, self.policy.emb_id)
+        different = list(dict.fromkeys(rows))  # a group shares its prompt
+        found_MD = self._encode([*different, *self._documents])
+        places = [different.index(row) for row in rows]
+        queries_BD = anchor.fused(found_MD[places], self._vectors_BD)
+        return queries_BD, found_MD[len(different) :]
+
+    def _encode(self, rows: Sequence[Sequence[int]]) -> Tensor:
+        """Vectors (N, D) at the ends of rows of token ids, with gradient."""
+        groups = fit([len(row) for row in rows], PACKED_TOKENS)
+        tensors = packed([[rows[i] for i in group] for group in groups])
         device = self.accelerator.device
         with self.accelerator.autocast():
             vectors_ND, _ = self.embedder(tensors["ids"].to(device), tensors["segments"].to(device))
         order = torch.tensor([i for group in groups for i in group], device=device)
         found: Tensor = vectors_ND[order.argsort()]
         return found
+
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+        """The trainer's own, and a rate for a learnt anchor."""
+        made = self.optimizer is None
+        optimizer: torch.optim.Optimizer = super().create_optimizer(model)
+        if made:
+            set_rate(optimizer, self.policy.anchor)
+        return optimizer
+
+    def release_anchor(self) -> None:
+        """Take the anchor out of the language model again, which is about to be saved."""
+        if self.policy.anchor is not None and self.policy.anchor.moves:
+            delattr(self.accelerator.unwrap_model(self.model), NAME)
 
     def _note(self, name: str, value: float) -> None:
         self._metrics["train"][name].append(value)

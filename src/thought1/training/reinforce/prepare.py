@@ -16,11 +16,13 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallba
 from thought1.data.rollouts import cut_rollouts
 from thought1.t1 import T1
 from thought1.training.arguments import grpo_values
-from thought1.training.callbacks import JsonLog, SaveByClock
+from thought1.training.callbacks import FollowAnchor, JsonLog, SaveByClock
 from thought1.training.data.sources import TrainingData
 from thought1.training.data.thoughts import thought_rows
 from thought1.training.data.tokens import tokenize
 from thought1.training.gauge import thought_scores
+from thought1.training.given import with_given
+from thought1.training.model.anchor import Anchor
 from thought1.training.recipe import Recipe, ReinforceStage
 from thought1.training.reinforce.alarms import Alarms
 from thought1.training.reinforce.best import KeepAlarms, ValidateBest
@@ -51,6 +53,8 @@ def prepare_reinforce(
     """
     folder.mkdir(parents=True, exist_ok=True)
     rows = tokenize(model, data, {}, None, stage.max_thought_tokens)
+    with PartialState().main_process_first():
+        rows = with_given(rows, stage, model, data, Path(recipe.output))
     found = thought_rows(model, data.pairs, rows, stage.max_thought_tokens)
     negatives = _mine(stage, model, data, rows.answers) if stage.negatives_per_query else {}
     config = stage.reinforce
@@ -95,6 +99,7 @@ def reinforce_trainer(
     parts: ReinforceParts,
     validation: Validation | None,
     resume: Path | None,
+    anchor: Anchor | None = None,
 ) -> tuple[ReinforceTrainer, ValidateBest | None]:
     """trl's trainer with everything in its place, and what keeps the best weights."""
     rewarder = parts.rewarder
@@ -109,6 +114,7 @@ def reinforce_trainer(
         begun = int(resume.name.rpartition("-")[2]) if resume else 0
         cut_rollouts(folder / ROLLOUTS, begun - 1)
     callbacks: list[TrainerCallback] = [
+        *([FollowAnchor(model, anchor)] if anchor is not None else []),
         SaveByClock(stage.save_minutes, config.iterations),
         log,
         alarms,
@@ -137,11 +143,13 @@ def reinforce_trainer(
                 config.sampling_temperature,
                 no_repeat_ngram=model.settings.thought.no_repeat_ngram,
             ),
+            emb_id=model.checkpoint.emb_id,
             weight_policy=config.weight_policy,
             weight_kl=config.weight_kl,
             weight_contrastive=stage.weight_contrastive,
             contrastive_temperature=stage.temperature,
             reference=parts.reference,
+            anchor=anchor,
         ),
         callbacks=callbacks,
     )

@@ -23,6 +23,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from accelerate import PartialState
+from torch import Tensor
 
 from thought1 import rewards
 from thought1.data.rollouts import Told, append_rollouts
@@ -93,7 +94,16 @@ class Rewarder:
             torch.tensor(answers_GN.repeat(size, 0), device=device),
             [self.rows.ids["document", text] for text in drawn.documents],
             facts,
+            self._given(pairs, drawn.documents) if self.rows.given else None,
         )
+
+    def _given(self, pairs: Sequence[Pair], documents: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """The frozen companion's vectors, of each rollout's question and of the documents."""
+        asked = [self.rows.given["query", pair.query] for pair in pairs]
+        read = [self.rows.given["document", text] for text in documents]
+        device = self.model.checkpoint.model.device
+        asked_GE, read_NE = (torch.from_numpy(np.stack(part)).to(device) for part in (asked, read))
+        return asked_GE.repeat_interleave(self.config.group_size, 0), read_NE
 
     def _sample(self, pairs: Sequence[Pair], step: int) -> Rolled:
         sampling = Sampling(
@@ -109,6 +119,8 @@ class Rewarder:
     def _candidates(self, drawn: Sequence[str], step: int) -> tuple[Sequence[str], Vectors]:
         if self.index is not None:
             return self.index.texts, self.index.vectors(step)
+        if self.rows.given:
+            return drawn, np.stack([self.rows.given["document", text] for text in drawn])
         return drawn, encode(self.model, drawn)
 
     def _rollouts(

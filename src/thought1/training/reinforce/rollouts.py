@@ -97,3 +97,12 @@ def sequences(tensors: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, int]:
     ids_RT = torch.cat([tensors["prompt_ids"], tensors["completion_ids"]], 1)
     mask_RT = torch.cat([tensors["prompt_mask"], tensors["completion_mask"]], 1)
     return ids_RT, mask_RT, tensors["completion_ids"].shape[1]
+
+
+def bare_rows(tensors: Mapping[str, Tensor], emb_id: int) -> list[tuple[int, ...]]:
+    """Of `policy_tensors`: token ids of each prompt, `<emb_token>` behind it."""
+    ids_RP, mask_RP = tensors["prompt_ids"].tolist(), tensors["prompt_mask"].tolist()
+    return [
+        (*(token for token, real in zip(ids, mask, strict=True) if real), emb_id)
+        for ids, mask in zip(ids_RP, mask_RP, strict=True)
+    ]
