@@ -63,12 +63,12 @@ _CONVERT = (
 
 @dataclass(frozen=True, slots=True)
 class Adapted:
-    """A base with an adapter in it."""
+    """A loaded model, and the adapter in it, if there is one."""
 
     loaded: Loaded
-    adapter: Any
+    adapter: Any = None
     """The `peft.PeftModel`; its updates are in the loaded model, beside the weights."""
-    base: Base
+    base: Base | None = None
 
 
 def is_adapter(place: Place) -> bool:

@@ -19,7 +19,7 @@ from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from thought1.adapter import FILES as ADAPTER_FILES
-from thought1.adapter import hash_content, is_adapter, load_adapter, save_adapter
+from thought1.adapter import Adapted, hash_content, is_adapter, load_adapter, save_adapter
 from thought1.data.hashing import hash_json
 from thought1.engines.hf import HFEngine, max_positions
 from thought1.identity import Identity, document_side
@@ -194,17 +194,8 @@ def load_checkpoint(
     place, target = find_model(name), _device(device)
     label = place.name
     settings = None if place.gguf else Settings.load(place.folder)
-    base = adapter = None
-    if is_adapter(place):
-        found = load_adapter(
-            place, settings, _dtype(dtype, target), trust_remote_code, resize=merge
-        )
-        loaded, base, adapter = found.loaded, found.base, found.adapter
-        if merge:
-            adapter.merge_and_unload()
-            adapter = None
-    else:
-        loaded = load_model(place, _dtype(dtype, target), trust_remote_code)
+    found = _weights(place, settings, _dtype(dtype, target), trust_remote_code, merge)
+    loaded = found.loaded
     model, tokenizer = loaded.model, loaded.tokenizer
     plain = settings is None
     if settings is None:
@@ -221,8 +212,8 @@ def load_checkpoint(
         tokenizer,
         settings,
         companion,
-        base,
-        adapter,
+        found.base,
+        found.adapter,
         random_head=loaded.random_head,
     )
     if companion is not None and settings.companion and settings.companion.reader == "projection":
@@ -230,6 +221,23 @@ def load_checkpoint(
     if plain:
         check_runs(label, checkpoint.engine(), tokenizer)
     return checkpoint
+
+
+def _weights(
+    place: Place,
+    settings: Settings | None,
+    dtype: torch.dtype,
+    trust_remote_code: bool,
+    merge: bool,
+) -> Adapted:
+    """The model's weights, those of an adapter with their base."""
+    if not is_adapter(place):
+        return Adapted(load_model(place, dtype, trust_remote_code))
+    found = load_adapter(place, settings, dtype, trust_remote_code, resize=merge)
+    if not merge:
+        return found
+    found.adapter.merge_and_unload()
+    return replace(found, adapter=None)
 
 
 def _default_settings(loaded: Loaded, label: str) -> Settings:
