@@ -61,6 +61,7 @@ STAGES = (
     "thought1.training.represent",
     "thought1.training.reason",
     "thought1.training.reinforce",
+    "thought1.training.companion",
 )
 
 # A heavy package, and the only modules that may import it.
