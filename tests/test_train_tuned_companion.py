@@ -181,6 +181,26 @@ def test_all_weights_and_samples(room: Path, encoder: str, tmp_path: Path) -> No
     assert entry["validation_ndcg@10"] >= 0
 
 
+@pytest.mark.parametrize("rank", [0, 4])
+def test_a_share_of_the_change_is_kept(room: Path, encoder: str, tmp_path: Path, rank: int) -> None:
+    """The weights lie between the public model's and those of the same training kept whole."""
+    whole, half = (tmp_path / name / "run" for name in ("whole", "half"))
+    changed = [f"stages.1.lora_rank={rank}"]
+    found = [SentenceModel.load(str(train(wanted(room, whole, encoder, *changed)) / "companion"))]
+    half.mkdir(parents=True)
+    shutil.copytree(whole / "1-thoughts", half / "1-thoughts")
+    (half / "2-read").mkdir()
+    shutil.copy(whole / "2-read/own-thoughts-0.jsonl", half / "2-read")
+    again = train(wanted(room, half, encoder, *changed, "stages.1.share_kept=0.5"))
+    found.append(SentenceModel.load(str(again / "companion")))
+    before = dict(SentenceModel.load(encoder).model.named_parameters())
+    moved, pairs = 0.0, [list(one.model.named_parameters()) for one in found]
+    for (name, full), (_, part) in zip(*pairs, strict=True):
+        torch.testing.assert_close(part, (full + before[name]) / 2, atol=2e-4, rtol=1e-2)
+        moved = max(moved, float((full - before[name]).detach().abs().max()))
+    assert moved > 2e-3
+
+
 def test_a_second_stage_goes_on_with_the_updates(
     trained: Path, room: Path, encoder: str, tmp_path: Path
 ) -> None:
@@ -239,6 +259,7 @@ def test_a_killed_training_ends_as_if_nothing_had_happened(
     [
         (READ + FACTS, [], "stage read needs stages before it"),
         (TEACH + THOUGHTS + READ + FACTS, ["model.companion="], "needs a companion to train"),
+        (TEACH + THOUGHTS + READ + FACTS, ["stages.1.share_kept=0"], "keeps nothing"),
         (TEACH + THOUGHTS + READ + FACTS, ["stages.1.own_folds=1"], "leaves no other fold"),
         (TEACH + THOUGHTS + READ + FACTS, ["stages.1.own_samples=2"], "needs own_temperature"),
         (TEACH + THOUGHTS + READ + FACTS, ["stages.1.weight_contrastive=0"], "weight_triplet abo"),

@@ -111,7 +111,8 @@ def run_companion(
     parts = companion_parts(stage, model, data, teacher, own, recipe.seed)
     embedder = CompanionEmbedder(companion.model, model.settings.anchor_weight)
     steps, scores = _fit(given, stage, parts, embedder, model)
-    found = with_trained(checkpoint, companion, folder / "companion", recipe.release_dtype)
+    share, dtype = stage.share_kept, recipe.release_dtype
+    found = with_trained(checkpoint, companion, share, folder / "companion", dtype)
     return Trained(found, scores, steps, parts.notes)
 
 

@@ -48,14 +48,17 @@ def trainable(companion: SentenceModel, stage: CompanionStage) -> SentenceModel:
 
 
 def with_trained(
-    checkpoint: Checkpoint, trained: SentenceModel, folder: Path, dtype: str
+    checkpoint: Checkpoint, trained: SentenceModel, share: float, folder: Path, dtype: str
 ) -> Checkpoint:
     """The checkpoint with what has been trained as its own companion.
 
     Args:
+        share: how much of the change is kept.
         folder: where the companion is written.
         dtype: of its updates.
     """
+    assert checkpoint.companion is not None
+    _keep(share, trained, checkpoint.companion)
     shutil.rmtree(folder, ignore_errors=True)
     if trained.adapter is None:
         trained.model.save(str(folder), create_model_card=False)
@@ -66,3 +69,13 @@ def with_trained(
     stored = SentenceModel.load(str(folder), device=str(trained.model.device))
     settings = replace(checkpoint.settings, companion=Companion(OWN_COMPANION, stored.hash))
     return replace(checkpoint, settings=settings, companion=stored)
+
+
+@torch.no_grad()
+def _keep(share: float, trained: SentenceModel, before: SentenceModel) -> None:
+    old = {} if trained.adapter else dict(before.model.named_parameters())
+    for name, weight in trained.model.named_parameters() if share < 1 else ():
+        if name in old:
+            weight.lerp_(old[name], 1 - share)
+        elif "lora_B" in name:  # an update is the product of two matrices
+            weight.mul_(share)

@@ -23,6 +23,10 @@ class CompanionStage(SupervisedStage):
     """Thoughts about each question; one for each epoch, in turn."""
     own_temperature: Weight = 0.0
     own_top_p: Share = 1.0
+    share_kept: Share = 1.0
+    """Of the change so much is kept: weights = before + share_kept x change, where with updates
+    `before` is the public model. Between the two lie models that do well both on questions like
+    those trained on and elsewhere (WiSE-FT, arXiv 2109.01903)."""
     share_none: Share = 0.0
     """Of so many queries the vector is read without a thought."""
 
@@ -43,6 +47,8 @@ class CompanionStage(SupervisedStage):
             raise ValueError(
                 "own_samples above 1 needs own_temperature above 0: greedy thoughts are all alike"
             )
+        if not self.share_kept:
+            raise ValueError("share_kept is 0, which keeps nothing of what is learnt")
         if any(source.evidence for source in self.sources):
             raise ValueError("evidence has no effect in stage companion: remove it")
         if any(source.kind in ("texts", "rationales") for source in self.sources):
