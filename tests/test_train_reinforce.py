@@ -26,6 +26,7 @@ from small_recipe import (
 from thought1.checkpoint import load_checkpoint
 from thought1.data.rollouts import read_rollouts
 from thought1.training.callbacks import write_whole
+from thought1.training.recipe import load_recipe
 from thought1.training.reinforce.alarms import Alarms
 from thought1.training.reinforce.best import KeepAlarms
 from thought1.training.reinforce.grpo import ReinforceTrainer
@@ -124,6 +125,19 @@ def test_killed_and_resumed_bit_for_bit(room: Path, usual: Path) -> None:
     )
     kept = read_rollouts(room / "killed" / "1-reinforce" / "rollouts.jsonl")
     assert [batch.step for batch in kept] == [0, 2, 4]
+
+
+def test_low_rank_updates_resumed_bit_for_bit(room: Path, tmp_path: Path) -> None:
+    """With adapters the tied embedding has other names, under which a checkpoint holds it once."""
+    rank = "stages.0.lora_rank=2"
+    whole = train(recipe(room, tmp_path / "whole", rank, text=RECIPE))
+    path = write_recipe(room, tmp_path / "killed", RECIPE)
+    done = driven(["-c", DRIVER, str(path), EVERY_STEP, rank], DIE_AT="3")
+    assert done.returncode == -signal.SIGKILL, done.stderr[-2000:]
+    stage = tmp_path / "killed" / "1-reinforce"
+    assert (stage / "checkpoint-2" / "trainer_state.json").is_file()
+    found = train(load_recipe(path, [EVERY_STEP, rank]))
+    assert equal(weights(found), weights(whole))
 
 
 def test_the_best_evaluation_is_kept(room: Path, tmp_path: Path) -> None:

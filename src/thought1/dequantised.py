@@ -142,6 +142,10 @@ def _from_cache(label: str, key: model_cache.Key, dtype: torch.dtype) -> _Read |
 
 
 def _keep(label: str, key: model_cache.Key, read: _Read) -> None:
+    try:
+        content = _content(read)
+    except (TypeError, ValueError):  # a configuration that is no JSON could not be saved either
+        return
     state = _compact(read.model.state_dict())
     size = sum(one.nbytes for one in {one.data_ptr(): one for one in state.values()}.values())
 
@@ -153,7 +157,7 @@ def _keep(label: str, key: model_cache.Key, read: _Read) -> None:
         except Exception as error:  # of whichever library; a full disk among them
             raise OSError(str(error)) from error
 
-    model_cache.keep(model_cache.Record(dict(key), label, _content(read)), size, write)
+    model_cache.keep(model_cache.Record(dict(key), label, content), size, write)
 
 
 def _compact(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

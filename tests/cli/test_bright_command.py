@@ -113,7 +113,7 @@ def test_cache(t1: T1Command, tmp_path: Path, folder: Path, model: str) -> None:
     assert len(kept()) == 2
 
 
-def test_refused(t1: T1Command, tmp_path: Path, folder: Path) -> None:
+def test_refused(t1: T1Command, tmp_path: Path, folder: Path, model: str) -> None:
     def refused(*arguments: object) -> str:
         return t1("bright", *arguments).error()
 
@@ -125,7 +125,7 @@ def test_refused(t1: T1Command, tmp_path: Path, folder: Path) -> None:
     assert not (tmp_path / "results").exists()  # found out before anything was measured
     (tmp_path / "file").touch()
     assert "cannot be written: Not a directory" in refused(
-        folder, "--subset", "biology", "--results", tmp_path / "file"
+        folder, "--subset", "biology", "--results", tmp_path / "file", "--model", model
     )
     assert "not a hub id" in refused(tmp_path / "none")
     assert "could not deliver" in refused("xlangai/BRIGHT", "--subset", "biology")

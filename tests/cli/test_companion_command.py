@@ -66,7 +66,8 @@ def test_an_evaluation_with_another_anchor(
     assert names[1].endswith("-anchor-0") and names[2].endswith("-anchor-2.5")
     again = t1("replay", found["2.5"]["result"])
     assert again.code == 0
-    message = t1("evaluate", collection, "--split", "dev", "--anchor", "half").error()
+    asked = ["evaluate", collection, "--split", "dev", "--model", thinker]
+    message = t1(*asked, "--anchor", "half").error()
     assert "the anchor is none, mean, or a weight of 0 or more, not 'half'" in message
     message = t1(
         "evaluate", collection, "--split", "dev", "--anchor", "1", "--mode", "bm25"

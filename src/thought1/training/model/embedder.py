@@ -39,7 +39,7 @@ class Embedder(nn.Module):
         self.anchor = anchor
         self._windows = has_windows(model)
         whole = set(self.state_dict())
-        self.register_state_dict_post_hook(_each_once)  # type: ignore[no-untyped-call]
+        self.register_state_dict_post_hook(_hook)  # type: ignore[no-untyped-call]
         # The trainer's word for what it need not find in a checkpoint.
         self._keys_to_ignore_on_save = sorted(whole - set(self.state_dict()))
 
@@ -106,8 +106,12 @@ class Embedder(nn.Module):
         return 0 * torch.stack([p.sum() for p in head]).sum() if head else 0.0
 
 
-def _each_once(_module: nn.Module, state: dict[str, Any], _prefix: str, _metadata: object) -> None:
-    """Of tied weights keep one name: files of safetensors hold no tensor twice."""
+def _hook(_module: nn.Module, state: dict[str, Any], _prefix: str, _metadata: object) -> None:
+    keep_each_once(state)
+
+
+def keep_each_once(state: dict[str, Any]) -> None:
+    """Of tied weights keep one name, in place: files of safetensors hold no tensor twice."""
     seen: set[int] = set()
     for name, tensor in list(state.items()):
         if tensor.data_ptr() in seen:

@@ -29,7 +29,7 @@ from trl.trainer.grpo_trainer import GRPOTrainer
 from thought1.training import losses
 from thought1.training.data.collate import PACKED_TOKENS, fit, packed
 from thought1.training.model.anchor import NAME, Anchor, ProjectedAnchor, set_rate
-from thought1.training.model.embedder import Embedder
+from thought1.training.model.embedder import Embedder, keep_each_once
 from thought1.training.model.logprobs import completion_logprobs
 from thought1.training.reinforce.rollouts import bare_rows, sequences
 from thought1.types import Sampling, Thought1Error
@@ -243,6 +243,13 @@ class ReinforceTrainer(GRPOTrainer):
         order = torch.tensor([i for group in groups for i in group], device=device)
         found: Tensor = vectors_ND[order.argsort()]
         return found
+
+    def _save(self, output_dir: Any = None, state_dict: Any = None) -> None:
+        """With adapters tied weights have other names than the model says may be tied."""
+        model: Any = self.model
+        state = dict(model.state_dict() if state_dict is None else state_dict)
+        keep_each_once(state)
+        super()._save(output_dir, state)
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
         """The trainer's own, and a rate for a learnt anchor."""
