@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -105,10 +106,13 @@ def _as_it_was() -> Iterator[None]:
 def llama_writer(model: T1, questions: Questions) -> Callable[[], object]:
     """llama.cpp on the base's GGUF file, one question, no cache of an earlier run.
 
+    Weights repacked for AMX stay off: with them version 0.3.36 crashed on a virtual machine.
+
     Raises:
         Thought1Error: llama-cpp-python is not installed, or the base is no GGUF file.
     """
     try:
+        import llama_cpp.llama_cpp as library
         from llama_cpp import Llama
     except ImportError:
         raise Thought1Error("--llama needs llama-cpp-python: pip install it") from None
@@ -116,7 +120,18 @@ def llama_writer(model: T1, questions: Questions) -> Callable[[], object]:
     file = find_model(base.model).file if base else None
     if file is None:
         raise Thought1Error("--llama needs a model whose base is a GGUF file")
-    llama = Llama(str(file), n_ctx=512, n_threads=1, n_threads_batch=1, verbose=False)
+    parameters = library.llama_model_default_params
+
+    def without_repacking() -> Any:
+        found = parameters()
+        found.use_extra_bufts = False
+        return found
+
+    library.llama_model_default_params = without_repacking
+    try:
+        llama = Llama(str(file), n_ctx=512, n_threads=1, n_threads_batch=1, verbose=False)
+    finally:
+        library.llama_model_default_params = parameters
     prompt = [*questions.prompts.prefix, *questions.prompts.rows[0]]
 
     def write() -> int:
