@@ -79,6 +79,12 @@ class Peer:
     @torch.inference_mode()
     def __call__(self) -> tuple[list[list[int]], Vectors]:
         """The thoughts' token ids, and the vectors (n, d)."""
+        thoughts = self.write()
+        return thoughts, self._read(thoughts)
+
+    @torch.inference_mode()
+    def write(self) -> list[list[int]]:
+        """The thoughts' token ids."""
         width = max(map(len, self.prompts))
         ids, mask = _padded(self.prompts, left=True)
         processor = LogitsProcessorList([EndAt(width, self.lengths, self.emb_id)])
@@ -88,7 +94,9 @@ class Peer:
             generation_config=self.config,
             logits_processor=processor,
         )[:, width:].tolist()
-        thoughts = [ids[:length] for ids, length in zip(written, self.lengths, strict=True)]
+        return [ids[:length] for ids, length in zip(written, self.lengths, strict=True)]
+
+    def _read(self, thoughts: list[list[int]]) -> Vectors:
         whole = [
             [*prompt, *thought, self.emb_id]
             for prompt, thought in zip(self.prompts, thoughts, strict=True)
@@ -97,7 +105,7 @@ class Peer:
         hidden = self.model.base_model(ids, attention_mask=mask, use_cache=False).last_hidden_state
         last = hidden[torch.arange(len(whole)), mask.sum(1) - 1]
         vectors: Vectors = torch.nn.functional.normalize(last, dim=-1).numpy()
-        return thoughts, vectors
+        return vectors
 
 
 def _padded(rows: Sequence[Sequence[int]], *, left: bool) -> tuple[Tensor, Tensor]:
@@ -119,9 +127,9 @@ def never_likely(model: T1, tokens: Sequence[int]) -> Iterator[None]:
     """Inside, the model's language head gives these tokens no chance."""
 
     def ban(_module: object, _inputs: object, outputs: Any) -> None:
-        outputs.logits[..., list(tokens)] = -torch.inf
+        outputs[..., list(tokens)] = -torch.inf
 
-    handle = model.checkpoint.model.register_forward_hook(ban)
+    handle = model.checkpoint.model.get_output_embeddings().register_forward_hook(ban)
     try:
         yield
     finally:

@@ -13,7 +13,8 @@ from tiny import make_checkpoint
 from transformers import LlamaConfig, MistralConfig, PreTrainedModel
 
 from thought1.checkpoint import load_checkpoint
-from thought1.engines.hf import HFEngine, normalized, pad
+from thought1.engines.hf import HFEngine, normalized
+from thought1.engines.padding import pad
 from thought1.types import Sampling
 
 PREFIX = list(range(20, 31))
@@ -37,8 +38,7 @@ def spied(module: torch.nn.Module) -> Iterator[list[tuple[int, int]]]:
     shapes: list[tuple[int, int]] = []
 
     def note(_module: object, args: tuple[torch.Tensor, ...], kwargs: dict[str, Any]) -> None:
-        seen = kwargs["input_ids"] if "input_ids" in kwargs else args[0]
-        shapes.append((seen.shape[0], seen.shape[1]))
+        shapes.append((args[0].shape[0], args[0].shape[1]))
 
     handle = module.register_forward_pre_hook(note, with_kwargs=True)
     try:
@@ -51,7 +51,7 @@ def spied(module: torch.nn.Module) -> Iterator[list[tuple[int, int]]]:
 
 
 def test_the_prefix_is_computed_once(engine: HFEngine) -> None:
-    with spied(engine.model.base_model) as shapes:
+    with spied(engine.model.get_input_embeddings()) as shapes:
         engine.embed(PREFIX, ROWS)
         engine.embed(PREFIX, ROWS[:2])
         engine.embed(PREFIX[:5], ROWS)
@@ -139,7 +139,7 @@ def test_embedding_runs_no_language_head(engine: HFEngine) -> None:
 def test_finished_rows_leave_the_batch(engine: HFEngine) -> None:
     """A row reads its last prompt token, its thought and `<emb_token>`: budget + 2 steps."""
     budgets = [1, 6, 3]
-    with spied(engine.model.base_model) as shapes:
+    with spied(engine.model.get_input_embeddings()) as shapes:
         thoughts = engine.generate(PREFIX, ROWS, budgets, Sampling())
     assert [len(thought.token_ids) for thought in thoughts] == budgets
     prefill, steps = shapes[:2], shapes[2:]
@@ -161,13 +161,16 @@ def test_another_thread_on_the_same_model_does_not_mix_in(engine: HFEngine) -> N
         assert box[0] is mine
 
 
-def test_no_hook_stays_behind(engine: HFEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_hook_stays_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """BERT runs through transformers' own forward pass, whose hidden states a hook picks up."""
+    model = load_checkpoint(make_checkpoint(tmp_path / "bert", "bert"), device="cpu").model
+    engine = HFEngine(model, 3, frozenset())
     engine.generate(PREFIX, ROWS, [2, 2, 2], Sampling())
-    assert not engine.model.base_model._forward_hooks
-    monkeypatch.setattr(engine, "_decode_step", lambda batch: 1 / 0)
+    assert not model.base_model._forward_hooks
+    monkeypatch.setattr(model.get_output_embeddings(), "forward", lambda hidden: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         engine.generate(PREFIX, ROWS, [2, 2, 2], Sampling())
-    assert not engine.model.base_model._forward_hooks
+    assert not model.base_model._forward_hooks
 
 
 def test_dropout_is_off(tmp_path: Path) -> None:

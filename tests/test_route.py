@@ -140,7 +140,7 @@ def test_an_unwritable_cache_is_harmless(
     if obstacle == "file":  # where the folder should be; modes would not stop root
         (tmp_path / "cache").write_text("")
     else:
-        path = route._path(route._key(torch.get_num_threads()))
+        path = route.path_of(route.key_of(torch.get_num_threads()))
         assert path
         path.mkdir(parents=True)
     found = linear_route()
@@ -164,7 +164,7 @@ def test_without_a_home_nothing_is_kept(
 def write_often(path: Path, value: float) -> None:
     rates = {kind: {"torch": value, "onednn": value} for kind in route.SHAPES}
     for _ in range(50):
-        assert route._write(path, {"a": 1}, rates)
+        assert route.write(path, {"shapes": {"few": [], "many": []}}, rates)
 
 
 def test_writers_at_the_same_time_leave_a_whole_file(tmp_path: Path) -> None:
@@ -176,7 +176,7 @@ def test_writers_at_the_same_time_leave_a_whole_file(tmp_path: Path) -> None:
     seen = set()
     while any(writer.is_alive() for writer in writers):
         if path.exists():
-            rates = route._read(path, {"a": 1})
+            rates = route.read(path, {"shapes": {"few": [], "many": []}})
             assert rates
             seen.add(rates["few"]["torch"])
         time.sleep(0.001)

@@ -175,7 +175,7 @@ def test_snapshots_come_by_rising_length_and_once(engine: HFEngine) -> None:
 
 def test_the_last_budget_costs_no_step_of_its_own(engine: HFEngine) -> None:
     steps = []
-    hook = engine.model.base_model.register_forward_hook(lambda *_: steps.append(1))
+    hook = engine.model.get_input_embeddings().register_forward_hook(lambda *_: steps.append(1))
     counts = {}
     for snapshots in ((), (0, 2, 4), (4,), (9,)):
         steps.clear()

@@ -132,7 +132,9 @@ def test_env_shows_the_route_of_products(
 ) -> None:
     monkeypatch.setenv("T1_LINEAR", wanted)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    linear = t1("env", "--json").json()["linear"]
+    facts = t1("env", "--json").json()
+    linear = facts["linear"]
+    assert facts["thoughts"]["name"] == "float32"
     table = t1("env").out
     for kind in ("few", "many"):
         row = next(line for line in table.splitlines() if line.startswith(f"linear, {kind} rows"))

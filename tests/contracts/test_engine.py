@@ -334,7 +334,7 @@ def test_tokens_come_one_by_one(case: Case) -> None:
     """The first token is there before the second has been computed."""
     stream = case.engine.stream(case.prefix, case.rows, [STEPS] * 4, GREEDY)
     forwards: list[int] = []
-    hook = case.model.base_model.register_forward_hook(lambda *_: forwards.append(1))
+    hook = case.model.get_input_embeddings().register_forward_hook(lambda *_: forwards.append(1))
     first = next(stream)
     read = len(forwards)
     second = next(stream)

@@ -43,7 +43,8 @@ def env(as_json: Json = False) -> None:
 
     table = Table(box=None, pad_edge=False, show_header=False)
     packages, linear = facts.pop("packages"), facts.pop("linear")
-    for name, value in {**facts, **_linear_rows(linear), **packages}.items():
+    thoughts = {"thoughts": "{name} ({kept})".format(**facts.pop("thoughts"))}
+    for name, value in {**facts, **_linear_rows(linear), **thoughts, **packages}.items():
         shown = ", ".join(value) if isinstance(value, list) else value
         table.add_row(name, "-" if shown is None else str(shown))
     Console(highlight=False, markup=False).print(table)
@@ -51,6 +52,7 @@ def env(as_json: Json = False) -> None:
 
 def _facts() -> dict[str, Any]:
     from thought1.engines.devices import devices, threads
+    from thought1.engines.precision import thought_precision
     from thought1.engines.route import linear_route
     from thought1.inventory import default_model
     from thought1.place import BUNDLED_MODELS, bundled_folder
@@ -68,6 +70,7 @@ def _facts() -> dict[str, Any]:
         "threads": threads(),
         "devices": devices(),
         "linear": asdict(linear_route()),
+        "thoughts": asdict(thought_precision()),
         "default_model": default.name,
         "bundled_model": bundled,
         "packages": {name: _version(name) for name in _PACKAGES},

@@ -8,8 +8,7 @@ Vectors are the backbone's `last_hidden_state` (after the final norm), never
 import inspect
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager
 from threading import get_ident
 
 import torch
@@ -19,47 +18,16 @@ from transformers.cache_utils import DynamicLayer
 
 from thought1.engines.decoding import Sampler, ThoughtBatch
 from thought1.engines.last_layer import last_tokens_only
+from thought1.engines.lean import lean_step, runs_lean
 from thought1.engines.linear import onednn_linears
+from thought1.engines.packed import PackedLinears
+from thought1.engines.padding import Ids, Padded, no_row_empty, pad
+from thought1.engines.precision import thought_precision
 from thought1.engines.prefix import PrefixCache
+from thought1.engines.room import give_room
 from thought1.engines.snapshots import SnapshotReader, fork
 from thought1.engines.stream import collected
 from thought1.types import Generation, Sampling, Step, Thought1Error, Vectors
-
-Ids = Sequence[int]
-
-
-@dataclass(frozen=True, slots=True)
-class Padded:
-    """Rows of token ids as one rectangle."""
-
-    ids_BT: Tensor
-    mask_BT: Tensor
-    last_B: Tensor
-    """Column of each row's last token."""
-
-    @property
-    def ragged(self) -> bool:
-        """Whether any place is padding."""
-        return not bool(self.mask_BT.all())
-
-
-def pad(rows: Sequence[Ids], *, left: bool, device: torch.device) -> Padded:
-    """Pad `rows` (n lists of ids) with id 0 on one side; the mask is 1 on real tokens."""
-    lengths = torch.tensor([len(row) for row in rows])
-    width = int(lengths.max())
-    blank = [0] * width
-    filled = [
-        blank[: width - len(row)] + list(row) if left else list(row) + blank[: width - len(row)]
-        for row in rows
-    ]
-    columns = torch.arange(width)
-    real = columns >= (width - lengths)[:, None] if left else columns < lengths[:, None]
-    last = torch.full_like(lengths, width - 1) if left else lengths - 1
-    return Padded(
-        torch.tensor(filled, dtype=torch.long, device=device),
-        real.long().to(device),
-        last.to(device),
-    )
 
 
 def normalized(hidden_BD: Tensor) -> Vectors:
@@ -90,15 +58,6 @@ def max_positions(config: PretrainedConfig) -> int:
     return sys.maxsize
 
 
-def _no_row_empty(prefix: Ids, rows: Sequence[Ids]) -> tuple[Ids, Sequence[Ids]]:
-    """The same sequences; where a row is empty, every row takes over the prefix's last token."""
-    if all(rows):
-        return prefix, rows
-    if not prefix:
-        raise ValueError("a sequence needs at least one token")
-    return prefix[:-1], [[prefix[-1], *row] for row in rows]
-
-
 class HFEngine:
     """Runs a causal language model of transformers.
 
@@ -124,6 +83,8 @@ class HFEngine:
         columns = has_windows(model) or not self._takes_positions
         self.padding_side = "left" if columns else padding_side
         self._prefix = PrefixCache(model)
+        self._packed = PackedLinears()
+        self._packed_prefix = PrefixCache(model)
 
     @property
     def dim(self) -> int:
@@ -146,7 +107,7 @@ class HFEngine:
             return normalized(torch.zeros(0, self.dim))
         self._check_length(len(prefix) + max(map(len, rows)))
         with onednn_linears(self.model):
-            cache, batch, mask_BK = self._start(*_no_row_empty(prefix, rows))
+            cache, batch, mask_BK = self._start(*no_row_empty(prefix, rows), self._prefix)
             if self.padding_side == "left":
                 return normalized(self._backbone(batch, mask_BK, cache)[:, -1])
             with last_tokens_only(self.model, cache, batch.last_B):
@@ -207,20 +168,21 @@ class HFEngine:
     ) -> Iterator[Step]:
         if not rows:
             return
-        with onednn_linears(self.model):
+        with self._thinking():
             batch = self._prefill(prefix, rows)
         batch.repeat(sampler.copies)
+        give_room(batch.cache, max(sampler.budgets) + 1)
         while batch.size:
             yield self._step(batch, sampler, reader)
 
     def _step(self, batch: ThoughtBatch, sampler: Sampler, reader: SnapshotReader) -> Step:
         """One token more of each row; the rows that have read their `<emb_token>` leave."""
-        with onednn_linears(self.model), self._hidden_of_last_forward() as hidden:
-            logits_BV = self._decode_step(batch)
+        with self._thinking():
+            hidden_BD, logits_BV = self._decode_step(batch)
             finished: dict[int, Generation] = {}
             embedded = batch.reads(self.emb_id)
             if embedded:
-                vectors = normalized(hidden[0][embedded, -1])
+                vectors = normalized(hidden_BD[embedded])
                 finished = sampler.finished([batch.row_ids[i] for i in embedded], vectors)
                 logits_BV = batch.drop(embedded, logits_BV)
             if not batch.size:
@@ -232,14 +194,23 @@ class HFEngine:
         tokens = {row: token for row, token in pairs if token != self.emb_id}
         return Step(tokens, read, finished, reader.seconds)
 
+    def _thinking(self) -> AbstractContextManager[None]:
+        """Inside, products are those of thoughts."""
+        return onednn_linears(self.model, self._packed if self._in_bfloat16() else None)
+
+    def _in_bfloat16(self) -> bool:
+        on_cpu = self.model.device.type == "cpu" and self.model.dtype == torch.float32
+        return on_cpu and thought_precision().name == "bfloat16"
+
     def _prefill(self, prefix: Ids, rows: Sequence[Ids]) -> ThoughtBatch:
         """Everything but each prompt's last token, which the first decode step reads."""
-        prefix, rows = _no_row_empty(prefix, rows)
+        prefix, rows = no_row_empty(prefix, rows)
         last_B = [row[-1] for row in rows]
         lengths = [len(prefix) + len(row) - 1 for row in rows]
         heads = [row[:-1] for row in rows]
         if prefix or max(map(len, heads)):
-            cache, batch, mask_BK = self._start(prefix, heads)
+            prefixes = self._packed_prefix if self._in_bfloat16() else self._prefix
+            cache, batch, mask_BK = self._start(prefix, heads, prefixes)
             if batch.ids_BT.shape[1]:
                 self._backbone(batch, mask_BK, cache)
         else:
@@ -247,7 +218,9 @@ class HFEngine:
             mask_BK = torch.zeros(len(rows), 0, dtype=torch.long, device=self.model.device)
         return ThoughtBatch(cache, mask_BK, torch.tensor(lengths), torch.tensor(last_B))
 
-    def _start(self, prefix: Ids, rows: Sequence[Ids]) -> tuple[DynamicCache, Padded, Tensor]:
+    def _start(
+        self, prefix: Ids, rows: Sequence[Ids], prefixes: PrefixCache
+    ) -> tuple[DynamicCache, Padded, Tensor]:
         """A cache that holds the prefix, the padded rows, and the mask over both."""
         device = self.model.device
         if self.padding_side == "left":
@@ -256,7 +229,7 @@ class HFEngine:
             return cache, batch, batch.mask_BT
         batch = pad(rows, left=False, device=device)
         ones = torch.ones(len(rows), len(prefix), dtype=torch.long, device=device)
-        return self._prefix.expanded(prefix, len(rows)), batch, torch.cat([ones, batch.mask_BT], 1)
+        return prefixes.expanded(prefix, len(rows)), batch, torch.cat([ones, batch.mask_BT], 1)
 
     def _backbone(self, batch: Padded, mask_BK: Tensor, cache: DynamicCache) -> Tensor:
         """Last hidden states (B, T, D) of the new tokens; positions come from the mask."""
@@ -280,17 +253,25 @@ class HFEngine:
             return {}
         return {"position_ids": positions_BT.to(self.model.device)}
 
-    def _decode_step(self, batch: ThoughtBatch) -> Tensor:
-        """Logits (B, V) after one more token of each row; the cache and mask grow by a column."""
-        outputs = self.model(
-            input_ids=batch.tokens_B[:, None].to(self.model.device),
-            attention_mask=batch.grow_mask(),
-            **self._positions(batch.positions_B[:, None]),
-            past_key_values=batch.cache,
-            use_cache=True,
-        )
-        logits_BV: Tensor = outputs.logits[:, -1]
-        return logits_BV
+    def _decode_step(self, batch: ThoughtBatch) -> tuple[Tensor, Tensor]:
+        """Hidden states (B, D) and logits (B, V) after one more token of each row.
+
+        One forward then serves both: logits for rows that think on, vectors for rows that end. The
+        cache and mask grow by a column.
+        """
+        tokens_B, positions_B = batch.tokens_B.to(self.model.device), batch.positions_B
+        mask_BK = batch.grow_mask()
+        if runs_lean(self.model):
+            return lean_step(self.model, tokens_B, positions_B, mask_BK, batch.cache)
+        with self._hidden_of_last_forward() as hidden:
+            outputs = self.model(
+                input_ids=tokens_B[:, None],
+                attention_mask=mask_BK,
+                **self._positions(positions_B[:, None]),
+                past_key_values=batch.cache,
+                use_cache=True,
+            )
+        return hidden[0][:, -1], outputs.logits[:, -1]
 
     def _vectors_aside(self, batch: ThoughtBatch) -> Vectors:
         """Vectors (B, d) if each row read `<emb_token>` next; the batch stays as it is."""
@@ -307,10 +288,7 @@ class HFEngine:
 
     @contextmanager
     def _hidden_of_last_forward(self) -> Iterator[list[Tensor]]:
-        """A one-element list with the backbone's last hidden state (B, T, D) of each forward.
-
-        One forward then serves both: logits for rows that think on, vectors for rows that end.
-        """
+        """A one-element list with the backbone's last hidden state (B, T, D) of each forward."""
         box: list[Tensor] = []
         thread = get_ident()
 

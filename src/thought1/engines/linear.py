@@ -13,25 +13,30 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from thought1.engines.packed import PackedLinears
 from thought1.engines.route import Route, linear_route, onednn
 
 
 @contextmanager
-def onednn_linears(model: nn.Module) -> Iterator[None]:
+def onednn_linears(model: nn.Module, packed: PackedLinears | None = None) -> Iterator[None]:
     """Inside, the float32 `nn.Linear` layers of a model on CPU use oneDNN where it is faster.
 
     Results differ by rounding only. Nothing changes on a GPU, under autocast, and where the route
     is torch's own.
 
+    Args:
+        packed: compute in bfloat16 instead, with these copies of the weights.
+
     Raises:
         Thought1Error: the variable T1_LINEAR names no route of this torch.
     """
     layers = [] if torch.is_autocast_enabled("cpu") else _replaceable(model)
-    if layers:
+    if layers and packed is None:
         route = linear_route()
         layers = layers if "onednn" in (route.few, route.many) else []
     for layer in layers:
-        layer.forward = _routed(layer, route)  # type: ignore[assignment, method-assign]
+        forward = _routed(layer, route) if packed is None else packed.forward(layer)
+        layer.forward = forward  # type: ignore[assignment, method-assign]
     try:
         yield
     finally:

@@ -7,7 +7,8 @@ business of `loading`.
 import numpy as np
 from transformers import PreTrainedModel
 
-from thought1.engines.hf import HFEngine, Ids
+from thought1.engines.hf import HFEngine
+from thought1.engines.padding import Ids
 from thought1.types import Sampling
 
 PREFIX = 3

@@ -12,7 +12,7 @@ import os
 import platform
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -41,6 +41,7 @@ SECONDS = 0.2
 ROUNDS = 6
 
 Product = Callable[[Tensor, Tensor, Tensor | None], Tensor]
+Shapes = Mapping[str, Sequence[tuple[int, int, int]]]
 Rates = dict[str, dict[str, float]]
 """Kind of shape -> route -> operations per second."""
 
@@ -110,25 +111,21 @@ def products() -> dict[str, Product]:
 
 @cache
 def _measured(threads: int) -> Route:
-    key = _key(threads)
-    path = _path(key)
-    rates = _read(path, key) if path else None
+    key = key_of(threads)
+    path = path_of(key)
+    rates = read(path, key) if path else None
     kept = path is not None and rates is not None
     if rates is None:
         rates = measure()
-        kept = path is not None and _write(path, key, rates)
+        kept = path is not None and write(path, key, rates)
     few, many = (max(rates[kind], key=rates[kind].__getitem__) for kind in ("few", "many"))
     return Route(few, many, rates, str(path) if kept else "this process only: no file was writable")
 
 
 @torch.inference_mode()
 def measure() -> Rates:
-    """Operations per second of both routes: the best of some rounds, the routes in turn.
-
-    Processor time of this thread where its clock is fine enough: others' work does not count.
-    """
-    fine = time.get_clock_info("thread_time").resolution < 1e-5
-    clock = time.thread_time if fine else time.perf_counter
+    """Operations per second of both routes: the best of some rounds, the routes in turn."""
+    now = clock()
     random = torch.Generator().manual_seed(0)  # the global one stays where it is
     rates: Rates = {}
     for kind, shapes in SHAPES.items():
@@ -136,14 +133,20 @@ def measure() -> Rates:
         for rows, inputs, outputs in shapes:
             x = torch.rand(rows, inputs, generator=random)
             weight = torch.rand(outputs, inputs, generator=random)
-            for name, best in _best(x, weight, clock, SECONDS / 2 / len(shapes)).items():
+            for name, best in _best(x, weight, now, SECONDS / 2 / len(shapes)).items():
                 seconds[name] += best
         operations = sum(2 * math.prod(shape) for shape in shapes)
         rates[kind] = {name: operations / taken for name, taken in seconds.items()}
     return rates
 
 
-def _best(x: Tensor, weight: Tensor, clock: Callable[[], float], limit: float) -> dict[str, float]:
+def clock() -> Callable[[], float]:
+    """Processor time of this thread where that is fine enough: others' work does not count."""
+    fine = time.get_clock_info("thread_time").resolution < 1e-5
+    return time.thread_time if fine else time.perf_counter
+
+
+def _best(x: Tensor, weight: Tensor, now: Callable[[], float], limit: float) -> dict[str, float]:
     """The smallest time of each route, in seconds; the first round only warms up."""
     best = dict.fromkeys(PRODUCTS, math.inf)
     end = time.perf_counter() + limit
@@ -151,10 +154,10 @@ def _best(x: Tensor, weight: Tensor, clock: Callable[[], float], limit: float) -
         if number > 1 and time.perf_counter() > end:
             break
         for name, product in PRODUCTS.items():
-            start = clock()
+            start = now()
             product(x, weight, None)
             if number:
-                best[name] = min(best[name], max(clock() - start, 1e-9))
+                best[name] = min(best[name], max(now() - start, 1e-9))
     return best
 
 
@@ -170,7 +173,7 @@ def processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def _key(threads: int) -> dict[str, Any]:
+def key_of(threads: int, shapes: Shapes = SHAPES) -> dict[str, Any]:
     """What the figures depend on."""
     limits = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "MKL_ENABLE_INSTRUCTIONS")
     return {
@@ -179,28 +182,30 @@ def _key(threads: int) -> dict[str, Any]:
         "limits": {name: os.environ[name] for name in limits if name in os.environ},
         "torch": torch.__version__,
         "threads": threads,
-        "shapes": {kind: [list(shape) for shape in shapes] for kind, shapes in SHAPES.items()},
+        "shapes": {kind: [list(shape) for shape in group] for kind, group in shapes.items()},
     }
 
 
-def _path(key: Mapping[str, Any]) -> Path | None:
+def path_of(key: Mapping[str, Any], name: str = "linear") -> Path | None:
     """The file of this key in the user's cache folder; None where the user has no home."""
     base = user_cache()
     if base is None:
         return None
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
-    return base / f"linear-{digest}.json"
+    return base / f"{name}-{digest}.json"
 
 
-def _read(path: Path, key: Mapping[str, Any]) -> Rates | None:
+def read(
+    path: Path, key: Mapping[str, Any], names: Iterable[str] = ("torch", "onednn")
+) -> Rates | None:
     """The figures kept there; None where the file is absent, broken, or of another key."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         if content["key"] != key:
             return None
         rates = {
-            kind: {name: float(content["operations_per_second"][kind][name]) for name in PRODUCTS}
-            for kind in SHAPES
+            kind: {name: float(content["operations_per_second"][kind][name]) for name in names}
+            for kind in key["shapes"]
         }
     except (OSError, ValueError, TypeError, LookupError, RecursionError):
         return None
@@ -208,14 +213,14 @@ def _read(path: Path, key: Mapping[str, Any]) -> Rates | None:
     return rates if all(math.isfinite(value) and value > 0 for value in values) else None
 
 
-def _write(path: Path, key: Mapping[str, Any], rates: Rates) -> bool:
+def write(path: Path, key: Mapping[str, Any], rates: Rates) -> bool:
     """Whole or not at all, whoever writes at the same time; whether it worked."""
     text = json.dumps({"key": key, "operations_per_second": rates}, indent=2) + "\n"
     staged = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(
-            "w", dir=path.parent, prefix=".linear-", delete=False, encoding="utf-8"
+            "w", dir=path.parent, prefix=f".{path.stem}-", delete=False, encoding="utf-8"
         ) as file:
             staged = Path(file.name)
             file.write(text)

@@ -12,21 +12,22 @@ from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
 from thought1.engines.decoding import ThoughtBatch
+from thought1.engines.room import RoomyLayer
 from thought1.types import Snapshot, Vectors
 
-APPENDING = (DynamicLayer, DynamicSlidingWindowLayer)
-"""Layers that put a new tensor in the place of the old one and never write into it."""
+SHARED = (DynamicLayer, DynamicSlidingWindowLayer, RoomyLayer)
+"""Layers that never write into the columns that a copy has: it may share their tensors."""
 
 
 def fork(cache: DynamicCache) -> DynamicCache:
     """A cache with the same content, whose growth the original never sees.
 
     Tensors are shared until the fork reads a token; no column has to be removed again, which a
-    sliding window could not do.
+    sliding window could not do. The fork is to be done with when the original reads on.
     """
     other = copy(cache)
     other.layers = [
-        copy(layer) if type(layer) in APPENDING else deepcopy(layer) for layer in cache.layers
+        copy(layer) if type(layer) in SHARED else deepcopy(layer) for layer in cache.layers
     ]
     return other
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from thought1.engines.hf import pad
+from thought1.engines.padding import pad
 from thought1.queries import Asked
 from thought1.t1 import T1
 from thought1.training.data.batches import Ids
