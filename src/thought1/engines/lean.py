@@ -1,8 +1,9 @@
 """One step of a thought through a model of the Llama family, with few small operations.
 
-At one token for each row transformers' layers spend a third of the time around the matrix products:
-masks, repeated keys, rotations of queries and keys apart, joined caches. Here the same modules are
-called for the products; what lies between them is written out. It knows layers, no sampling.
+At one token for each row transformers' layers spend a quarter to a third of the time around the
+matrix products: masks, repeated keys, rotations of queries and keys apart, joined caches. Here the
+same modules are called for the products; what lies between them is written out. It knows layers, no
+sampling.
 """
 
 from typing import Any
