@@ -67,7 +67,7 @@ train-nano: $(VENV)/installed-dev
 	  --data $(DATA) --output runs/minilm-tuned --seed 0
 	@$(BIN)/t1 train recipes/nano-cpu.toml data=$(DATA)
 
-# About two hours of one core; run again after an interruption, it goes on.
+# About 40 minutes of one core; run again after an interruption, it goes on.
 train-mini: $(VENV)/installed-dev
 	@$(BIN)/t1 train recipes/mini-companion.toml data=$(DATA)
 
