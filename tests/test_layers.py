@@ -23,6 +23,7 @@ LAYERS = {
     "thought1.tally": 1,
     "thought1.vectors": 1,
     "thought1.user_cache": 1,
+    "thought1.whole": 1,
     "thought1.packages": 1,
     "thought1.prompts": 2,
     "thought1.settings": 2,
