@@ -57,14 +57,21 @@ def test_distances_are_means_over_pairs() -> None:
     np.testing.assert_allclose(found, [0, 2 / 3, 4 / 3], atol=1e-6)
 
 
-def test_spearman_is_scipys() -> None:
-    stats = pytest.importorskip("scipy.stats")
+def test_spearman_by_hand() -> None:
+    assert spearman([1, 2, 3], [10, 200, 3000]) == pytest.approx(1)
+    # Ranks 1, 2.5, 2.5, 4 and 1, 3, 2, 4.
+    assert spearman([0.1, 0.2, 0.2, 9], [1, 3, 2, 4]) == pytest.approx(4.5 / (4.5 * 5) ** 0.5)
     random = np.random.default_rng(0)
     for _ in range(20):
-        a, b = random.integers(0, 6, 15), random.random(15)
-        assert spearman(a, b) == pytest.approx(stats.spearmanr(a, b).statistic)
-    assert spearman([1, 2, 3], [10, 200, 3000]) == pytest.approx(1)
+        a, b = random.permutation(15), random.permutation(15)
+        formula = 1 - 6 * np.sum((a - b) ** 2) / (15 * (15**2 - 1))
+        assert spearman(a, b) == pytest.approx(formula)
+
+
+@pytest.mark.filterwarnings("error")
+def test_one_value_throughout_has_no_correlation() -> None:
     assert spearman([1, 2, 3], [5, 5, 5]) is None
+    assert spearman([5, 5, 5], [1, 2, 3]) is None
 
 
 # -- end to end ----------------------------------------------------------------------------------

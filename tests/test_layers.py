@@ -23,6 +23,7 @@ LAYERS = {
     "thought1.tally": 1,
     "thought1.vectors": 1,
     "thought1.user_cache": 1,
+    "thought1.whole": 1,
     "thought1.packages": 1,
     "thought1.prompts": 2,
     "thought1.settings": 2,
@@ -87,6 +88,11 @@ ALLOWED = {
         "thought1.weights",
         "thought1.t1",
         "thought1.training",
+    ),
+    "scipy": (
+        "thought1.evaluation.dispersion",
+        "thought1.evaluation.protocol",
+        "thought1.evaluation.reward_lab",
     ),
     "trl": ("thought1.training.reinforce.grpo",),
     "ray": ("thought1.cluster",),
@@ -246,7 +252,7 @@ seconds = time.perf_counter() - start
 print()
 print(json.dumps({{"seconds": seconds, "modules": sorted(sys.modules)}}))
 """
-HEAVY = {"torch", "transformers", "lancedb", "pyarrow"}
+HEAVY = {"torch", "transformers", "lancedb", "pyarrow", "scipy"}
 
 
 def run_probe(statement: str) -> tuple[str, float, set[str]]:
@@ -274,6 +280,16 @@ def test_help_is_light() -> None:
     print(f"t1 --help: {seconds:.2f} s after the interpreter's start")
     assert "Usage" in printed
     assert not HEAVY & modules
+
+
+def test_statistics_are_light_until_they_are_asked_for() -> None:
+    modules = ("compare", "protocol", "reward_lab", "statistics")
+    _, _, loaded = run_probe("; ".join(f"import thought1.evaluation.{name}" for name in modules))
+    assert "scipy" not in loaded
+    _, _, loaded = run_probe(
+        "from thought1.evaluation.protocol import bootstrap_ci; bootstrap_ci([0.1, 0.2])"
+    )
+    assert "scipy.stats" in loaded
 
 
 def test_no_big_file_is_tracked_outside_models() -> None:

@@ -4,6 +4,7 @@ import json
 import multiprocessing
 import os
 import shutil
+import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -55,6 +56,11 @@ def test_where_it_lies(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert cache_folder() == tmp_path / "cache"
     monkeypatch.delenv("T1_MODEL_CACHE")
     assert cache_folder() == tmp_path / "xdg" / "thought1" / "models"
+    if sys.platform == "linux":
+        monkeypatch.setenv("HOME", str(tmp_path))
+        for path in ("", "relative"):
+            monkeypatch.setenv("XDG_CACHE_HOME", path)
+            assert cache_folder() == tmp_path / ".cache" / "thought1" / "models"
     monkeypatch.setenv("T1_MODEL_CACHE", "off")
     assert cache_folder() is None and find(record().key) is None and kept() == []
     assert keep(record(), 1, write(1)) is None and clear() == 0

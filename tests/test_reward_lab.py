@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 from rollout_batch import batch
+from scipy import stats
 
 from thought1.evaluation.reward_lab import Correlation, compare_rewards
 from thought1.rewards import REWARDS, Rollouts, compute
@@ -47,7 +48,6 @@ def test_figures_by_hand() -> None:
 
 
 def test_batches_of_different_sizes_against_scipy() -> None:
-    stats = pytest.importorskip("scipy.stats")
     generator = np.random.default_rng(1)
     batches = []
     for candidates, group_size in ((4, 3), (12, 5)):

@@ -2,9 +2,11 @@
 
 import json
 import multiprocessing
+import pwd
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 import torch
@@ -12,6 +14,7 @@ import torch
 from thought1.engines import route
 from thought1.engines.route import Rates, linear_route
 from thought1.types import Thought1Error
+from thought1.user_cache import user_cache
 
 KNOWN: Rates = {
     "few": {"torch": 2e9, "onednn": 1e9},
@@ -153,11 +156,13 @@ def test_an_unwritable_cache_is_harmless(
 def test_without_a_home_nothing_is_kept(
     measured: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def no_home() -> Path:
-        raise RuntimeError("Could not determine home directory.")
+    def unknown(uid: int) -> NoReturn:
+        raise KeyError(uid)
 
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    monkeypatch.setattr(Path, "home", no_home)
+    for variable in ("XDG_CACHE_HOME", "HOME"):
+        monkeypatch.delenv(variable)
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    assert user_cache() is None
     assert "process only" in linear_route().kept
 
 

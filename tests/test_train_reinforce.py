@@ -25,7 +25,6 @@ from small_recipe import (
 
 from thought1.checkpoint import load_checkpoint
 from thought1.data.rollouts import read_rollouts
-from thought1.training.callbacks import write_whole
 from thought1.training.recipe import load_recipe
 from thought1.training.reinforce.alarms import Alarms
 from thought1.training.reinforce.best import KeepAlarms
@@ -211,22 +210,6 @@ def test_the_history_of_alarms_is_part_of_a_checkpoint(room: Path, tmp_path: Pat
     assert history(2) == second
     train(found)
     assert history(3) == third
-
-
-def test_a_kill_while_a_file_is_written_leaves_the_old_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "best.json"
-    write_whole(path, {"step": 2})
-
-    def torn(self: Path, text: str, *_: Any) -> int:
-        self.open("w").write(text[:4])
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(Path, "write_text", torn)
-    with pytest.raises(KeyboardInterrupt):
-        write_whole(path, {"step": 4})
-    assert json.loads(path.read_text()) == {"step": 2}
 
 
 @pytest.mark.parametrize(

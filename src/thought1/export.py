@@ -17,9 +17,7 @@ copy of the weights. What is T1's own happens in the tokenizer's chat template a
 
 import inspect
 import json
-import shutil
 import string
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -31,6 +29,7 @@ from thought1 import __version__
 from thought1.prompts import PROBES, Template, uncut
 from thought1.t1 import T1
 from thought1.types import Thought1Error
+from thought1.whole import write_folder
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -114,19 +113,11 @@ def export_sentence_transformers(model: T1, folder: Path) -> None:
             f"{model.name} has a companion, {model.companion.called}, which encodes its documents "
             "and is a sentence-transformers model already: take that"
         )
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    workshop = Path(tempfile.mkdtemp(prefix=".exporting-", dir=folder.parent))
-    try:
-        fresh = workshop / "fresh"
+    with write_folder(folder) as fresh:
         _write(model, fresh)
         device = str(model.checkpoint.model.device)
         exported = sentence_transformer(str(fresh), device=device, trust_remote_code=False)
         _compare(model, exported)
-        if folder.exists():
-            folder.replace(workshop / "replaced")
-        fresh.replace(folder)
-    finally:
-        shutil.rmtree(workshop, ignore_errors=True)
 
 
 def _sentence_transformer() -> "type[SentenceTransformer]":
@@ -151,7 +142,6 @@ def check_target(folder: Path) -> None:
 
 
 def _write(model: T1, folder: Path) -> None:
-    folder.mkdir()
     backbone = cast(PreTrainedModel, model.checkpoint.model.base_model)
     backbone.save_pretrained(folder)
     _tokenizer(model).save_pretrained(folder)

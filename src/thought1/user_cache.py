@@ -1,13 +1,16 @@
 """The folder for what can be measured or computed again. Knows nothing of what lies in it."""
 
-import os
 from pathlib import Path
+
+from platformdirs import user_cache_path
 
 
 def user_cache() -> Path | None:
-    """`$XDG_CACHE_HOME/thought1`, by default `~/.cache/thought1`; None where there is no home."""
+    """The system's place for it, such as `~/.cache/thought1`; None where there is no home.
+
+    `$XDG_CACHE_HOME/thought1` where that is an absolute path.
+    """
     try:
-        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        return user_cache_path("thought1", appauthor=False)
     except RuntimeError:
         return None
-    return Path(base) / "thought1"

@@ -3,7 +3,6 @@
 Knows paths alone, not what is written to them.
 """
 
-import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from typing import IO
 
 from thought1.data.rows import show_path
 from thought1.types import Thought1Error
+from thought1.whole import part_of, write_whole
 
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 """The start of s3://bucket and the like, of which Path keeps one slash; one letter is a drive."""
@@ -43,7 +43,7 @@ def check_file(path: Path, *, makes_folders: bool = False) -> None:
         Thought1Error: it cannot: no such folder, something else in its place, no permission, ...
     """
     if makes_folders and not _occupied(path.parent, path):
-        _try_folder(_part(path), path)
+        _try_folder(part_of(path), path)
         return
     local(path)
     try:
@@ -51,7 +51,7 @@ def check_file(path: Path, *, makes_folders: bool = False) -> None:
             raise Thought1Error(f"{show_path(path)} is a folder; name a file for the output")
         if path.exists() and not path.is_file():
             raise Thought1Error(f"{show_path(path)} is no ordinary file; name one for the output")
-        part = _part(path)
+        part = part_of(path)
         part.open("wb").close()
         part.unlink()
     except OSError as error:
@@ -80,22 +80,14 @@ def _try_folder(folder: Path, wanted: Path) -> None:
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[IO[bytes]]:
-    """A binary stream whose content appears at `path` when the block ends well, and else not.
-
-    Missing folders are made.
+    """`write_whole`, for what a user has named.
 
     Raises:
         Thought1Error: the file cannot be written.
     """
-    part = _part(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with part.open("wb") as stream:
-                yield stream
-            os.replace(part, path)
-        finally:
-            part.unlink(missing_ok=True)
+        with write_whole(path) as stream:
+            yield stream
     except OSError as error:
         raise _unwritable(path, error) from error
 
@@ -108,10 +100,6 @@ def _occupied(path: Path, wanted: Path) -> bool:
     except OSError as error:
         raise _unwritable(wanted, error) from error
     return True
-
-
-def _part(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{os.getpid()}.part")
 
 
 def _unwritable(path: Path, error: OSError) -> Thought1Error:

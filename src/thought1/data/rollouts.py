@@ -12,7 +12,6 @@ candidates and the last three make one batch.
 
 import itertools
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from thought1.data.outputs import whole_file
 from thought1.data.rows import (
     DEFAULT_OPTIONS,
     BadRow,
@@ -106,17 +106,12 @@ def cut_rollouts(path: Path, step: int) -> None:
     """
     if not path.exists():
         return
-    draft = path.with_name(path.name + ".draft")
-    try:
-        with draft.open("w", encoding="utf-8", newline="\n") as stream:
-            for line in read_lines(path, DEFAULT_OPTIONS.max_line_bytes):
-                if isinstance(line, BadRow) or not line.text.endswith("\n"):
-                    continue
-                if _parse(line.text, line.location)["step"] <= step:
-                    stream.write(line.text)
-        os.replace(draft, path)
-    except OSError as error:
-        raise Thought1Error(f"{show_path(path)} cannot be written: {error}") from error
+    with whole_file(path) as stream:
+        for line in read_lines(path, DEFAULT_OPTIONS.max_line_bytes):
+            if isinstance(line, BadRow) or not line.text.endswith("\n"):
+                continue
+            if _parse(line.text, line.location)["step"] <= step:
+                stream.write(line.text.encode())
 
 
 def read_rollouts(path: Path) -> list[SavedRollouts]:

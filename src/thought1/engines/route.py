@@ -10,7 +10,6 @@ import json
 import math
 import os
 import platform
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -26,6 +25,7 @@ from torch.nn import functional
 
 from thought1.types import Thought1Error
 from thought1.user_cache import user_cache
+from thought1.whole import write_whole
 
 VARIABLE = "T1_LINEAR"
 FEW_ROWS = 64
@@ -216,18 +216,9 @@ def read(
 def write(path: Path, key: Mapping[str, Any], rates: Rates) -> bool:
     """Whole or not at all, whoever writes at the same time; whether it worked."""
     text = json.dumps({"key": key, "operations_per_second": rates}, indent=2) + "\n"
-    staged = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            "w", dir=path.parent, prefix=f".{path.stem}-", delete=False, encoding="utf-8"
-        ) as file:
-            staged = Path(file.name)
-            file.write(text)
-        staged.replace(path)
+        with write_whole(path) as stream:
+            stream.write(text.encode())
     except OSError:
-        if staged:
-            with suppress(OSError):
-                staged.unlink()
         return False
     return True

@@ -3,9 +3,9 @@
 How far each reward tells the rollouts of a question apart, and which rewards say the same. It
 knows neither files nor a model; `t1 rewards` prints it.
 
-Spearman's rank correlation, ties at their average rank (Spearman 1904; the definition of
-scipy.stats.spearmanr). What counts in training is the correlation within groups: GRPO compares a
-rollout with the others of its question, nothing else.
+Spearman's rank correlation, ties at their average rank (Spearman 1904): scipy's ranks and Pearson's
+correlation of them, for all groups at once as its spearmanr cannot. What counts in training is the
+correlation within groups: GRPO compares a rollout with the others of its question, nothing else.
 
 Array names end in their axes: R rollouts, G groups, K rollouts of a group.
 """
@@ -125,22 +125,20 @@ def _varies(values_GK: Floats) -> Bools:
 
 
 def _ranked(values_GK: Floats) -> _Ranked:
-    ranks_GK = np.empty_like(values_GK)
-    for row, values_K in enumerate(values_GK):
-        _, places_K, counts = np.unique(values_K, return_inverse=True, return_counts=True)
-        ranks_GK[row] = (np.cumsum(counts) - (counts - 1) / 2)[places_K]
-    return _Ranked(ranks_GK, _varies(values_GK))
+    from scipy.stats import rankdata
+
+    return _Ranked(rankdata(values_GK, axis=1), _varies(values_GK))
 
 
 def _spearman(first: Sequence[_Ranked], second: Sequence[_Ranked]) -> Floats:
     """The correlation of each group in which both vary; batch by batch."""
-    found = []
+    from scipy.stats import pearsonr
+
+    found = [np.zeros(0)]
     for a, b in zip(first, second, strict=True):
         both_G = a.varies_G & b.varies_G
-        a_GK = a.ranks_GK[both_G] - a.ranks_GK.mean(axis=1, keepdims=True)[both_G]
-        b_GK = b.ranks_GK[both_G] - b.ranks_GK.mean(axis=1, keepdims=True)[both_G]
-        norms_G = np.sqrt((a_GK**2).sum(axis=1) * (b_GK**2).sum(axis=1))
-        found.append((a_GK * b_GK).sum(axis=1) / norms_G)
+        if both_G.any():
+            found.append(pearsonr(a.ranks_GK[both_G], b.ranks_GK[both_G], axis=1).statistic)
     return np.concatenate(found)
 
 

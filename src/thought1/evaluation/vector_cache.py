@@ -11,13 +11,13 @@ It appears whole or not at all, and is checked whenever it is read.
 import hashlib
 import json
 import logging
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from thought1.types import Thought1Error, Vectors
+from thought1.whole import write_whole
 
 logger = logging.getLogger(__name__)
 
@@ -108,14 +108,9 @@ def _write(path: Path, vectors: Vectors) -> None:
     data = vectors.astype("<f4", copy=False).tobytes()
     checksum = hashlib.sha256(data).hexdigest()
     header = {"rows": vectors.shape[0], "dim": vectors.shape[1], "sha256": checksum}
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            part.write_bytes(json.dumps(header).encode().ljust(_HEADER_BYTES) + data)
-            os.replace(part, path)
-        finally:
-            part.unlink(missing_ok=True)
+        with write_whole(path) as stream:
+            stream.write(json.dumps(header).encode().ljust(_HEADER_BYTES) + data)
     except OSError as error:
         raise Thought1Error(
             f"the vector cache at {path.parent.parent} cannot be written: {error}"

@@ -126,13 +126,6 @@ class FollowAnchor(TrainerCallback):
         queries.reader = self.anchor.followed(queries.reader)
 
 
-def write_whole(path: Path, content: Any) -> None:
-    """Write JSON so that a kill leaves the file as it was, or new and whole."""
-    partial = path.with_name(f"{path.name}.part")
-    partial.write_text(json.dumps(content), "utf-8")
-    partial.replace(path)
-
-
 def last_checkpoint(folder: Path) -> Path | None:
     """The newest complete checkpoint of a run; half-written ones (killed while saving) go."""
     found = sorted(folder.glob("checkpoint-*"), key=lambda p: int(p.name.rpartition("-")[2]))

@@ -4,7 +4,6 @@ It knows texts and vectors, nothing of the language model.
 """
 
 import hashlib
-import os
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from thought1.t1 import T1
 from thought1.training.data.batches import Rows, Text
 from thought1.training.data.sources import Role, TrainingData
 from thought1.training.recipe import Stage
+from thought1.whole import write_whole
 
 
 def with_given(rows: Rows, stage: Stage, model: T1, data: TrainingData, cache: Path) -> Rows:
@@ -41,9 +41,7 @@ def _vectors(
     if not file.is_file():
         encode = companion.embed_queries if role == "query" else companion.embed_documents
         vectors = encode(distinct)
-        cache.mkdir(parents=True, exist_ok=True)
-        partial = file.with_suffix(f".{os.getpid()}.npy")
-        np.save(partial, vectors)
-        partial.replace(file)
+        with write_whole(file) as stream:
+            np.save(stream, vectors)
     rows = np.load(file, mmap_mode="r")
     return {(role, text): rows[i] for i, text in enumerate(distinct)}

@@ -29,6 +29,7 @@ from thought1.training.recipe.read import reread
 from thought1.training.recipe.reason import ROUNDING
 from thought1.training.validation import Validation
 from thought1.types import Thought1Error
+from thought1.whole import write_whole
 
 
 def check_devices(processes: int) -> None:
@@ -61,9 +62,8 @@ def claim(output: Path, recipe: Recipe) -> None:
         saved = ("checkpoint-*", "model", "own-thoughts-*.jsonl")
         begun = any(any(output.glob(f"*/{name}")) for name in saved)
         if not (begun and where.is_file()):
-            partial = where.with_suffix(".partial")
-            partial.write_text(json.dumps(content, indent=2) + "\n", "utf-8")
-            partial.replace(where)
+            with write_whole(where) as stream:
+                stream.write(f"{json.dumps(content, indent=2)}\n".encode())
         written = _lasting(reread({**asdict(recipe), **json.loads(where.read_text("utf-8"))}))
     except OSError as error:
         raise Thought1Error(f"output or release cannot be written: {error}") from None

@@ -6,7 +6,6 @@ It knows texts and vectors, nothing of the student.
 import hashlib
 import json
 import logging
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from thought1.data.hashing import hash_file
 from thought1.loading import check_modules, check_pointers, loading_errors
 from thought1.types import Thought1Error
 from thought1.weights import hash_weights
+from thought1.whole import write_whole
 
 logger = logging.getLogger(__name__)
 
@@ -41,10 +41,8 @@ def teach(
     if not file.is_file():
         logger.info("the teacher %s encodes %d texts", model, len(distinct))
         vectors = _encode(model, distinct, trust_remote_code).astype(np.float16)
-        cache.mkdir(parents=True, exist_ok=True)
-        partial = file.with_suffix(f".{os.getpid()}.npy")
-        np.save(partial, vectors)
-        partial.replace(file)
+        with write_whole(file) as stream:
+            np.save(stream, vectors)
     rows = np.load(file, mmap_mode="r")
     return {text: rows[i] for i, text in enumerate(distinct)}
 

@@ -5,19 +5,19 @@ file has ten megabytes.
 """
 
 import http.client
-import os
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
 from thought1.data.public.catalogue import Original
 from thought1.types import Thought1Error
+from thought1.whole import write_whole
 
 PAUSE_SECONDS = 1.0
 """Before the second attempt; twice as long before the third; longer where a server asks for it."""
@@ -85,21 +85,18 @@ def fetch(original: Original, target: Path, downloads: Downloads) -> None:
         OSError: `target` cannot be written.
     """
     address = downloads.place(original.address)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f"{target.name}.part")
     for attempt in range(1, _ATTEMPTS + 1):
         try:
-            with part.open("wb") as file:
+            with write_whole(target) as file:
                 _receive(address, file, original.max_bytes, downloads)
-            break
+            return
         except _Passing as failure:
             if attempt == _ATTEMPTS:
                 raise Thought1Error(f"{address} cannot be fetched: {failure}") from None
             time.sleep(max(PAUSE_SECONDS * attempt, min(failure.seconds, _LONGEST_PAUSE)))
-    os.replace(part, target)
 
 
-def _receive(address: str, file: BinaryIO, max_bytes: int, downloads: Downloads) -> None:
+def _receive(address: str, file: IO[bytes], max_bytes: int, downloads: Downloads) -> None:
     request = Request(address, headers={"User-Agent": "thought1"})
     too_large = f"{address} is larger than the {max_bytes} bytes expected there"
     try:

@@ -12,8 +12,6 @@ The same world gives the same bytes everywhere, but for the version in world.jso
 """
 
 import json
-import shutil
-import tempfile
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
@@ -26,6 +24,7 @@ from thought1.data.worlds.documents import relevant
 from thought1.data.worlds.thoughts import statement
 from thought1.data.worlds.world import World
 from thought1.types import Thought1Error
+from thought1.whole import write_folder
 
 
 def check_target(folder: Path) -> None:
@@ -46,17 +45,11 @@ def write_world(world: World, folder: Path) -> None:
         Thought1Error: `folder` holds something.
     """
     check_target(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    workshop = Path(tempfile.mkdtemp(prefix=".world-", dir=folder.parent))
-    try:
-        fresh = workshop / "fresh"
-        (fresh / "qrels").mkdir(parents=True)
+    with write_folder(folder) as fresh:
+        (fresh / "qrels").mkdir()
         _write(world, fresh)
         if folder.exists():
-            folder.rmdir()
-        fresh.replace(folder)
-    finally:
-        shutil.rmtree(workshop, ignore_errors=True)
+            folder.rmdir()  # refused where somebody has filled it meanwhile
 
 
 def _write(world: World, folder: Path) -> None:

@@ -5,7 +5,6 @@ at each time of its training. It knows texts, token ids and files, no trainer.
 """
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from thought1.training.data.sources import Pair
 from thought1.training.data.tokens import Trajectory, render, trajectories
 from thought1.training.losses import IGNORE_INDEX
 from thought1.types import Thought
+from thought1.whole import write_whole
 
 
 class OwnThoughts:
@@ -35,13 +35,11 @@ class OwnThoughts:
 
     def write(self, number: int, thoughts: Mapping[str, Thought]) -> None:
         """Keep a round; a file is there whole or not at all."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        partial = self.path(number).with_suffix(f".{os.getpid()}")
-        with partial.open("w", encoding="utf-8") as file:
+        with write_whole(self.path(number)) as file:
             for query_id, thought in thoughts.items():
                 row = {"_id": query_id, "text": thought.text, "ended": thought.finish_reason}
-                file.write(json.dumps({**row, "token_ids": thought.token_ids}) + "\n")
-        partial.replace(self.path(number))
+                line = json.dumps({**row, "token_ids": thought.token_ids})
+                file.write(f"{line}\n".encode())
         self._read = (-1, {})
 
     def read(self, number: int) -> Mapping[str, Ids]:

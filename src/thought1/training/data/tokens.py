@@ -5,7 +5,6 @@ It knows a model's templates and tokenizer, no batches and no losses.
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
@@ -19,6 +18,7 @@ from thought1.training.data.batches import Ids, Rows, Text, known_answers
 from thought1.training.data.sources import Role, Stream, TrainingData
 from thought1.training.teacher import TeacherVectors
 from thought1.types import Thought1Error
+from thought1.whole import write_whole
 
 WINDOW = 4096
 """Texts that are tokenised at a time."""
@@ -128,12 +128,7 @@ def stream(model: T1, streams: Sequence[Stream], cache: Path) -> TokenFile | Non
     key = hashlib.sha256(json.dumps([model.templates_hash, told]).encode()).hexdigest()[:16]
     path = cache / f"tokens-{key}.ends"
     if not path.is_file():
-        cache.mkdir(parents=True, exist_ok=True)
-        texts = (text for one in streams for text in one)
-        partial = path.with_suffix(f".{os.getpid()}.ends")
-        _write(model, texts, partial)
-        partial.with_suffix(".ids").replace(path.with_suffix(".ids"))
-        partial.replace(path)  # last: it says that both are complete
+        _write(model, (text for one in streams for text in one), path)
     rows = TokenFile(path)
     if not rows:
         names = ", ".join(one.source.path for one in streams)
@@ -143,7 +138,8 @@ def stream(model: T1, streams: Sequence[Stream], cache: Path) -> TokenFile | Non
 
 def _write(model: T1, texts: Iterator[str], path: Path) -> None:
     end = 0
-    with path.with_suffix(".ids").open("wb") as ids, path.open("wb") as ends:
+    # The ends appear last: they say that both are complete.
+    with write_whole(path) as ends, write_whole(path.with_suffix(".ids")) as ids:
         while window := list(islice(texts, WINDOW)):
             _, rows = render(model, "document", window)
             np.asarray([id for row in rows for id in row], np.uint32).tofile(ids)

@@ -13,9 +13,10 @@ from torch import nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_callback import ExportableState
 
-from thought1.training.callbacks import JsonLog, Scores, Validate, write_whole
+from thought1.training.callbacks import JsonLog, Scores, Validate
 from thought1.training.reinforce.alarms import Alarms, EvalFacts
 from thought1.training.reinforce.rewarder import ring
+from thought1.whole import write_whole
 
 MEASURE = "thinking_ndcg@10"
 
@@ -60,11 +61,11 @@ class ValidateBest(Validate):
         ring(self.alarms.on_evaluation(facts), self.folder)
         best = self.best()
         if best is None or found > best["score"]:
-            partial = self.folder / "best.part"
-            torch.save(_trained(self.model), partial)
-            partial.replace(self.folder / "best.pt")
+            with write_whole(self.folder / "best.pt") as stream:
+                torch.save(_trained(self.model), stream)
             told = {"step": self.step, "score": found, "scores": self.scores}
-            write_whole(self.folder / "best.json", told)
+            with write_whole(self.folder / "best.json") as stream:
+                stream.write(json.dumps(told).encode())
 
     def best(self) -> dict[str, Any] | None:
         """Step, score and scores of the best evaluation so far."""

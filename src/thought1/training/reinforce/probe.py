@@ -15,12 +15,12 @@ import torch
 
 from thought1.queries import Asked
 from thought1.t1 import T1
-from thought1.training.callbacks import write_whole
 from thought1.training.data.batches import Ids
 from thought1.training.data.tokens import render
 from thought1.training.model.logprobs import completion_logprobs
 from thought1.training.reinforce.rollouts import Rolled, policy_tensors, sample_groups, sequences
 from thought1.types import Generation, Sampling
+from thought1.whole import write_whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,9 @@ class Probe:
         path = self.folder / "probe-start.json"
         if step == 0 or not path.is_file():  # a stage that was killed at its start begins anew
             rolled = sample_groups(model, Asked(texts, (), prompts), 1, self.budget, self.sampling)
-            write_whole(path, [_known(thought) for thought in rolled.thoughts])
+            known = [_known(thought) for thought in rolled.thoughts]
+            with write_whole(path) as stream:
+                stream.write(json.dumps(known).encode())
             return 0.0
         nothing = np.zeros(0, np.float32)
         then = [
