@@ -128,7 +128,7 @@ def test_an_index_of_a_dated_model_opens_on_the_next_day(
 def test_an_index_of_the_commit_a569a32_opens_and_grows(tmp_path: Path) -> None:
     """Made with t1-nano by the code before format 2."""
     shutil.copytree(Path(__file__).parent / "golden" / "format-1.index", tmp_path / "index")
-    model = T1.from_pretrained(device="cpu")
+    model = T1.from_pretrained("t1-nano", device="cpu")
     index = Index.open(tmp_path / "index", model)
     assert (index.info.format, list(index.info.identity)) == (1, ["weights", "templates"])
     assert index.search("Why do ice cubes crack?", mode="dense").hits[0].id == "ice"

@@ -121,7 +121,8 @@ def test_what_a_model_needs_stands_in_one_place() -> None:
     base, companion = inventory.PACKAGES
     readers = {one.reader[1] for one in inventory.PACKAGES}
     assert extra == {*readers, "peft", companion.pinned.partition("==")[0]}
-    for page in ("docs/models.md", "recipes/mini-companion.toml"):
+    recipes = [f"recipes/mini-{name}.toml" for name in ("companion", "tuned", "reward")]
+    for page in ("docs/models.md", *recipes):
         assert f"pip install --no-deps {base.pinned}\n" in (ROOT / page).read_text("utf-8")
     assert "smollm" not in (ROOT / "Makefile").read_text("utf-8").lower()
 

@@ -30,7 +30,7 @@ from small_recipe import (
 )
 
 from thought1.t1 import T1
-from thought1.training import prepare, run, teacher
+from thought1.training import prepare, run, stage_runs, teacher
 from thought1.training.data.batches import Plan, known_answers, plan_stage
 from thought1.training.preflight import read_stage
 from thought1.training.recipe import Recipe, load_recipe
@@ -291,7 +291,7 @@ def test_no_stage_trains_with_dropout(
             seen.append(max(module.p for module in modules))
             return super().train(*positional, **named)
 
-    monkeypatch.setattr(run, "StageTrainer", Looking)
+    monkeypatch.setattr(stage_runs, "StageTrainer", Looking)
     text = RECIPE + CONTRAST + FACTS
     path = write_recipe(room, tmp_path / "quiet", text, base="bert")
     train(load_recipe(path))

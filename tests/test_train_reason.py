@@ -19,7 +19,7 @@ from small_recipe import HEAD, equal, logged, losses, recipe, weights, without_g
 from torch import Tensor
 
 from thought1.t1 import T1
-from thought1.training import run
+from thought1.training import stage_runs
 from thought1.training.data.thoughts import OwnThoughts, ThoughtCollator
 from thought1.training.model.start import start_checkpoint
 from thought1.training.preflight import read_stage
@@ -223,13 +223,13 @@ from pathlib import Path
 
 import torch
 
-from thought1.training import run
+from thought1.training import run, stage_runs
 from thought1.training.recipe import load_recipe
 
 die_at = int(os.environ.get("DIE_AT", "0"))
 
 
-class Trainer(run.StageTrainer):
+class Trainer(stage_runs.StageTrainer):
     def _save_optimizer_and_scheduler(self, output_dir):
         if self.state.global_step == die_at:
             os.kill(os.getpid(), signal.SIGKILL)
@@ -243,7 +243,7 @@ class Trainer(run.StageTrainer):
         return done
 
 
-run.StageTrainer = Trainer
+stage_runs.StageTrainer = Trainer
 run.train(load_recipe(Path(sys.argv[1]), sys.argv[2:]))
 """
 EVERY_STEP = "stages.0.save_minutes=0"
@@ -312,7 +312,7 @@ def test_the_thoughts_of_another_recipe_are_not_read(
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(run, "StageTrainer", Interrupted)
+        patch.setattr(stage_runs, "StageTrainer", Interrupted)
         with pytest.raises(KeyboardInterrupt):
             train(wanted)
     assert own_files(tmp_path / "run" / "1-think")

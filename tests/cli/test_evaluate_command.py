@@ -140,14 +140,16 @@ def test_evaluate_refuses_what_cannot_work(t1: T1Command, tmp_path: Path, collec
     assert t1("evaluate", *bm25, "--no-results", "--price", "inf").code == 2
     assert "bm25 does not think" in refused(*bm25, "--think", "4")
     assert "bm25 does not think" in refused(*bm25, "--samples", "4")
-    own = [collection, "--split", "dev", "--samples", "4"]  # t1-nano's own budget is 0
+    nano = [collection, "--split", "dev", "--model", "t1-nano"]  # whose own budget is 0
+    words = [collection, "--split", "dev", "--system", "bm25"]
+    own = [*nano, "--samples", "4"]
     assert "need a thinking budget of 1 token or more" in refused(*own)
     assert "greedy thoughts: leave --samples out" in refused(*own, "--curve", "0,4")
-    assert "--samples is for the system t1" in refused(*own, "--system", "bm25")
-    read = [collection, "--split", "dev", "--evidence", "2"]
+    assert "--samples is for the system t1" in refused(*words, "--samples", "4")
+    read = [*nano, "--evidence", "2"]
     assert "evidence is read before thinking" in refused(*read)
     assert "greedy thoughts: leave --evidence out" in refused(*read, "--faithfulness")
-    assert "--evidence is for the system t1" in refused(*read, "--system", "bm25")
+    assert "--evidence is for the system t1" in refused(*words, "--evidence", "2")
     assert "leave one of them out" in refused(*read, "--ignore-identical-ids")
 
 
