@@ -161,7 +161,9 @@ class LanceStore:
             self._retrying(ensure_key, self._table)
             merge = self._table.merge_insert("id").when_matched_update_all()
             merge = merge.when_not_matched_insert_all()
-            self._retrying(merge.execute, to_arrow(unique, self._columns))
+            # A merge that commits beside a compaction may store an id twice.
+            with alone(self._path):
+                self._retrying(merge.execute, to_arrow(unique, self._columns))
             self._unindexed_ids += len(unique)
         if self._unindexed_ids >= _UNINDEXED_IDS:
             self._retrying(self._index_ids)
@@ -249,12 +251,14 @@ class LanceStore:
         """Compact, refresh the BM25 index and, above `exact_limit`, build the vector index.
 
         Of an id that an earlier version of this program stored twice the last row stays. The space
-        of replaced and deleted rows is freed. Others may read and write meanwhile.
+        of replaced and deleted rows is freed. Others may read meanwhile; writers of this machine
+        wait while it compacts.
         """
         self._retrying(ensure_key, self._table)
         self._retrying(remove_doubles, self._table)
         self._retrying(self._drop_stale_index)
-        self._retrying(self._compact)
+        with alone(self._path):
+            self._retrying(self._compact)
         if self.count() > self.exact_limit:
             self._retrying(self._index_vectors)
 
