@@ -26,10 +26,10 @@ from torch import Tensor, nn
 
 from thought1.checkpoint import load_checkpoint, save_checkpoint
 from thought1.t1 import T1
+from thought1.training.cross_fit import sample_thoughts
 from thought1.training.data.thoughts import OwnThoughts
 from thought1.training.model.adapters import add_adapters, merged
 from thought1.training.model.embedder import Embedder
-from thought1.training.reason.sampling import sample_thoughts
 from thought1.training.run import train
 from thought1.training.terms import stage_terms
 from thought1.training.trainer import StageTrainer

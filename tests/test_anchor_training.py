@@ -25,12 +25,12 @@ from torch.nn.functional import normalize
 from thought1.reader import anchored
 from thought1.t1 import T1
 from thought1.training import losses
+from thought1.training.cross_fit import sample_thoughts
 from thought1.training.data.batches import Mode, taught
 from thought1.training.data.thoughts import OwnThoughts
 from thought1.training.losses import IGNORE_INDEX
 from thought1.training.model.anchor import RATE, Anchor, set_rate
 from thought1.training.model.embedder import Embedder
-from thought1.training.reason.sampling import sample_thoughts
 from thought1.training.terms import stage_terms
 
 QUERIES = [pair.query for pair in PAIRS]

@@ -11,11 +11,12 @@ from reason_recipe import MOST, PAIRS, collator, reason, references, tiny_model
 from transformers import TrainingArguments
 
 from thought1.t1 import T1
+from thought1.training import cross_fit
+from thought1.training.cross_fit import fold_of, sample_by_folds, sample_thoughts
 from thought1.training.data.sources import Pair
 from thought1.training.data.thoughts import OwnThoughts
 from thought1.training.reason import folds
-from thought1.training.reason.folds import fold_of, sample_by_folds
-from thought1.training.reason.sampling import OwnSampling, sample_thoughts
+from thought1.training.reason.folds import fold_writer
 from thought1.training.recipe import ReasonStage
 from thought1.types import Thought
 
@@ -48,7 +49,6 @@ def run(
     rounds: frozenset[int] = frozenset({0}),
 ) -> OwnThoughts:
     own = OwnThoughts(folder)
-    sampling = OwnSampling(pairs, settings, 7, own, rounds)
     args = TrainingArguments(
         output_dir=str(folder),
         learning_rate=settings.learning_rate,
@@ -62,7 +62,8 @@ def run(
         save_strategy="no",
         remove_unused_columns=False,
     )
-    sample_by_folds(model, sampling, collator(model, own, pairs), args)
+    writer = fold_writer(model, settings, 7, collator(model, own, pairs), args)
+    sample_by_folds(settings, pairs, own, rounds, 7, writer)
     return own
 
 
@@ -80,7 +81,7 @@ def test_what_a_writer_was_taught_it_knows_and_what_it_writes_about_it_does_not(
         asked.append((writer, list(about)))
         return sample_thoughts(writer, about, stage, seed)
 
-    monkeypatch.setattr(folds, "sample_thoughts", noted)
+    monkeypatch.setattr(cross_fit, "sample_thoughts", noted)
     weights = [parameter.detach().clone() for parameter in model.checkpoint.model.parameters()]
     own = run(model, tmp_path)
     known = references(model, QUESTIONS)

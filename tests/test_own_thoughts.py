@@ -12,9 +12,10 @@ from reason_recipe import MOST, PAIRS, reason, tiny_model
 from transformers import TrainerControl, TrainerState
 
 from thought1.t1 import T1
+from thought1.training.cross_fit import sample_thoughts
 from thought1.training.data.thoughts import OwnThoughts
 from thought1.training.reason import sampling
-from thought1.training.reason.sampling import OwnSampling, SampleOwnThoughts, sample_thoughts
+from thought1.training.reason.sampling import OwnSampling, SampleOwnThoughts
 from thought1.types import Sampling, Thought
 
 THOUGHTS = {"a": Thought("ice", (3, 1), "emb_token"), "b": Thought("", (), "budget")}

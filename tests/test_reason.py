@@ -25,6 +25,7 @@ from torch.nn.functional import cross_entropy, normalize
 from transformers.models.qwen3.modeling_qwen3 import Qwen3MLP
 
 from thought1.t1 import T1
+from thought1.training.cross_fit import sample_thoughts
 from thought1.training.data.batches import Batch, Mode, Plan, taught
 from thought1.training.data.collate import Collator
 from thought1.training.data.sources import Pair, TrainingData
@@ -33,7 +34,6 @@ from thought1.training.data.tokens import tokenize
 from thought1.training.losses import IGNORE_INDEX
 from thought1.training.model.embedder import Embedder
 from thought1.training.reason.prepare import plan_thoughts, rounds_read
-from thought1.training.reason.sampling import sample_thoughts
 from thought1.training.terms import stage_terms
 
 QUERIES = [pair.query for pair in PAIRS]

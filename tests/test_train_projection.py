@@ -45,13 +45,13 @@ from thought1.projection import FILE_NAME
 from thought1.sentence_model import SentenceModel
 from thought1.settings import Settings
 from thought1.t1 import T1
+from thought1.training.cross_fit import sample_thoughts
 from thought1.training.data.batches import Mode
 from thought1.training.data.sources import TrainingData
 from thought1.training.data.thoughts import OwnThoughts, ThoughtCollator
 from thought1.training.given import with_given
 from thought1.training.model.anchor import Anchor, ProjectedAnchor
 from thought1.training.model.embedder import Embedder
-from thought1.training.reason.sampling import sample_thoughts
 from thought1.training.recipe import Recipe
 from thought1.training.reinforce.grpo import ReinforceTrainer
 from thought1.training.reinforce.rewarder import Rewarder

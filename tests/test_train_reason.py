@@ -20,11 +20,11 @@ from torch import Tensor
 
 from thought1.t1 import T1
 from thought1.training import stage_runs
+from thought1.training.cross_fit import sample_thoughts
 from thought1.training.data.thoughts import OwnThoughts, ThoughtCollator
 from thought1.training.model.start import start_checkpoint
 from thought1.training.preflight import read_stage
 from thought1.training.reason import sampling
-from thought1.training.reason.sampling import sample_thoughts
 from thought1.training.recipe import load_recipe
 from thought1.training.run import train
 from thought1.training.trainer import StageTrainer

@@ -3,8 +3,9 @@
 import json
 import shutil
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -32,8 +33,10 @@ from thought1.index import Index
 from thought1.sentence_model import SentenceModel
 from thought1.t1 import T1
 from thought1.training.companion.embedder import CompanionEmbedder
-from thought1.training.companion.prepare import _Queries, write_thoughts
+from thought1.training.companion.prepare import _Queries
+from thought1.training.cross_fit import sample_by_folds
 from thought1.training.data.batches import Batch, Mode, Rows
+from thought1.training.data.sources import Pair
 from thought1.training.data.thoughts import OwnThoughts
 from thought1.training.preflight import read_stage
 from thought1.training.recipe import CompanionStage, Recipe, load_recipe
@@ -120,6 +123,7 @@ class Writer:
 
     def __init__(self, number: int, settings: Any) -> None:
         self.number, self.settings = number, settings
+        self.checkpoint = SimpleNamespace(model=torch.nn.Identity())
 
     def think(self, queries: list[str], **_: Any) -> list[Thought]:
         return [Thought(str(self.number), (self.number,), "end", np.zeros(2)) for _ in queries]
@@ -133,14 +137,15 @@ def test_each_thought_is_of_a_model_that_never_saw_its_question(
     assert isinstance(stage, CompanionStage)
     own, left_out = OwnThoughts(tmp_path), {}
 
-    def writer(number: int, held: Callable[[str], bool]) -> Any:
-        seen = read_stage(found, found.stages[0], held)
+    def writer(number: int, about: Sequence[Pair], _rest: Sequence[Pair]) -> Any:
+        held = {pair.query for pair in about}
+        seen = read_stage(found, found.stages[0], held.__contains__)
         left_out[number] = {q for q, _ in everything} - {q for q, _ in seen.rationales}
         return Writer(number, settings)
 
     everything = read_stage(found, found.stages[0]).rationales
     pairs = read_stage(found, stage).pairs
-    write_thoughts(stage, pairs, own, 0, writer)
+    sample_by_folds(stage, pairs, own, {0}, 0, writer)
     thoughts = own.read(0)
     assert len(thoughts) == len(pairs) and {v[0] for v in thoughts.values()} == {0, 1}
     for pair in pairs:

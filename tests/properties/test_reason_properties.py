@@ -8,11 +8,11 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from reason_recipe import query_rows, unpacked
 
+from thought1.training.cross_fit import fold_of
 from thought1.training.data.batches import Batch, Mode, Plan, Rows
 from thought1.training.data.thoughts import OwnThoughts, ThoughtCollator, ThoughtRows
 from thought1.training.data.tokens import Trajectory
 from thought1.training.losses import IGNORE_INDEX
-from thought1.training.reason.folds import fold_of
 from thought1.training.reason.prepare import plan_thoughts, rounds_read
 from thought1.training.recipe import ReasonStage
 from thought1.types import Thought

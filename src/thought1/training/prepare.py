@@ -51,11 +51,16 @@ def read_rows(
     rows = tokenize(model, data, teacher, streamed, stage.max_thought_tokens)
     with process.main_process_first():
         rows = with_given(rows, stage, model, data, Path(recipe.output))
-    negatives = _negatives(stage, data, rows) if stage.negatives_per_query else None
+    negatives = negatives_of(stage, data, rows)
     plan = plan_stage(data, rows, stage, recipe.seed, negatives, process.num_processes)
     return Read(data, rows, plan)
 
 
-def _negatives(stage: SupervisedStage, data: TrainingData, rows: Rows) -> dict[str, list[str]]:
+def negatives_of(
+    stage: SupervisedStage, data: TrainingData, rows: Rows
+) -> dict[str, list[str]] | None:
+    """Candidates of hard negatives by query id; None where the stage wants none."""
+    if not stage.negatives_per_query:
+        return None
     queries = {pair.query_id: pair.query for pair in data.pairs}
     return mine_negatives(queries, rows.answers, data.pool, rows.teacher, stage.negative_depth)

@@ -26,8 +26,8 @@ from thought1.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from thought1.place import locate
 from thought1.t1 import T1
 from thought1.training.callbacks import last_checkpoint
-from thought1.training.companion.prepare import Writer
-from thought1.training.data.sources import TrainingData
+from thought1.training.cross_fit import Writer
+from thought1.training.data.sources import Pair, TrainingData
 from thought1.training.model.adapters import merged
 from thought1.training.model.start import (
     check_stages,
@@ -162,11 +162,11 @@ def _writer(recipe: Recipe, stage: CompanionStage, folder: Path) -> Writer:
     place = next(i for i, one in enumerate(recipe.stages) if one is stage)
     before = tuple(s for s in recipe.stages[:place] if not isinstance(s, CompanionStage))
 
-    def write(number: int, held: Callable[[str], bool]) -> T1:
-        logger.info("stage %s: the model of fold %d", stage.name, number + 1)
+    def write(number: int, about: Sequence[Pair], _rest: Sequence[Pair]) -> T1:
+        held = {pair.query for pair in about}
         output = str(folder / f"fold-{number + 1}")
         fold = replace(recipe, stages=before, output=output, release="", validation=None)
-        return T1(_saved(fold, train(fold, without=held)))
+        return T1(_saved(fold, train(fold, without=held.__contains__)))
 
     return write
 

@@ -17,8 +17,9 @@ from thought1.t1 import T1
 from thought1.training.arguments import supervised_arguments
 from thought1.training.callbacks import FollowAnchor, JsonLog, SaveByClock, Scores, Validate
 from thought1.training.companion.embedder import CompanionEmbedder
-from thought1.training.companion.prepare import Writer, companion_parts, write_thoughts
+from thought1.training.companion.prepare import companion_parts
 from thought1.training.companion.tune import trainable, with_trained
+from thought1.training.cross_fit import Writer, sample_by_folds
 from thought1.training.data.sources import TrainingData
 from thought1.training.data.thoughts import OwnThoughts
 from thought1.training.gauge import thought_scores
@@ -104,7 +105,8 @@ def run_companion(
     recipe, folder, data = given.recipe, given.folder, given.data
     checkpoint, own = given.model.checkpoint, OwnThoughts(folder)
     assert checkpoint.companion is not None
-    write_thoughts(stage, data.pairs, own, recipe.seed * 1_000_003, writer)
+    rounds, first_seed = range(stage.own_samples), recipe.seed * 1_000_003
+    sample_by_folds(stage, data.pairs, own, rounds, first_seed, writer)
     set_seed(recipe.seed)
     companion = trainable(checkpoint.companion, stage)
     model = T1(replace(checkpoint, companion=companion))

@@ -2,15 +2,12 @@
 
 Loss: weight_contrastive x InfoNCE (+ the other terms of a supervised stage) over the documents'
 vectors and the queries' as they are searched with: normalise(anchor x bare + read), where the
-companion reads both texts. A model that has memorised the thoughts of its training questions
-writes better ones about them than it will at test time, so each question's thought comes from a
-model that was trained without it (cross-fitting; Wolpert 1992, Stacked Generalization). Our own
-addition to the paper.
+companion reads both texts. Each question's thought comes from a model that was trained without it
+(`cross_fit`). Our own addition to the paper.
 """
 
-import hashlib
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
@@ -31,57 +28,11 @@ from thought1.training.data.batches import (
     plan_stage,
 )
 from thought1.training.data.collate import Collator, named, packed
-from thought1.training.data.sources import Pair, TrainingData
+from thought1.training.data.sources import TrainingData
 from thought1.training.data.thoughts import OwnThoughts
-from thought1.training.prepare import Parts
+from thought1.training.prepare import Parts, negatives_of
 from thought1.training.recipe import CompanionStage
-from thought1.training.teacher import TeacherVectors, mine_negatives
-from thought1.types import Sampling, Thought
-
-Writer = Callable[[int, Callable[[str], bool]], T1]
-"""The language model of a fold: its number, and whether a question is left out."""
-
-
-def fold_of(query: str, folds: int) -> int:
-    """The fold of a question, the same in every run; equal questions share theirs."""
-    return int(hashlib.sha256(query.encode()).hexdigest(), 16) % folds
-
-
-def write_thoughts(
-    stage: CompanionStage, pairs: Sequence[Pair], own: OwnThoughts, seed: int, writer: Writer
-) -> None:
-    """Sample all rounds of thoughts, each question's by the model that never saw it."""
-    rounds = range(stage.own_samples)
-    process = PartialState()
-    missing = not all(own.path(number).is_file() for number in rounds)
-    process.wait_for_everyone()  # all have looked before one writes
-    if not missing:
-        return
-    found: dict[int, dict[str, Thought]] = {number: {} for number in rounds}
-    for fold in range(stage.own_folds):
-        about = [pair for pair in pairs if fold_of(pair.query, stage.own_folds) == fold]
-        held = {pair.query for pair in about}
-        model = writer(fold, held.__contains__)
-        if process.is_main_process:
-            for number in rounds:
-                found[number] |= _thoughts(model, about, stage, seed + number)
-    if process.is_main_process:
-        for number, thoughts in found.items():
-            own.write(number, thoughts)
-    process.wait_for_everyone()
-
-
-def _thoughts(
-    model: T1, pairs: Sequence[Pair], stage: CompanionStage, seed: int
-) -> dict[str, Thought]:
-    again = model.settings.thought.no_repeat_ngram
-    thoughts = model.think(
-        [pair.query for pair in pairs],
-        budget=stage.max_thought_tokens,
-        sampling=Sampling(stage.own_temperature, stage.own_top_p, seed, again),
-        batch_size=64,
-    )
-    return {pair.query_id: thought for pair, thought in zip(pairs, thoughts, strict=True)}
+from thought1.training.teacher import TeacherVectors
 
 
 def companion_parts(
@@ -95,18 +46,14 @@ def companion_parts(
     """The plan of batches and their collator; the thoughts are written already."""
     companion = model.companion
     assert companion is not None
-    answers = known_answers(data.pairs)
     texts = [*(text for pair in data.pairs for text in pair.positives), *data.pool]
     documents = list(dict.fromkeys(texts))
     tokens = companion.document_ids(documents)
     ids: dict[Text, Ids] = {
         ("document", text): row for text, row in zip(documents, tokens, strict=True)
     }
-    rows = Rows(ids, teacher, answers)
-    negatives = None
-    if stage.negatives_per_query:
-        queries = {pair.query_id: pair.query for pair in data.pairs}
-        negatives = mine_negatives(queries, answers, data.pool, teacher, stage.negative_depth)
+    rows = Rows(ids, teacher, known_answers(data.pairs))
+    negatives = negatives_of(stage, data, rows)
     plan = plan_stage(data, rows, stage, seed, negatives, PartialState().num_processes)
     decode = model.queries.decode
     return Parts(

@@ -1,72 +1,40 @@
-"""Own thoughts as they will be at test time: about each question by a model that never saw its
-reference thought.
+"""The models of the folds (`cross_fit`): copies of the stage's, taught by its own trainer.
 
-A model that has memorised the thoughts of its training questions repeats them; what the vector
-then learns to read is nothing like what it will read later. So the questions fall into folds, and
-the thoughts about each fold come from a copy of the model that is taught the thoughts of the other
-folds. Our own decision, after cross-fitting (Wolpert 1992, Stacked Generalization).
-
-It knows models, thoughts and the optimizer, no files but through `OwnThoughts`.
+It knows models, thoughts and the optimizer, no files.
 """
 
-import hashlib
-import logging
 import random
 from collections.abc import Sequence
 from dataclasses import replace
 
-from accelerate import PartialState
 from transformers import PrinterCallback, TrainingArguments
 
 from thought1.t1 import T1
+from thought1.training.cross_fit import Writer
 from thought1.training.data.batches import Batch, Plan, taught
 from thought1.training.data.sources import Pair
 from thought1.training.data.thoughts import ThoughtCollator
 from thought1.training.model.adapters import adapt, copied, merged
 from thought1.training.model.embedder import Embedder
-from thought1.training.reason.sampling import OwnSampling, sample_thoughts
 from thought1.training.recipe import ReasonStage
 from thought1.training.trainer import StageTrainer
-from thought1.types import Thought
-
-logger = logging.getLogger(__name__)
 
 
-def fold_of(query: str, folds: int) -> int:
-    """The fold of a question, the same in every run; equal questions share theirs."""
-    return int(hashlib.sha256(query.encode()).hexdigest(), 16) % folds
-
-
-def sample_by_folds(
-    model: T1, sampling: OwnSampling, collate: ThoughtCollator, args: TrainingArguments
-) -> None:
-    """Write all rounds of own thoughts that a plan reads, but those that are there already.
+def fold_writer(
+    model: T1, stage: ReasonStage, seed: int, collate: ThoughtCollator, args: TrainingArguments
+) -> Writer:
+    """Copies of the model, each taught the thoughts of the other folds.
 
     Args:
         collate: with a next-token loss.
         args: of the stage's trainer.
     """
-    stage, own = sampling.stage, sampling.own
-    missing = [number for number in sorted(sampling.rounds) if not own.path(number).is_file()]
-    process = PartialState()
-    process.wait_for_everyone()  # all have looked before one writes
-    if not missing:
-        return
-    found: dict[int, dict[str, Thought]] = {number: {} for number in missing}
-    for fold in range(stage.own_folds):
-        logger.info("fold %d of %d: teaching and sampling", fold + 1, stage.own_folds)
-        inside = [fold_of(pair.query, stage.own_folds) == fold for pair in sampling.pairs]
-        about = [pair for pair, held in zip(sampling.pairs, inside, strict=True) if held]
-        rest = [pair for pair, held in zip(sampling.pairs, inside, strict=True) if not held]
+
+    def write(fold: int, _about: Sequence[Pair], rest: Sequence[Pair]) -> T1:
         known = [pair for pair in rest if pair.thought]
-        writer = _taught(model, known, collate, stage, sampling.seed + fold, args)
-        if process.is_main_process:
-            for number in missing:
-                found[number] |= sample_thoughts(writer, about, stage, sampling.seed + number)
-    if process.is_main_process:
-        for number, thoughts in found.items():
-            own.write(number, thoughts)
-    process.wait_for_everyone()
+        return _taught(model, known, collate, stage, seed + fold, args)
+
+    return write
 
 
 def _taught(

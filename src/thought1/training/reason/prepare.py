@@ -19,10 +19,11 @@ from accelerate import PartialState
 from transformers import TrainerCallback, TrainingArguments
 
 from thought1.t1 import T1
+from thought1.training.cross_fit import sample_by_folds
 from thought1.training.data.batches import Mode, Plan
 from thought1.training.data.thoughts import OwnThoughts, ThoughtCollator, thought_rows
 from thought1.training.prepare import Parts, Read
-from thought1.training.reason.folds import sample_by_folds
+from thought1.training.reason.folds import fold_writer
 from thought1.training.reason.gain import drop_useless_thoughts
 from thought1.training.reason.sampling import OwnSampling, SampleOwnThoughts
 from thought1.training.recipe import ReasonStage
@@ -54,7 +55,9 @@ def reason_parts(
     callbacks: list[TrainerCallback] = []
     sampling = OwnSampling(pairs, stage, args.seed * 1_000_003, own, rounds)
     if stage.own_folds:
-        sample_by_folds(model, sampling, ThoughtCollator(found, own, language=True), args)
+        teaching = ThoughtCollator(found, own, language=True)
+        writer = fold_writer(model, stage, sampling.seed, teaching, args)
+        sample_by_folds(stage, pairs, own, rounds, sampling.seed, writer)
     elif rounds:
         callbacks.append(SampleOwnThoughts(model, sampling))
     return Parts(plan, collator, callbacks, notes)

@@ -11,31 +11,10 @@ from accelerate import PartialState
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from thought1.t1 import T1
+from thought1.training.cross_fit import sample_thoughts
 from thought1.training.data.sources import Pair
 from thought1.training.data.thoughts import OwnThoughts
 from thought1.training.recipe import ReasonStage
-from thought1.types import Sampling, Thought
-
-
-def sample_thoughts(
-    model: T1, pairs: Sequence[Pair], stage: ReasonStage, seed: int
-) -> dict[str, Thought]:
-    """A thought of the model about each question, by query id."""
-    model.checkpoint.model.eval()  # a trainer leaves it in training mode
-    shown = [pair.evidence for pair in pairs] if any(pair.evidence for pair in pairs) else None
-    thoughts = model.think(
-        [pair.query for pair in pairs],
-        budget=stage.max_thought_tokens,
-        sampling=Sampling(
-            stage.own_temperature,
-            stage.own_top_p,
-            seed,
-            model.settings.thought.no_repeat_ngram,
-        ),
-        evidence=shown,
-        batch_size=64,
-    )
-    return {pair.query_id: thought for pair, thought in zip(pairs, thoughts, strict=True)}
 
 
 @dataclass(frozen=True, slots=True)
