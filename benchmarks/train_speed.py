@@ -21,7 +21,8 @@ from record import origin, write_json
 from torch import Tensor, nn
 from transformers.utils import logging as transformers_logging
 
-from thought1.checkpoint import Checkpoint, load_checkpoint
+from thought1.model.checkpoint import Checkpoint
+from thought1.model.checkpoint_loading import load_checkpoint
 from thought1.training.losses import IGNORE_INDEX
 from thought1.training.model.adapters import add_adapters
 from thought1.training.model.embedder import Embedder

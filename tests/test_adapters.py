@@ -24,7 +24,8 @@ from reason_recipe import (
 from small_recipe import recipe, weights, without_gpu
 from torch import Tensor, nn
 
-from thought1.checkpoint import load_checkpoint, save_checkpoint
+from thought1.model.checkpoint_loading import load_checkpoint
+from thought1.model.checkpoint_saving import save_checkpoint
 from thought1.t1 import T1
 from thought1.training.cross_fit import sample_thoughts
 from thought1.training.data.thoughts import OwnThoughts

@@ -22,7 +22,7 @@ from reason_recipe import (
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from thought1.reader import anchored
+from thought1.model.reader import anchored
 from thought1.t1 import T1
 from thought1.training import losses
 from thought1.training.cross_fit import sample_thoughts

@@ -11,7 +11,7 @@ from tiny import ARCHITECTURES, make_checkpoint
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from thought1.checkpoint import load_checkpoint
+from thought1.model.checkpoint_loading import load_checkpoint
 from thought1.training.data.collate import packed
 from thought1.training.losses import IGNORE_INDEX
 from thought1.training.model.embedder import Embedder

@@ -11,8 +11,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from thought1 import model_cache
-from thought1.model_cache import Record, cache_folder, clear, discard, find, keep, kept
+from thought1.model import model_cache
+from thought1.model.model_cache import Record, cache_folder, clear, discard, find, keep, kept
 
 
 @pytest.fixture(autouse=True)

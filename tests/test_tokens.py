@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from tiny import TEXTS, make_checkpoint
 
-from thought1.prompts import Template
+from thought1.model.prompts import Template
 from thought1.t1 import T1
 from thought1.training.data import sources, tokens
 from thought1.training.data.sources import Pair, Stream, TrainingData, read_sources

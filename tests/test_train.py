@@ -29,6 +29,7 @@ from small_recipe import (
     write_recipe,
 )
 
+from thought1.model.weights import hash_weights
 from thought1.t1 import T1
 from thought1.training import prepare, run, stage_runs, teacher
 from thought1.training.data.batches import Plan, known_answers, plan_stage
@@ -38,7 +39,6 @@ from thought1.training.run import train
 from thought1.training.teacher import mine_negatives
 from thought1.training.trainer import StageTrainer
 from thought1.types import Thought1Error
-from thought1.weights import hash_weights
 
 
 @pytest.fixture(scope="module")

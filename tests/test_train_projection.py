@@ -41,9 +41,9 @@ from small_recipe import (
 )
 from torch.nn.functional import normalize
 
-from thought1.projection import FILE_NAME
-from thought1.sentence_model import SentenceModel
-from thought1.settings import Settings
+from thought1.model.projection import FILE_NAME
+from thought1.model.sentence_model import SentenceModel
+from thought1.model.settings import Settings
 from thought1.t1 import T1
 from thought1.training.cross_fit import sample_thoughts
 from thought1.training.data.batches import Mode

@@ -30,7 +30,7 @@ from small_recipe import (
 from test_train_companion import TEACH
 
 from thought1.index import Index
-from thought1.sentence_model import SentenceModel
+from thought1.model.sentence_model import SentenceModel
 from thought1.t1 import T1
 from thought1.training.companion.embedder import CompanionEmbedder
 from thought1.training.companion.prepare import _Queries

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from t1_command import T1Command
 
-from thought1 import inventory, model_cache
+from thought1.model import inventory, model_cache
 
 
 def test_the_list(t1: T1Command) -> None:

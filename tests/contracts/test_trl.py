@@ -10,7 +10,7 @@ from trl.trainer.grpo_config import GRPOConfig
 from trl.trainer.grpo_trainer import GRPOTrainer
 
 import thought1.training.reinforce.grpo as grpo
-from thought1.queries import Asked
+from thought1.model.queries import Asked
 from thought1.t1 import T1
 from thought1.training.model.logprobs import completion_logprobs
 from thought1.training.model.start import switch_dropout_off

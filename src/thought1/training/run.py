@@ -22,8 +22,10 @@ from torch import nn
 from transformers import set_seed
 
 from thought1 import __version__
-from thought1.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from thought1.place import locate
+from thought1.model.checkpoint import Checkpoint
+from thought1.model.checkpoint_loading import load_checkpoint
+from thought1.model.checkpoint_saving import save_checkpoint
+from thought1.model.place import locate
 from thought1.t1 import T1
 from thought1.training.callbacks import last_checkpoint
 from thought1.training.cross_fit import Writer

@@ -12,7 +12,7 @@ from typing import Any
 from accelerate import PartialState
 from transformers import TrainerCallback, set_seed
 
-from thought1.checkpoint import Checkpoint
+from thought1.model.checkpoint import Checkpoint
 from thought1.t1 import T1
 from thought1.training.arguments import supervised_arguments
 from thought1.training.callbacks import FollowAnchor, JsonLog, SaveByClock, Scores, Validate

@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
 from thought1.data.public.catalogue import Original
+from thought1.files.whole import write_whole
 from thought1.types import Thought1Error
-from thought1.whole import write_whole
 
 PAUSE_SECONDS = 1.0
 """Before the second attempt; twice as long before the third; longer where a server asks for it."""

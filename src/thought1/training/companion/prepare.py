@@ -14,8 +14,8 @@ import torch
 from accelerate import PartialState
 from torch import Tensor
 
-from thought1.reader import joined
-from thought1.sentence_model import SentenceModel
+from thought1.model.reader import joined
+from thought1.model.sentence_model import SentenceModel
 from thought1.t1 import T1
 from thought1.training.data.batches import (
     Batch,

@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from thought1.files.whole import write_whole
 from thought1.t1 import T1
 from thought1.training.data.batches import Batch, Ids, Mode, Rows
 from thought1.training.data.collate import PACKED_TOKENS, Collator, fit, named, packed
@@ -19,7 +20,6 @@ from thought1.training.data.sources import Pair
 from thought1.training.data.tokens import Trajectory, render, trajectories
 from thought1.training.losses import IGNORE_INDEX
 from thought1.types import Thought
-from thought1.whole import write_whole
 
 
 class OwnThoughts:

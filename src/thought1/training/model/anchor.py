@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from thought1.checkpoint import Checkpoint
-from thought1.reader import Reader
+from thought1.model.checkpoint import Checkpoint
+from thought1.model.reader import Reader
 from thought1.training import losses
 from thought1.types import Vectors
 

@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from thought1.queries import Asked
+from thought1.files.whole import write_whole
+from thought1.model.queries import Asked
 from thought1.t1 import T1
 from thought1.training.data.batches import Ids
 from thought1.training.data.tokens import render
 from thought1.training.model.logprobs import completion_logprobs
 from thought1.training.reinforce.rollouts import Rolled, policy_tensors, sample_groups, sequences
 from thought1.types import Generation, Sampling
-from thought1.whole import write_whole
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ from torch import Tensor
 
 from thought1 import rewards
 from thought1.data.rollouts import Told, append_rollouts
-from thought1.queries import Asked
+from thought1.model.queries import Asked
 from thought1.t1 import T1
 from thought1.training.data.batches import Ids, Rows, pair_batch
 from thought1.training.data.sources import Pair

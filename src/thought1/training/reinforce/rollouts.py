@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from thought1.engines.padding import pad
-from thought1.queries import Asked
+from thought1.model.queries import Asked
 from thought1.t1 import T1
 from thought1.training.data.batches import Ids
 from thought1.types import Generation, Sampling, Vectors

@@ -6,11 +6,11 @@ It knows token ids, an engine and how vectors are read; `t1` binds it to the doc
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from thought1.checkpoint import Checkpoint
-from thought1.encoder import Encoder, Progress
-from thought1.prompts import Renderer
-from thought1.reader import Reader
-from thought1.tally import Tally
+from thought1.model.checkpoint import Checkpoint
+from thought1.model.encoder import Encoder, Progress
+from thought1.model.prompts import Renderer
+from thought1.model.reader import Reader
+from thought1.model.tally import Tally
 from thought1.types import Engine, Generation, Sampling, Thought, Thought1Error, Vectors
 
 Evidence = Sequence[Sequence[str]]

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from thought1.data.hashing import hash_json
-from thought1.user_cache import user_cache
+from thought1.files.user_cache import user_cache
 
 VARIABLE = "T1_MODEL_CACHE"
 """Another folder, or `off`."""
