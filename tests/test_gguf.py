@@ -21,7 +21,7 @@ from thought1.model.dequantised import load_gguf
 from thought1.model.gguf_file import check_gguf
 from thought1.model.place import find_model
 from thought1.t1 import T1
-from thought1.training.model.start import start_checkpoint
+from thought1.training.model.base_model import start_checkpoint
 from thought1.training.recipe import ModelConfig
 from thought1.types import Thought1Error
 

@@ -171,7 +171,11 @@ def test_imports_point_down(module: str) -> None:
         ("thought1.types", "def f():\n from thought1.store import lance", "(layer 1) imports"),
         ("thought1.search.fuse", "from ..index import Index", "(layer 3) imports thought1.index"),
         ("thought1.cli", "from thought1 import T1", "imports from `thought1` itself"),
-        ("thought1.training.reason.gain", "from .. import represent", "stages never import"),
+        (
+            "thought1.training.reason.thought_filter",
+            "from .. import represent",
+            "stages never import",
+        ),
         (
             "thought1.training.represent",
             "from thought1.training.reinforce.grpo import Policy",
@@ -221,6 +225,45 @@ def test_files_and_functions_are_short(module: str) -> None:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             length = (node.end_lineno or node.lineno) - node.lineno + 1
             assert length <= MAX_FUNCTION_LINES, f"{path.name}: {node.name} has {length} lines"
+
+
+SHARED_NAMES = {
+    "Baseline": {"evaluation.baselines", "evaluation.curve"},
+    "Comparison": {"evaluation.compare", "evaluation.replay"},
+    "Cost": {"evaluation.baselines", "evaluation.report.plots"},
+    "Curve": {"evaluation.curve", "evaluation.report.content"},
+    "Dispersion": {"evaluation.dispersion", "evaluation.report.content"},
+    "Hit": {"types", "evaluation.report.content"},
+    "Pair": {"evaluation.compare", "evaluation.report.plots"},
+    "Point": {"evaluation.curve", "evaluation.report.content"},
+    "Row": {
+        "data.rows",
+        "evaluation.faithfulness",
+        "evaluation.leaderboard",
+        "evaluation.replay",
+    },
+    "System": {"evaluation.report.content", "evaluation.systems"},
+    "Task": {"evaluation.measure", "evaluation.report.grouping"},
+}
+"""What remains, all of it with evaluation; an entry leaves with its second class."""
+
+
+def public_classes() -> dict[str, set[str]]:
+    """Name of each public class -> the modules that define one, without `thought1.`."""
+    found: dict[str, set[str]] = {}
+    for module, path in MODULES.items():
+        for node in parse(path).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                found.setdefault(node.name, set()).add(module.removeprefix("thought1."))
+    return found
+
+
+def test_no_two_public_classes_share_a_name() -> None:
+    shared = {name: homes for name, homes in public_classes().items() if len(homes) > 1}
+    assert {name: homes for name, homes in shared.items() if name not in SHARED_NAMES} == {}
+    for name, homes in shared.items():
+        assert homes <= SHARED_NAMES[name], f"another class {name}"
+    assert set(SHARED_NAMES) <= set(shared), "SHARED_NAMES lists a name that is unique by now"
 
 
 # Runs `statement`, then tells on the last line of stdout what it has loaded and how long it took.

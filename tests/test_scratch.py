@@ -17,8 +17,8 @@ from thought1.model.checkpoint_saving import save_checkpoint
 from thought1.model.prompts import PROBES
 from thought1.model.settings import EMB_TOKEN
 from thought1.t1 import T1
+from thought1.training.model.base_model import start_checkpoint
 from thought1.training.model.scratch import build
-from thought1.training.model.start import start_checkpoint
 from thought1.training.recipe import ModelConfig, ScratchConfig, load_recipe
 from thought1.training.recipe.model import SMALLEST_BPE
 from thought1.training.run import train

@@ -26,7 +26,7 @@ from thought1.model.checkpoint_saving import save_checkpoint
 from thought1.model.place import locate
 from thought1.model.prompts import Renderer, Template
 from thought1.t1 import T1
-from thought1.training.model.start import (
+from thought1.training.model.base_model import (
     keep_frequent,
     start_checkpoint,
     switch_dropout_off,

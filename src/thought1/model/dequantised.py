@@ -157,7 +157,7 @@ def _keep(label: str, key: model_cache.Key, read: _Read) -> None:
         except Exception as error:  # of whichever library; a full disk among them
             raise OSError(str(error)) from error
 
-    model_cache.keep(model_cache.Record(dict(key), label, content), size, write)
+    model_cache.keep(model_cache.CacheRecord(dict(key), label, content), size, write)
 
 
 def _compact(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -84,7 +84,7 @@ class Found:
     documents: Mapping[str, Document] = field(default_factory=dict)
 
 
-class Step(Protocol):
+class SearchStep(Protocol):
     """One step of a search."""
 
     @property

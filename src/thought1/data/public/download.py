@@ -29,7 +29,7 @@ _CHUNK = 2**18
 _PASSING = (429, 500, 502, 503, 504)
 
 Progress = Callable[[int], None]
-"""Told how many bytes have come, from several threads."""
+"""RolloutText how many bytes have come, from several threads."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,9 +110,9 @@ class TokenFile(Sequence[Ids]):
         lengths: list[int] = np.diff(self._ends, prepend=0).tolist()
         return lengths
 
-    def __getitem__(self, place: int) -> Ids:  # type: ignore[override]
-        start = int(self._ends[place - 1]) if place else 0
-        row: list[int] = self._ids[start : self._ends[place]].tolist()
+    def __getitem__(self, index: int) -> Ids:  # type: ignore[override]
+        start = int(self._ends[index - 1]) if index else 0
+        row: list[int] = self._ids[start : self._ends[index]].tolist()
         return row
 
 
