@@ -33,8 +33,8 @@ from transformers import TrainerCallback
 from thought1.engines.devices import computes_bfloat16
 from thought1.evaluation.baselines import DenseRanker
 from thought1.evaluation.protocol import evaluate
-from thought1.place import locate
-from thought1.sentence_model import SentenceModel
+from thought1.model.place import locate
+from thought1.model.sentence_model import SentenceModel
 from thought1.training.data.sources import read_sources
 from thought1.training.recipe import Recipe, load_recipe
 from thought1.types import Thought1Error

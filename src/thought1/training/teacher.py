@@ -15,10 +15,10 @@ import torch
 
 from thought1.data.hashing import hash_file
 from thought1.engines.devices import computes_bfloat16
-from thought1.loading import check_modules, check_pointers, loading_errors
+from thought1.files.whole import write_whole
+from thought1.model.loading import check_modules, check_pointers, loading_errors
+from thought1.model.weights import hash_weights
 from thought1.types import Thought1Error
-from thought1.weights import hash_weights
-from thought1.whole import write_whole
 
 logger = logging.getLogger(__name__)
 
