@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from thought1.evaluation.bright import DEPTH
+from thought1.evaluation.bright.task import DEPTH
 
 WORDS = 600
 QUERIES = 40

@@ -18,9 +18,12 @@ import numpy as np
 from bright_generated import WORDS, generate
 
 from thought1.data.bright import BrightSource, BrightSubset
-from thought1.evaluation.bright import DEPTH, SubsetScores, evaluate_bright, score_subset
-from thought1.evaluation.bright_ranking import BrightSystem, QueryVectors, ranking_of_system
-from thought1.evaluation.vector_cache import VectorCache
+from thought1.evaluation.bright.run import evaluate_bright
+from thought1.evaluation.bright.scores import SubsetScores, score_subset
+from thought1.evaluation.bright.task import DEPTH, bright_task
+from thought1.evaluation.systems import SystemFacts
+from thought1.evaluation.systems.dense import DenseSystem, QueryVectors, TextEncoder
+from thought1.evaluation.systems.vector_cache import VectorCache
 from thought1.metrics import ndcg, order
 from thought1.types import Run, Vectors
 
@@ -43,8 +46,8 @@ class WordCounts:
     max_query_words: int = 1000
     max_document_words: int = 1000
 
-    def encode_queries(self, texts: Sequence[str], instruction: str) -> QueryVectors:
-        """Vectors (n, WORDS); the instruction is not read."""
+    def encode_queries(self, texts: Sequence[str]) -> QueryVectors:
+        """Vectors (n, WORDS)."""
         return QueryVectors(_count(texts, self.max_query_words))
 
     def encode_documents(self, texts: Sequence[str]) -> Vectors:
@@ -59,9 +62,9 @@ class Careless:
     system: WordCounts
     cache: VectorCache
 
-    def encode_queries(self, texts: Sequence[str], instruction: str) -> QueryVectors:
+    def encode_queries(self, texts: Sequence[str]) -> QueryVectors:
         """Vectors (n, WORDS)."""
-        return self.system.encode_queries(texts, instruction)
+        return self.system.encode_queries(texts)
 
     def encode_documents(self, texts: Sequence[str]) -> Vectors:
         """Vectors (n, WORDS), perhaps stale ones."""
@@ -76,11 +79,13 @@ def _count(texts: Sequence[str], most: int) -> Vectors:
     return rows
 
 
-def _evaluate(subset: BrightSubset, system: BrightSystem) -> tuple[SubsetScores, Run]:
+def _evaluate(subset: BrightSubset, encoder: TextEncoder) -> tuple[SubsetScores, Run]:
     """The scores, and the ranking without exclusions and without a cut."""
-    ranking = ranking_of_system(system, lambda one: "")
-    result = evaluate_bright([subset], ranking)
-    return result.subsets[subset.name], ranking(subset, len(subset.pool)).run
+    system = DenseSystem(SystemFacts("words", "counts", "1"), encoder)
+    result = evaluate_bright([subset], lambda name: system)
+    task = bright_task(subset)
+    documents, _ = task.read()
+    return result.subsets[subset.name], system.rank(documents, task.texts, documents.size).run
 
 
 def _mean(scores: SubsetScores, protocol: str = "official", measure: str = "ndcg@10") -> float:

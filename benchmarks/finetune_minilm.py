@@ -27,12 +27,11 @@ from sentence_transformers import (
 )
 from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
 from sentence_transformers.sentence_transformer.training_args import BatchSamplers
-from systems import MINILM, TRAINED, run_ranker
+from systems import MINILM, TRAINED, run_system, sentence_system
 from transformers import TrainerCallback
 
 from thought1.engines.devices import computes_bfloat16
-from thought1.evaluation.baselines import DenseRanker
-from thought1.evaluation.protocol import evaluate
+from thought1.evaluation.statistics.protocol import evaluate
 from thought1.model.place import locate
 from thought1.model.sentence_model import SentenceModel
 from thought1.training.data.sources import read_sources
@@ -155,7 +154,7 @@ def make(options: argparse.Namespace, arguments: Sequence[str]) -> None:
     scores: list[dict[str, float]] = []
 
     def check() -> None:
-        run = run_ranker(DenseRanker(SentenceModel(model)), held_out)
+        run = run_system(sentence_system(SentenceModel(model)), held_out)
         scores.append(evaluate(run, held_out.qrels, MEASURES).metrics)
         shown = ", ".join(f"{name} {value:.4f}" for name, value in scores[-1].items())
         print(f"validation on {len(held_out.queries)} questions: {shown}", flush=True)

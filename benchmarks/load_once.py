@@ -13,7 +13,7 @@ def main() -> None:
     name, think = sys.argv[1], int(sys.argv[2])
     begun = time.perf_counter()
     from thought1 import T1
-    from thought1.evaluation.provenance import peak_memory_mb
+    from thought1.evaluation.results.provenance import peak_memory_mb
     from thought1.model.weights import add_tensor
 
     imported, processor = time.perf_counter(), time.process_time()

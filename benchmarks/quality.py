@@ -6,7 +6,7 @@
 `systems.py` lists what a system can be. Several specs, parted by commas, are seeds of one system:
 its value for a query is the mean over them, and the smallest and largest mean of a seed are shown
 beside it. Intervals are 95% bootstrap intervals over queries, differences are paired
-(thought1.evaluation.protocol). It knows no recipe and trains nothing.
+(thought1.evaluation.statistics.protocol). It knows no recipe and trains nothing.
 """
 
 import argparse
@@ -30,7 +30,7 @@ from record import exit_code, origin, write_json
 from systems import Runner, parse_spec
 
 from thought1.data.formats import write_run
-from thought1.evaluation.protocol import (
+from thought1.evaluation.statistics.protocol import (
     Evaluation,
     Interval,
     PairedDifference,

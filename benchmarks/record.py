@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
-from thought1.evaluation import provenance
-from thought1.evaluation.provenance import write_json
+from thought1.evaluation.results import provenance
+from thought1.evaluation.results.provenance import write_json
 from thought1.types import Thought1Error
 
 __all__ = ["ROOT", "exit_code", "origin", "write_json"]

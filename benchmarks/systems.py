@@ -21,6 +21,7 @@ import json
 import re
 import sys
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -29,8 +30,9 @@ import numpy as np
 from collection import Collection
 from tqdm import tqdm
 
-from thought1.evaluation.baselines import Cost, DenseRanker, Ranker, WordRanker
 from thought1.evaluation.collection import DEPTH
+from thought1.evaluation.systems import Documents, System, SystemFacts, open_system
+from thought1.evaluation.systems.dense import DenseSystem, EmbedderEncoder
 from thought1.model.place import locate
 from thought1.model.sentence_model import SentenceModel
 from thought1.model.weights import hash_weights
@@ -115,12 +117,13 @@ class Runner:
         if spec.hybrid:
             return fuse(self.run(Spec("bm25")), self.run(replace(spec, hybrid=False)))
         if spec.kind == "bm25":
-            return run_ranker(WordRanker("bm25"), self.collection)
+            with open_system("bm25") as system:
+                return run_system(system, self.collection)
         if spec.kind == "store-bm25":
             return run_store_bm25(self.collection)
         if spec.kind == "st":
             model = SentenceModel.load(locate(spec.folder))
-            return run_ranker(DenseRanker(model), self.collection)
+            return run_system(sentence_system(model), self.collection)
         return self._run_t1(spec)
 
     def _run_t1(self, spec: Spec) -> Run:
@@ -179,12 +182,24 @@ class Runner:
         return {}
 
 
-def run_ranker(ranker: Ranker, collection: Collection) -> Run:
+def sentence_system(model: SentenceModel) -> DenseSystem:
+    """A sentence-transformers model, by exact search."""
+    return DenseSystem(SystemFacts(model.called, "st", "unversioned"), EmbedderEncoder(model))
+
+
+def run_system(system: System, collection: Collection) -> Run:
     """The best documents of each query, with their scores."""
-    with tqdm(total=len(collection.documents), disable=None, leave=False) as bar:
-        ranker.index(collection.documents, bar.update)
-    rankings = ranker.rank(list(collection.queries.values()), Cost())
-    return {q: dict(found) for q, found in zip(collection.queries, rankings, strict=True)}
+    texts = collection.documents
+
+    def read() -> Iterator[Document]:
+        return (Document(id_, text) for id_, text in texts.items())
+
+    documents = Documents(read, len(texts), Path())
+    return system.rank(documents, collection.queries, DEPTH, _bar).run
+
+
+def _bar(description: str, total: int | None, unit: str) -> Any:
+    return tqdm(total=total, desc=description, unit=f" {unit}", disable=None, leave=False)
 
 
 def run_store_bm25(collection: Collection) -> Run:

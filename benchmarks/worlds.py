@@ -25,7 +25,7 @@ from record import ROOT, exit_code, origin, write_json
 
 from thought1.data.formats import BeirFolder, read_thoughts
 from thought1.data.worlds import WorldSettings, make_world, write_world
-from thought1.evaluation.protocol import bootstrap_ci, evaluate, paired_bootstrap
+from thought1.evaluation.statistics.protocol import bootstrap_ci, evaluate, paired_bootstrap
 from thought1.model.weights import hash_weights
 from thought1.search.exact import exact_run
 from thought1.t1 import T1

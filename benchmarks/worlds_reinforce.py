@@ -27,7 +27,7 @@ from record import ROOT, exit_code, origin, write_json
 from worlds import KINDS, Values, World
 
 from thought1.data.worlds import WorldSettings, make_world, write_world
-from thought1.evaluation.protocol import bootstrap_ci, paired_bootstrap
+from thought1.evaluation.statistics.protocol import bootstrap_ci, paired_bootstrap
 from thought1.t1 import T1
 from thought1.training.data.sources import read_ids
 from thought1.training.recipe import load_recipe

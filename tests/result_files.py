@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from thought1.evaluation.protocol import bootstrap_ci
+from thought1.evaluation.statistics.protocol import bootstrap_ci
 
 SUBJECTS = ("kettles", "ice", "rust", "bread", "sails", "bridges", "bees", "glass")
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from tiny import make_checkpoint
 
+from thought1.evaluation.results.files import read_result
 from thought1.t1 import T1
 
 NOTES = [
@@ -32,6 +33,11 @@ def small_checkpoint(folder: Path, seed: int) -> str:
     model.checkpoint.settings = replace(model.settings, thought=thought)
     model.save_pretrained(folder / "model")
     return str(folder / "model")
+
+
+def read_content(path: Path) -> dict[str, Any]:
+    """A result file that is in order, as JSON data."""
+    return read_result(path).to_json()
 
 
 class Ran(NamedTuple):

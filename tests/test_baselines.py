@@ -8,6 +8,7 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,9 @@ import pytest
 from tiny import make_checkpoint
 
 from thought1.data.formats import BeirFolder
-from thought1.evaluation.baselines import open_baseline
-from thought1.evaluation.bm25 import PlainBM25, QueryBM25, best
-from thought1.evaluation.openai_server import BATCH, KEY, OpenAIServer
+from thought1.evaluation.systems import Documents, open_system
+from thought1.evaluation.systems.bm25_scores import PlainBM25, QueryBM25, best
+from thought1.evaluation.systems.openai_server import BATCH, KEY, OpenAIServer
 from thought1.model.sentence_identity import weights_of
 from thought1.model.sentence_model import SentenceModel
 from thought1.types import Thought1Error
@@ -106,11 +107,11 @@ def test_best_keeps_the_order_of_equals() -> None:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> BeirFolder:
+def documents(tmp_path_factory: pytest.TempPathFactory) -> Documents:
     path = tmp_path_factory.mktemp("facts")
     rows = [{"_id": f"d{i}", "title": "T", "text": text} for i, text in enumerate(TEXTS[:4])]
     (path / "corpus.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return BeirFolder(path)
+    return Documents.of(BeirFolder(path).corpus())
 
 
 @pytest.fixture(scope="module")
@@ -125,24 +126,36 @@ def sentence_transformer(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(path / "peer")
 
 
-def ignore(_: int) -> None:
-    """No progress bar."""
+class Bar:
+    """Progress that is added up."""
+
+    def __init__(self) -> None:
+        self.done = 0
+
+    def update(self, done: int, /) -> None:
+        self.done += done
 
 
-def test_sentence_transformer(folder: BeirFolder, sentence_transformer: str) -> None:
-    system = open_baseline(f"st:{sentence_transformer}")
+def test_sentence_transformer(documents: Documents, sentence_transformer: str) -> None:
+    bars: dict[str, Bar] = {}
+
+    def open_bar(description: str, total: int | None, unit: str) -> AbstractContextManager[Bar]:
+        return nullcontext(bars.setdefault(unit, Bar()))
+
+    with open_system(f"st:{sentence_transformer}") as system:
+        answers = system.rank(documents, {"q": "salt and ice"}, 100, open_bar)
     assert (system.facts.name, system.facts.kind, system.facts.mode) == ("peer", "st", "dense")
     assert system.facts.weights == weights_of(sentence_transformer)
     assert system.facts.revision == str(system.facts.weights)[:12]
-    done: list[int] = []
-    assert system.prepare(folder.corpus(), done.append) == sum(done) == 4
-    (result,), receipt = system.search(["salt and ice"], ignore)
+    assert documents.size == bars["documents"].done == 4
+    assert bars["queries"].done == 1
     model = SentenceModel.load(sentence_transformer).model
-    documents = model.encode([f"text: T\n{text}" for text in TEXTS[:4]], normalize_embeddings=True)
-    scores = documents @ model.encode("ask: salt and ice", normalize_embeddings=True)
+    vectors = model.encode([f"text: T\n{text}" for text in TEXTS[:4]], normalize_embeddings=True)
+    scores = vectors @ model.encode("ask: salt and ice", normalize_embeddings=True)
     expected = {f"d{i}": float(score) for i, score in enumerate(scores)}
-    assert {hit.id: hit.score for hit in result.hits} == pytest.approx(expected, abs=1e-5)
-    assert [hit.rank for hit in result.hits] == [1, 2, 3, 4]
+    assert answers.run["q"] == pytest.approx(expected, abs=1e-5)
+    assert list(answers.run["q"].values()) == sorted(answers.run["q"].values(), reverse=True)
+    receipt = answers.receipt
     assert receipt.prompt_tokens == len(model.tokenizer("ask: salt and ice")["input_ids"])
     assert receipt.milliseconds.keys() == {"embed", "dense"}
 
@@ -172,22 +185,32 @@ def test_settings_and_weights_change_with_the_model(
 
 @pytest.mark.parametrize("spec", ["bm26", "st:", "openai:http://x", "openai:#m", "t1:folder", ""])
 def test_unknown_systems_are_refused(spec: str) -> None:
-    with pytest.raises(Thought1Error, match="there is no system"):
-        open_baseline(spec)
+    with pytest.raises(Thought1Error, match="there is no system"), open_system(spec):
+        pass
 
 
 def test_missing_packages_are_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "bm25s", None)
     monkeypatch.setitem(sys.modules, "sentence_transformers", None)
-    with pytest.raises(Thought1Error, match=r'pip install "thought1\[eval\]"'):
-        open_baseline("bm25-query")
-    with pytest.raises(Thought1Error, match=r'pip install "thought1\[export\]"'):
-        open_baseline("st:x")
+    with (
+        pytest.raises(Thought1Error, match=r'pip install "thought1\[eval\]"'),
+        open_system("bm25-query"),
+    ):
+        pass
+    with (
+        pytest.raises(Thought1Error, match=r'pip install "thought1\[export\]"'),
+        open_system("st:x"),
+    ):
+        pass
 
 
 def test_no_such_sentence_transformer(tmp_path: Path) -> None:
-    with pytest.raises(Thought1Error, match="is no sentence-transformers model"):
-        open_baseline(f"st:{tmp_path / 'none'}")
+    name = f"st:{tmp_path / 'none'}"
+    with (
+        pytest.raises(Thought1Error, match="is no sentence-transformers model"),
+        open_system(name),
+    ):
+        pass
 
 
 class Server:
@@ -311,13 +334,12 @@ def test_an_empty_text_is_sent_as_a_blank(server: tuple[Server, str]) -> None:
     assert state.requests[0]["input"] == ["one two", " "]
 
 
-def test_served_system(server: tuple[Server, str], folder: BeirFolder) -> None:
+def test_served_system(server: tuple[Server, str], documents: Documents) -> None:
     _, url = server
-    system = open_baseline(f"openai:{url}#owner/model")
+    with open_system(f"openai:{url}#owner/model") as system:
+        answers = system.rank(documents, {"q": "one two"}, 100)
     assert (system.facts.name, system.facts.revision) == ("owner/model", "unversioned")
-    system.prepare(folder.corpus(), ignore)
-    (result,), receipt = system.search(["one two"], ignore)
     words = [len(f"T\n{text}".split()) for text in TEXTS[:4]]
     expected = {f"d{i}": (2 * n + 1) / math.sqrt((n * n + 1) * 5) for i, n in enumerate(words)}
-    assert {hit.id: hit.score for hit in result.hits} == pytest.approx(expected, abs=1e-5)
-    assert receipt.prompt_tokens == 2
+    assert answers.run["q"] == pytest.approx(expected, abs=1e-5)
+    assert answers.receipt.prompt_tokens == 2

@@ -1,6 +1,6 @@
 """The four protocols of BRIGHT, each against a reference written out by hand over pytrec_eval."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -11,21 +11,15 @@ import pytrec_eval
 from bright_files import Example, write_documents, write_examples
 
 from thought1.data.bright import SHORT, BrightSource, BrightSubset
-from thought1.evaluation.baselines import WORDS as KINDS
-from thought1.evaluation.bright import (
-    DEPTH,
-    BrightResult,
-    evaluate_bright,
-    score_subset,
-)
-from thought1.evaluation.bright_protocols import PROTOCOLS
-from thought1.evaluation.bright_ranking import (
-    Answers,
-    QueryVectors,
-    ranking_of_ranker,
-    ranking_of_system,
-)
-from thought1.evaluation.bright_systems import open_peer
+from thought1.evaluation.bright.protocols import PROTOCOLS
+from thought1.evaluation.bright.run import evaluate_bright
+from thought1.evaluation.bright.scores import BrightResult, score_subset
+from thought1.evaluation.bright.task import DEPTH, bright_task
+from thought1.evaluation.measure import Measured
+from thought1.evaluation.systems import Answers, Documents, SystemFacts, open_system
+from thought1.evaluation.systems.base import Bars, no_bars
+from thought1.evaluation.systems.bm25_scores import PlainBM25, QueryBM25
+from thought1.evaluation.systems.dense import DenseSystem, QueryVectors, TextEncoder
 from thought1.search.blockwise import blockwise_run
 from thought1.types import Receipt, Run, Thought, Thought1Error, Vectors
 
@@ -37,11 +31,9 @@ class Words:
     """Vectors of whole numbers, so that scores are exact and ties many: how often a word occurs."""
 
     def __init__(self) -> None:
-        self.instructions: list[str] = []
         self.sizes: list[int] = []
 
-    def encode_queries(self, texts: Sequence[str], instruction: str) -> QueryVectors:
-        self.instructions.append(instruction)
+    def encode_queries(self, texts: Sequence[str]) -> QueryVectors:
         return QueryVectors(self.count(texts))
 
     def encode_documents(self, texts: Sequence[str]) -> Vectors:
@@ -136,8 +128,37 @@ def answers(run: Run) -> Answers:
     return Answers(run, Receipt(len(run), 0, 0, 0, {}))
 
 
+FACTS = SystemFacts("words", "counts", "1")
+
+
+def dense(encoder: TextEncoder) -> DenseSystem:
+    return DenseSystem(FACTS, encoder)
+
+
+class Function:
+    """A system that ranks by a function of texts."""
+
+    facts = FACTS
+
+    def __init__(self, rank: Callable[[Documents, Mapping[str, str], int], Answers]) -> None:
+        self._rank = rank
+
+    def rank(
+        self, documents: Documents, queries: Mapping[str, str], depth: int, bars: Bars = no_bars
+    ) -> Answers:
+        return self._rank(documents, queries, depth)
+
+    def close(self) -> None:
+        raise AssertionError
+
+
 def evaluated(subset: BrightSubset) -> BrightResult:
-    return evaluate_bright([subset], ranking_of_system(Words(), lambda one: one.name))
+    return evaluate_bright([subset], lambda name: dense(Words()))
+
+
+def ranked(subset: BrightSubset, encoder: TextEncoder, depth: int) -> Answers:
+    task = bright_task(subset)
+    return dense(encoder).rank(task.read()[0], task.texts, depth)
 
 
 def test_protocols_equal_their_references(tmp_path: Path) -> None:
@@ -171,8 +192,8 @@ def test_depth_is_not_lost(tmp_path: Path) -> None:
     kept: dict[str, Run] = {}
     evaluate_bright(
         [subset],
-        ranking_of_system(Words(), lambda one: ""),
-        on_scores=lambda one, _, answers: kept.update({one.name: answers.run}),
+        lambda name: dense(Words()),
+        on_measured=lambda one, _, measured: kept.update({one.name: measured.run}),
     )
     assert kept["leetcode"] == official_run(subset)
     assert all(len(run) == DEPTH for run in kept["leetcode"].values())
@@ -194,11 +215,15 @@ def test_long_documents(tmp_path: Path) -> None:
 
 def test_average_and_content(tmp_path: Path) -> None:
     subsets = [collection(tmp_path, name, size=1500) for name in SHORT]
-    system = Words()
-    ranking = ranking_of_system(system, lambda one: f"for {one.name}")
-    result = evaluate_bright(iter(subsets), ranking)
-    assert system.instructions == [f"for {name}" for name in SHORT]
-    assert max(system.sizes) <= 2048
+    encoder, names = Words(), []
+
+    def system_of(name: str) -> DenseSystem:
+        names.append(f"for {name}")
+        return dense(encoder)
+
+    result = evaluate_bright(iter(subsets), system_of)
+    assert names == [f"for {name}" for name in SHORT]
+    assert max(encoder.sizes) <= 2048
     values = [means(official_run(s), gold(s))["ndcg@10"] for s in subsets]
     assert result.average("official", "ndcg@10") == pytest.approx(fmean(values), abs=1e-12)
     assert result.complete
@@ -216,15 +241,16 @@ def test_a_ranker(tmp_path: Path) -> None:
     subset = collection(tmp_path)
     asked = []
 
-    def rank(documents: Mapping[str, str], queries: Mapping[str, str], depth: int) -> Answers:
-        asked.append((len(documents), len(queries), depth))
+    def rank(documents: Documents, queries: Mapping[str, str], depth: int) -> Answers:
+        asked.append((documents.size, len(queries), depth))
         scores = all_scores(subset)
         return answers({q: {d: s for d, s in scores[q].items() if s > 9} for q in queries})
 
-    result = evaluate_bright([subset], ranking_of_ranker(rank))
+    result = evaluate_bright([subset], lambda name: Function(rank))
     assert asked == [(3000, 12, DEPTH + 1300)]
     assert result.subsets["leetcode"].num_short > 0
-    full = evaluate_bright([subset], ranking_of_ranker(lambda d, q, k: answers(all_scores(subset))))
+    everything = Function(lambda d, q, k: answers(all_scores(subset)))
+    full = evaluate_bright([subset], lambda name: everything)
     assert full.subsets["leetcode"].to_json() == evaluated(subset).subsets["leetcode"].to_json()
 
 
@@ -235,30 +261,29 @@ def test_words_are_ranked_deeper_than_what_is_excluded(tmp_path: Path, kind: str
     out = [name for name in texts if name.startswith("d/")][: DEPTH + 40]
     write_documents(tmp_path, "pony", texts)
     write_examples(tmp_path, "pony", [Example("0", "kiln", ["gold"], out)])
-    kept: list[Answers] = []
-    contestant = open_peer(kind)
-    result = evaluate_bright(
-        [BrightSource(str(tmp_path)).load("pony")],
-        contestant.ranking(lambda one: "", lambda number: None),
-        on_scores=lambda one, scores, answers: kept.append(answers),
-    )
+    kept: list[Measured] = []
+    with open_system(kind) as system:
+        result = evaluate_bright(
+            [BrightSource(str(tmp_path)).load("pony")],
+            lambda name: system,
+            on_measured=lambda one, scores, measured: kept.append(measured),
+        )
     (answered,) = kept
     assert answered.run["0"].keys() == texts.keys() - {*out, "other"}  # shares no word
     assert result.subsets["pony"].num_short == 1
-    assert (answered.thoughts, answered.receipt.milliseconds.keys()) == ({}, {"bm25"})
-    words = KINDS[kind]()
+    assert (answered.answers.thoughts, answered.receipt.milliseconds.keys()) == ({}, {"bm25"})
+    words = {"bm25": PlainBM25, "bm25-query": QueryBM25}[kind]()
     words.index(list(texts.values()))
     scores = dict(zip(texts, words.scores("kiln").tolist(), strict=True))
     assert answered.run["0"] == {name: scores[name] for name in answered.run["0"]}
-    facts = contestant.facts("a sentence")
-    assert (facts.name, facts.mode, contestant.instructed) == (kind, "bm25", False)
+    assert (system.facts.name, system.facts.mode) == (kind, "bm25")
 
 
 def test_what_a_ranking_costs(tmp_path: Path) -> None:
     """Thoughts and tokens of the pass stay with their queries."""
 
     class Thinking(Words):
-        def encode_queries(self, texts: Sequence[str], instruction: str) -> QueryVectors:
+        def encode_queries(self, texts: Sequence[str]) -> QueryVectors:
             thoughts = [
                 Thought(text[:1], tuple(range(i)), "eos" if i % 2 else "emb_token")
                 for i, text in enumerate(texts)
@@ -266,15 +291,15 @@ def test_what_a_ranking_costs(tmp_path: Path) -> None:
             return QueryVectors(self.count(texts), thoughts, 100)
 
     subset = collection(tmp_path, size=1500)
-    found = ranking_of_system(Thinking(), lambda one: "")(subset, 5)
+    found = ranked(subset, Thinking(), 5)
     assert list(found.thoughts) == [query.id for query in subset.queries]
-    assert all(found.thoughts[query.id].text == query.text[:1] for query in subset.queries)
+    assert all(found.thoughts[query.id][0].text == query.text[:1] for query in subset.queries)
     receipt = found.receipt
     assert (receipt.queries, receipt.prompt_tokens) == (12, 100)
     assert (receipt.thought_tokens, receipt.forced) == (66, 6)
     assert receipt.milliseconds.keys() == {"think", "dense"}
     assert min(receipt.milliseconds.values()) > 0
-    plain = ranking_of_system(Words(), lambda one: "")(subset, 5)
+    plain = ranked(subset, Words(), 5)
     assert plain.run == found.run
     assert plain.receipt.milliseconds.keys() == {"embed", "dense"}
 
@@ -289,7 +314,7 @@ def test_coverage_is_asserted(tmp_path: Path) -> None:
     with pytest.raises(Thought1Error, match=r"lacks 1 of 12 queries, such as '3'"):
         score_subset(subset, run)
     with pytest.raises(ValueError, match="of one kind"):
-        evaluate_bright([], ranking_of_system(Words(), lambda one: ""))
+        evaluate_bright([], lambda name: dense(Words()))
 
 
 def test_excluded_copies_of_gold_are_not_relevant(tmp_path: Path) -> None:

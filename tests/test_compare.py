@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from thought1.evaluation.compare import Pair, compare_runs, read_written_thoughts
-from thought1.evaluation.protocol import bootstrap_ci, paired_bootstrap
-from thought1.evaluation.statistics import randomisation_test
+from thought1.evaluation.statistics.compare import RunPair, compare_runs, read_written_thoughts
+from thought1.evaluation.statistics.protocol import bootstrap_ci, paired_bootstrap
+from thought1.evaluation.statistics.randomisation import randomisation_test
 from thought1.types import Qrels, Run, Thought1Error
 
 pytest.importorskip("ir_measures")
@@ -21,16 +21,16 @@ def ranked(place: int) -> dict[str, float]:
     return {doc: -float(rank) for rank, doc in enumerate(docs)}
 
 
-def pair(places_a: list[int], places_b: list[int]) -> Pair:
+def pair(places_a: list[int], places_b: list[int]) -> RunPair:
     qrels: Qrels = {f"q{number:03}": {"r": 1} for number in range(len(places_a))}
     runs: list[Run] = [
         {query: ranked(place) for query, place in zip(qrels, places, strict=True)}
         for places in (places_a, places_b)
     ]
-    return Pair(runs[0], runs[1], qrels)
+    return RunPair(runs[0], runs[1], qrels)
 
 
-def random_pair(seed: int, queries: int, gain: float) -> Pair:
+def random_pair(seed: int, queries: int, gain: float) -> RunPair:
     """b at a random place; a beside it, and earlier in the mean where `gain` is above 0."""
     rng = random.Random(seed)
     places_b = [rng.randint(1, 10) for _ in range(queries)]
@@ -79,7 +79,7 @@ def test_a_planted_difference_is_found() -> None:
         assert found.holm < 0.01
         assert 0 < found.difference.low < found.difference.mean
         assert found.wins.wins > found.wins.losses
-    turned = {name: Pair(pair.b, pair.a, pair.qrels) for name, pair in pairs.items()}
+    turned = {name: RunPair(pair.b, pair.a, pair.qrels) for name, pair in pairs.items()}
     assert all(found.difference.high < 0 for found in compare_runs(turned, "ndcg@10").values())
 
 
@@ -105,17 +105,17 @@ def test_holm_is_over_the_subsets() -> None:
 
 def test_exclusions_hold_for_both_runs() -> None:
     one = pair([2], [3])
-    found = compare_runs({"x": Pair(one.a, one.b, one.qrels, {"q000": {"d0"}})}, "mrr")["x"]
+    found = compare_runs({"x": RunPair(one.a, one.b, one.qrels, {"q000": {"d0"}})}, "mrr")["x"]
     assert (found.mean_a, found.mean_b) == (1.0, 0.5)
 
 
 def test_refused() -> None:
     one = pair([1, 2], [2, 1])
-    lacking = Pair(one.a, {"q000": {"r": 1.0}}, one.qrels)
+    lacking = RunPair(one.a, {"q000": {"r": 1.0}}, one.qrels)
     with pytest.raises(Thought1Error, match="dev, second run: the run lacks 1 of the 2 judged"):
         compare_runs({"dev": lacking}, "mrr")
     with pytest.raises(Thought1Error, match="dev, first run: the run is empty"):
-        compare_runs({"dev": Pair({}, one.b, one.qrels)}, "mrr")
+        compare_runs({"dev": RunPair({}, one.b, one.qrels)}, "mrr")
     with pytest.raises(Thought1Error, match=r"^unknown measure 'map'"):
         compare_runs({"dev": one}, "map")
     with pytest.raises(ValueError, match="at least one pair"):

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from tiny import TEXTS, make_checkpoint
 
-from thought1.evaluation.curve import Baseline, Curve, Point, measure_curve
-from thought1.evaluation.faithfulness import JudgedQuestions
+from thought1.evaluation.thoughts.curve import Curve, Point, Rival, measure_curve
+from thought1.evaluation.thoughts.faithfulness import JudgedQuestions
 from thought1.t1 import T1
 from thought1.types import Sampling, Thought1Error
 
@@ -76,19 +76,19 @@ def test_budgets_and_questions_are_checked(tiny: T1, judged: JudgedQuestions) ->
 def test_the_front_holds_what_nothing_beats() -> None:
     points = (point(0, 2, 0.30), point(8, 6, 0.28), point(16, 9, 0.35), point(32, 9, 0.34))
     baselines = (
-        Baseline("slow and bad", 20, 0.2),
-        Baseline("fastest", 1, 0.1),
-        Baseline("twin of 0", 2, 0.30),
-        Baseline("best", 50, 0.6, tokens=100),
+        Rival("slow and bad", 20, 0.2),
+        Rival("fastest", 1, 0.1),
+        Rival("twin of 0", 2, 0.30),
+        Rival("best", 50, 0.6, tokens=100),
     )
     assert Curve(points).pareto == [0, 16]
     assert Curve(points, baselines).pareto == ["fastest", 0, "twin of 0", 16, "best"]
-    faster = (*baselines, Baseline("as good as 16, faster", 8, points[2].ndcg))
+    faster = (*baselines, Rival("as good as 16, faster", 8, points[2].ndcg))
     assert 16 not in Curve(points, faster).pareto
 
 
 def test_json_is_the_contract() -> None:
-    curve = Curve((point(0, 2, 0.3), point(8, 6, 0.4)), (Baseline("BM25", 1, 0.2),))
+    curve = Curve((point(0, 2, 0.3), point(8, 6, 0.4)), (Rival("BM25", 1, 0.2),))
     content = json.loads(json.dumps(curve.to_json()))
     assert content["budgets"] == [0, 8]
     assert content["baselines"] == [
@@ -103,7 +103,7 @@ def test_json_is_the_contract() -> None:
 
 
 def test_table() -> None:
-    baselines = (Baseline("BM25, plain tokens", 1, 0.2), Baseline("slow", 90, 0.1, tokens=7))
+    baselines = (Rival("BM25, plain tokens", 1, 0.2), Rival("slow", 90, 0.1, tokens=7))
     curve = Curve((point(0, 2, 0.3), point(8, 6, 0.25), point(16, 9.5, 0.4)), baselines)
     assert curve.table() == [
         "                      tokens       ms  nDCG@10  95% interval",

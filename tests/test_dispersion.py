@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from tiny import TEXTS, make_checkpoint
 
-from thought1.evaluation.dispersion import (
+from thought1.evaluation.thoughts.dispersion import (
     Dispersion,
     measure_dispersion,
     pairwise_distances,
     spearman,
 )
-from thought1.evaluation.faithfulness import JudgedQuestions
+from thought1.evaluation.thoughts.faithfulness import JudgedQuestions
 from thought1.search.vectors import fused
 from thought1.t1 import T1
 from thought1.types import Sampling, Thought1Error

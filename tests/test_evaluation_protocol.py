@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from thought1.evaluation.protocol import (
+from thought1.evaluation.statistics.protocol import (
     DEFAULT_MEASURES,
     Evaluation,
     bootstrap_ci,

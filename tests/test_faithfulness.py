@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny import make_checkpoint
 
-from thought1.evaluation.faithfulness import (
+from thought1.evaluation.thoughts.faithfulness import (
     Faithfulness,
     JudgedQuestions,
     Row,

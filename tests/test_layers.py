@@ -35,6 +35,7 @@ LAYERS = {
     "thought1.t1": 4,
     "thought1.index": 4,
     "thought1.follow": 4,
+    "thought1.opening": 4,
     "thought1.evaluation": 4,
     "thought1.training": 5,
     "thought1.export": 5,
@@ -73,8 +74,8 @@ ALLOWED = {
         "thought1.training",
     ),
     "scipy": (
-        "thought1.evaluation.dispersion",
-        "thought1.evaluation.protocol",
+        "thought1.evaluation.thoughts.dispersion",
+        "thought1.evaluation.statistics.protocol",
         "thought1.evaluation.reward_lab",
     ),
     "trl": ("thought1.training.reinforce.grpo",),
@@ -309,11 +310,12 @@ def test_help_is_light() -> None:
 
 
 def test_statistics_are_light_until_they_are_asked_for() -> None:
-    modules = ("compare", "protocol", "reward_lab", "statistics")
+    statistics = ("compare", "protocol", "randomisation", "score")
+    modules = ("reward_lab", *(f"statistics.{name}" for name in statistics))
     _, _, loaded = run_probe("; ".join(f"import thought1.evaluation.{name}" for name in modules))
     assert "scipy" not in loaded
     _, _, loaded = run_probe(
-        "from thought1.evaluation.protocol import bootstrap_ci; bootstrap_ci([0.1, 0.2])"
+        "from thought1.evaluation.statistics.protocol import bootstrap_ci; bootstrap_ci([0.1, 0.2])"
     )
     assert "scipy.stats" in loaded
 

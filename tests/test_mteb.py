@@ -16,7 +16,7 @@ from tiny import TEXTS
 from thought1.data.formats import BeirFolder
 from thought1.evaluation.collection import evaluate_collection
 from thought1.evaluation.mteb import T1Encoder, T1Search
-from thought1.evaluation.protocol import evaluate
+from thought1.evaluation.statistics.protocol import evaluate
 from thought1.index import Index
 from thought1.search.blockwise import Allowed, BlockwiseSearch
 from thought1.search.options import SearchOptions

@@ -11,59 +11,64 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from result_files import ResultFile
 
-from thought1.data.formats import BeirFolder, read_run
+from thought1.data.formats import read_run
 from thought1.data.hashing import hash_file
 from thought1.data.outputs import whole_file
-from thought1.evaluation import provenance
-from thought1.evaluation.measure import Measured, Request, Task
-from thought1.evaluation.protocol import Evaluation
-from thought1.evaluation.provenance import origin, peak_memory_mb
-from thought1.evaluation.replay import changes, compare, request_of, run_difference
-from thought1.evaluation.results import (
-    Studies,
-    build_result,
-    cost_of,
+from thought1.evaluation.measure import Measured
+from thought1.evaluation.request import Request
+from thought1.evaluation.results import provenance
+from thought1.evaluation.results.build import Extras, build_result, cost_of
+from thought1.evaluation.results.files import (
     read_result,
     read_result_run,
     result_path,
     write_result,
 )
-from thought1.evaluation.systems import SystemFacts
-from thought1.types import Hit, Query, Receipt, SearchResult, Thought, Thought1Error
+from thought1.evaluation.results.models import Result
+from thought1.evaluation.results.provenance import origin, peak_memory_mb
+from thought1.evaluation.results.replay import changes, compare_results, run_difference
+from thought1.evaluation.run import request_of
+from thought1.evaluation.statistics.protocol import Evaluation
+from thought1.evaluation.systems import Answers, Documents, SystemFacts
+from thought1.evaluation.task import Task
+from thought1.types import Document, Query, Receipt, Run, Thought, Thought1Error
 
 REQUEST = Request("facts", "dev", think=4, model="models/small")
 
 
 def measured() -> Measured:
     """Two questions: one thought about for 4 tokens and found, one without thought and missed."""
-    thoughts = [Thought("ice expands", (1, 2, 3, 4), "budget"), None]
-    hits = [Hit("d1", 0.5, 1, "x" * 400, "Ice"), Hit("d2", 0.25, 2, "salt")]
-    results = [
-        SearchResult(text, tuple(hits), thought)
-        for text, thought in zip(("why ice", "why rust"), thoughts, strict=True)
-    ]
+    corpus = [Document("d1", "x" * 400, "Ice"), Document("d2", "salt"), Document("d3", "rust")]
+    documents = Documents(lambda: iter(corpus), 3, Path("facts"))
+    run: Run = {"q1": {"d1": 0.5, "d2": 0.25}, "q2": {"d1": 0.5, "d2": 0.25}}
+    receipt = Receipt(2, 30, 4, 1, {"think": 10.0, "dense": 2.0})
     return Measured(
         Task(
             "facts-dev",
-            BeirFolder(Path("facts")),
+            "facts",
             "dev",
             [Query("q1", "why ice"), Query("q2", "why rust")],
             {"q1": {"d1": 1, "d2": 0}, "q2": {"d3": 1}},
             {"corpus.jsonl": "a" * 64},
+            lambda: (documents, None),
         ),
-        3,
+        documents,
         SystemFacts("owner/small@4", "t1", "abc", "dense", 4, "w" * 64, "s" * 64),
-        {"q1": {"d1": 0.5, "d2": 0.25}, "q2": {"d1": 0.5, "d2": 0.25}},
-        Evaluation({"ndcg@10": {"q1": 1.0, "q2": 0.0}}),
-        results,
-        Receipt(2, 30, 4, 1, {"think": 10.0, "dense": 2.0}),
+        Answers(run, receipt, {"q1": (Thought("ice expands", (1, 2, 3, 4), "budget"),)}),
+        run,
+        {"official": Evaluation({"ndcg@10": {"q1": 1.0, "q2": 0.0}})},
     )
 
 
 @pytest.fixture
 def content() -> dict[str, Any]:
-    return build_result(measured(), REQUEST, price=2.0)
+    return build_result(measured(), REQUEST, price=2.0).to_json()
+
+
+def result(content: dict[str, Any]) -> Result:
+    return Result.model_validate(content)
 
 
 def test_content(content: dict[str, Any]) -> None:
@@ -96,8 +101,9 @@ def test_content(content: dict[str, Any]) -> None:
     assert content["origin"]["seed"] == 0
     assert {"date", "commit", "uncommitted", "machine", "versions"} <= content["origin"].keys()
     assert not {"curve", "faithfulness"} & content.keys()
-    studied = build_result(measured(), REQUEST, studies=Studies({"budgets": [0]}, {"budget": 4}))
-    assert (studied["curve"], studied["faithfulness"]) == ({"budgets": [0]}, {"budget": 4})
+    curve, faithfulness = ResultFile().points(0.5), ResultFile().gauge(0.5)
+    studied = build_result(measured(), REQUEST, extras=Extras(curve, faithfulness)).to_json()
+    assert (studied["curve"], studied["faithfulness"]) == (curve, faithfulness)
 
 
 def test_cost_is_that_of_a_query(content: dict[str, Any]) -> None:
@@ -113,10 +119,10 @@ def test_cost_is_that_of_a_query(content: dict[str, Any]) -> None:
 
 
 def test_written_and_read(content: dict[str, Any], tmp_path: Path) -> None:
-    path = write_result(tmp_path, content, measured())
+    path = write_result(tmp_path, result(content), measured())
     assert path == tmp_path / "owner__small@4" / "abc" / "facts-dev.json"
-    assert read_result(path) == content
-    assert read_result_run(path, content) == measured().run
+    assert read_result(path).to_json() == content
+    assert read_result_run(path, result(content)) == measured().run
     assert read_run(path.with_name("facts-dev.run.gz")) == measured().run
     with gzip.open(path.with_name("facts-dev.details.jsonl.gz"), "rt", encoding="utf-8") as lines:
         first, second = map(json.loads, lines)
@@ -131,29 +137,27 @@ def test_written_and_read(content: dict[str, Any], tmp_path: Path) -> None:
     }
     assert (second["thought"], second["thought_tokens"], second["relevant"]) == (None, 0, ["d3"])
     before = {file.name: file.read_bytes() for file in path.parent.iterdir()}
-    write_result(tmp_path, content, measured())
+    write_result(tmp_path, result(content), measured())
     assert {file.name: file.read_bytes() for file in path.parent.iterdir()} == before
     path.with_name("facts-dev.run.gz").unlink()
-    assert read_result_run(path, content) is None
+    assert read_result_run(path, result(content)) is None
 
 
 def test_rewritten_queries_are_told(tmp_path: Path) -> None:
     found = measured()
-    task = replace(found.task, rewritten={"q1": "x", "q2": "y"}, rewriter="gpt")
+    task = replace(found.task, rewritten={"q1": "ice cold", "q2": "y"}, rewriter="gpt")
     found = replace(found, task=task)
     content = build_result(found, REQUEST)
-    assert content["system"]["name"] == "owner/small@4+gpt"
+    assert content.system.name == "owner/small@4+gpt"
     path = write_result(tmp_path, content, found)
     with gzip.open(path.with_name("facts-dev.details.jsonl.gz"), "rt") as lines:
         line = json.loads(next(lines))
-    assert (line["query"], line["rewritten"]) == ("why ice", "why ice")
+    assert (line["query"], line["rewritten"]) == ("why ice", "ice cold")
 
 
-def test_names_stay_in_the_folder(content: dict[str, Any]) -> None:
-    content["system"]["name"] = "../a b"
-    content["system"]["revision"] = ".."
-    content["task"]["name"] = ".hidden:ä/x"
-    assert result_path(Path("r"), content) == Path("r", "__a-b", "-", "hidden--__x.json")
+def test_names_stay_in_the_folder() -> None:
+    found = result_path(Path("r"), ".hidden:ä/x", "../a b", "..")
+    assert found == Path("r", "__a-b", "-", "hidden--__x.json")
 
 
 @pytest.mark.parametrize(
@@ -238,24 +242,25 @@ def test_peak_memory_has_one_unit(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_comparison(content: dict[str, Any]) -> None:
     run = measured().run
-    same = compare(content, content, (run, run))
+    old = result(content)
+    same = compare_results(old, old, (run, run))
     assert same.equal and same.to_json()["run"] == 0
-    assert compare(content, content, (None, run)).equal  # the run has not been kept
+    assert compare_results(old, old, (None, run)).equal  # the run has not been kept
     # Two queries that change places leave the mean as it is.
-    swapped = {**content, "per_query": {"ndcg@10": {"q1": 0.0, "q2": 1.0}}}
-    found = compare(content, swapped, (run, run))
+    swapped = result({**content, "per_query": {"ndcg@10": {"q1": 0.0, "q2": 1.0}}})
+    found = compare_results(old, swapped, (run, run))
     assert (found.rows[0].old, found.rows[0].new, found.rows[0].largest) == (0.5, 0.5, 1.0)
     assert not found.equal
-    assert compare(content, swapped, (run, run), tolerance=1.0).equal
-    lost = {**content, "per_query": {"ndcg@10": {"q1": 1.0}}}
-    assert compare(content, lost, (run, run)).to_json() == {
+    assert compare_results(old, swapped, (run, run), tolerance=1.0).equal
+    lost = result({**content, "per_query": {"ndcg@10": {"q1": 1.0}}})
+    assert compare_results(old, lost, (run, run)).to_json() == {
         "equal": False,
         "tolerance": 1e-6,
         "metrics": {"ndcg@10": {"old": 0.5, "new": 0.5, "largest_of_a_query": None}},
         "run": 0.0,
     }
     other = {q: {d: s + 0.01 for d, s in scores.items()} for q, scores in run.items()}
-    assert not compare(content, content, (run, other)).equal
+    assert not compare_results(old, old, (run, other)).equal
 
 
 def test_runs_may_differ_at_the_cut() -> None:
@@ -268,7 +273,7 @@ def test_runs_may_differ_at_the_cut() -> None:
 
 
 def test_request_and_changes(content: dict[str, Any]) -> None:
-    assert request_of(content) == REQUEST
+    assert request_of(result(content)) == REQUEST
     with pytest.raises(Thought1Error, match='the field "request" of the result is broken'):
-        request_of(content | {"request": {"fold": "x"}})
+        request_of(result(content | {"request": {"fold": "x"}}))
     assert changes({"a": "1", "b": None}, {"a": "2", "b": None, "c": "3"}) == ["a", "c"]

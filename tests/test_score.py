@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from thought1.data.trec import read_exclusions, read_qrels, read_run
-from thought1.evaluation.score import SCORE_MEASURES, Rules, score_run
+from thought1.evaluation.statistics.score import SCORE_MEASURES, ScoringRules, score_run
 from thought1.types import Qrels, Run, Thought1Error
 
 pytest.importorskip("ir_measures")
@@ -88,7 +88,7 @@ def test_exclusions_equal_a_run_without_these_documents() -> None:
         query: {doc: score for doc, score in found.items() if doc not in excluded[query]}
         for query, found in run.items()
     }
-    found = score_run(run, qrels, rules=Rules(excluded=excluded))
+    found = score_run(run, qrels, rules=ScoringRules(excluded=excluded))
     for query, values in official(without, qrels).items():
         assert found.by_query()[query] == pytest.approx(values, abs=1e-12)
     assert found.removed == sum(map(len, run.values())) - sum(map(len, without.values())) > 0
@@ -111,12 +111,12 @@ def test_missing_queries() -> None:
     qrels = {**QRELS, "q3": {"a": 1}, "q4": {"a": 1}}
     with pytest.raises(Thought1Error, match=r"lacks 2 of the 4 judged queries: q3, q4;.*--missing"):
         score_run(RUN, qrels)
-    zero = score_run(RUN, qrels, ["mrr"], Rules("zero"))
-    skip = score_run(RUN, qrels, ["mrr"], Rules("skip"))
+    zero = score_run(RUN, qrels, ["mrr"], ScoringRules("zero"))
+    skip = score_run(RUN, qrels, ["mrr"], ScoringRules("skip"))
     assert (zero.evaluation.metrics, zero.evaluation.queries) == ({"mrr": 0.25}, 4)
     assert (skip.evaluation.metrics, skip.evaluation.queries) == ({"mrr": 0.5}, 2)
     assert zero.missing == skip.missing == 2
-    assert score_run(RUN, QRELS, ["mrr"], Rules("zero")).missing == 0
+    assert score_run(RUN, QRELS, ["mrr"], ScoringRules("zero")).missing == 0
 
 
 def test_what_is_left_out_is_counted() -> None:
@@ -133,7 +133,9 @@ def test_what_is_left_out_is_counted() -> None:
 
 
 def test_a_query_whose_documents_are_all_excluded_counts_zero() -> None:
-    found = score_run(RUN, {"q1": {"a": 1}}, ["mrr"], Rules(excluded={"q1": {"a", "b", "c"}}))
+    found = score_run(
+        RUN, {"q1": {"a": 1}}, ["mrr"], ScoringRules(excluded={"q1": {"a", "b", "c"}})
+    )
     assert (found.evaluation.metrics, found.removed) == ({"mrr": 0.0}, 3)
 
 
@@ -159,18 +161,18 @@ def test_a_query_whose_documents_are_all_excluded_counts_zero() -> None:
 )
 def test_refused(run: Run, qrels: Qrels, message: str, missing) -> None:
     with pytest.raises(Thought1Error, match=message):
-        score_run(run, qrels, rules=Rules(missing))
+        score_run(run, qrels, rules=ScoringRules(missing))
 
 
 def test_exclusions_of_other_queries_are_refused() -> None:
     with pytest.raises(Thought1Error, match="for 1 queries that the qrels lack, and for no other"):
-        score_run(RUN, QRELS, rules=Rules(excluded={"q9": {"a"}}))
-    found = score_run(RUN, QRELS, rules=Rules(excluded={"q9": {"a"}, "q2": {"x"}}))
+        score_run(RUN, QRELS, rules=ScoringRules(excluded={"q9": {"a"}}))
+    found = score_run(RUN, QRELS, rules=ScoringRules(excluded={"q9": {"a"}, "q2": {"x"}}))
     assert (found.removed, found.unjudged_excluded, found.relevant_excluded) == (1, 1, 0)
 
 
 def test_an_excluded_relevant_document_stays_in_the_ideal() -> None:
-    found = score_run(RUN, QRELS, ["ndcg@10"], Rules(excluded={"q2": {"y", "none"}}))
+    found = score_run(RUN, QRELS, ["ndcg@10"], ScoringRules(excluded={"q2": {"y", "none"}}))
     assert (found.removed, found.relevant_excluded) == (1, 1)
     without = {**RUN, "q2": {"x": 2.0}}
     assert found.by_query()["q2"]["ndcg@10"] == official(without, QRELS)["q2"]["ndcg@10"] == 0
@@ -195,7 +197,7 @@ def test_the_pages_are_right(tmp_path: Path, page: str) -> None:
         expected = {name: float(value) for name, value in map(str.split, block.splitlines())}
         exclusions = read_exclusions(files.pop("exclude")) if "exclude" in files else {}
         run, qrels = read_run(files["run"]), read_qrels(files["qrels"])
-        found = score_run(run, qrels, list(expected), Rules(excluded=exclusions))
+        found = score_run(run, qrels, list(expected), ScoringRules(excluded=exclusions))
         assert found.evaluation.metrics == pytest.approx(expected, abs=5e-6)
         assert any(value > 0 for value in expected.values())
         examples += 1
@@ -207,12 +209,12 @@ def test_a_document_with_the_id_of_its_query_can_be_left_out() -> None:
     qrels: Qrels = {"q": {"d": 1}, "r": {"e": 1}}
     seen = score_run(run, qrels, ["recall@1"])
     assert (seen.evaluation.metrics["recall@1"], seen.identical) == (0.5, 1)
-    without = score_run(run, qrels, ["recall@1"], Rules(ignore_identical_ids=True))
+    without = score_run(run, qrels, ["recall@1"], ScoringRules(ignore_identical_ids=True))
     assert (without.evaluation.metrics["recall@1"], without.identical) == (1.0, 1)
-    excluded = score_run(run, qrels, ["recall@1"], Rules(excluded={"q": {"q"}}))
+    excluded = score_run(run, qrels, ["recall@1"], ScoringRules(excluded={"q": {"q"}}))
     assert (excluded.identical, excluded.removed) == (0, 1)
 
 
 def test_exclusions_of_other_ids_are_refused() -> None:
     with pytest.raises(Thought1Error, match=r'none of the 1 excluded .*, the exclusions "A"'):
-        score_run(RUN, QRELS, rules=Rules(excluded={"q1": {"A"}}))
+        score_run(RUN, QRELS, rules=ScoringRules(excluded={"q1": {"A"}}))

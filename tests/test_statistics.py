@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from thought1.evaluation.statistics import (
+from thought1.evaluation.statistics.randomisation import (
     EXACT,
     Randomisation,
     Wins,
@@ -84,7 +84,7 @@ def test_blocks_do_not_change_what_is_counted(monkeypatch: pytest.MonkeyPatch) -
     values = np.random.default_rng(2).normal(0.1, 1, size=48).tolist()
     whole = randomisation_test(values, samples=5000)
     # A row of signs is 6 octets; blocks of an even number of rows end on whole 32-bit draws.
-    monkeypatch.setattr("thought1.evaluation.statistics._BLOCK", 48 * 100)
+    monkeypatch.setattr("thought1.evaluation.statistics.randomisation._BLOCK", 48 * 100)
     assert randomisation_test(values, samples=5000) == whole
 
 

@@ -8,21 +8,22 @@ from typing import Any
 
 import pytest
 
-from thought1.data.formats import BeirFolder
-from thought1.evaluation.curve import Baseline, Curve, Point
-from thought1.evaluation.measure import Request, Task
-from thought1.evaluation.studies import Studied, other_systems, plan_studies
+from thought1.evaluation.request import Request
 from thought1.evaluation.systems import SystemFacts
+from thought1.evaluation.task import Task
+from thought1.evaluation.thoughts.curve import Curve, Point, Rival
+from thought1.evaluation.thoughts.studies import Studied, other_systems, plan_studies
 from thought1.types import Query, Thought1Error
 
 FACTS = SystemFacts("small@4", "t1", "abc", "dense", 4, "weights", "settings")
 TASK = Task(
     "facts-dev",
-    BeirFolder(Path("facts")),
+    "facts",
     "dev",
     [Query("q1", "why")],
     {"q1": {"d1": 1}},
     {"corpus.jsonl": "c", "queries.jsonl": "q"},
+    pytest.fail,
 )
 
 
@@ -75,7 +76,7 @@ def test_other_systems(tmp_path: Path) -> None:
     keep(tmp_path, "bm25+gpt4", hashes={**TASK.hashes, "rewritten": "r"})
     keep(tmp_path, "recalled", measure="recall@1")
     assert other_systems(tmp_path, TASK, FACTS) == [
-        Baseline(name, 2.5, 0.5, 3.5) for name in ("bm25", "other", "small@4-hybrid")
+        Rival(name, 2.5, 0.5, 3.5) for name in ("bm25", "other", "small@4-hybrid")
     ]
     keep(tmp_path, "bm25", revision="2")
     names = [found.name for found in other_systems(tmp_path, TASK, FACTS)]
@@ -94,10 +95,10 @@ class Words:
 
     facts = SystemFacts("words", "bm25", "1", "bm25")
 
-    def prepare(self, *_: object) -> int:
+    def rank(self, *_: object) -> Any:
         raise AssertionError
 
-    def search(self, *_: object) -> Any:
+    def close(self) -> None:
         raise AssertionError
 
 
@@ -109,10 +110,10 @@ def test_no_plan_where_nothing_is_wanted(tmp_path: Path) -> None:
 
 
 def test_what_was_not_studied_is_absent() -> None:
-    assert Studied().to_studies().curve is None
+    assert Studied().to_extras().curve is None
     assert Studied().tables() == []
-    curve = Curve((Point(8, 7.5, 12.0, {"q1": 0.5, "q2": 1.0}),), (Baseline("bm25", 1.0, 0.5),))
+    curve = Curve((Point(8, 7.5, 12.0, {"q1": 0.5, "q2": 1.0}),), (Rival("bm25", 1.0, 0.5),))
     studied = Studied(curve)
-    assert studied.to_studies().curve == curve.to_json()
-    assert studied.to_studies().faithfulness is None
+    assert studied.to_extras().curve == curve.to_json()
+    assert studied.to_extras().faithfulness is None
     assert studied.tables()[:2] == ["", "thinking curve"]

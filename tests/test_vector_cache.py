@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from thought1.evaluation.bright_systems import T1System
-from thought1.evaluation.vector_cache import VectorCache, key_of
+from thought1.evaluation.systems.t1_exact import T1TextEncoder
+from thought1.evaluation.systems.vector_cache import VectorCache, key_of
 from thought1.t1 import T1
 from thought1.types import Thought1Error, Vectors
 
@@ -126,8 +126,9 @@ def test_a_model_behind_the_cache(tmp_path: Path, tmp_path_factory: pytest.TempP
 
     def computed(model: T1, budget: int | None, instruction: str) -> int:
         before = cache.computed
-        system, plain = T1System(model, budget, cache), T1System(model, budget)
-        found, expected = (one.encode_queries(["why"], instruction) for one in (system, plain))
+        system = T1TextEncoder(model, budget, cache, instruction)
+        plain = T1TextEncoder(model, budget, None, instruction)
+        found, expected = (one.encode_queries(["why"]) for one in (system, plain))
         np.testing.assert_allclose(found.vectors, expected.vectors, atol=1e-6)
         assert found.thoughts == expected.thoughts  # never from a cache, where there are none
         read, expected_read = (one.encode_documents(["because"]) for one in (system, plain))

@@ -15,7 +15,11 @@ import pytest
 
 from thought1.data.formats import BeirFolder
 from thought1.data.worlds import WorldSettings, make_world, write_world
-from thought1.evaluation.faithfulness import Faithfulness, JudgedQuestions, measure_faithfulness
+from thought1.evaluation.thoughts.faithfulness import (
+    Faithfulness,
+    JudgedQuestions,
+    measure_faithfulness,
+)
 from thought1.t1 import T1
 from thought1.training.data.trajectories import read_evidence
 from thought1.training.recipe import load_recipe

@@ -26,6 +26,16 @@ STORES: Mapping[str, RegistryEntry] = {
     "lance": RegistryEntry("thought1.store.lance:LanceStore"),
 }
 
+_SYSTEMS = "thought1.evaluation.systems"
+SYSTEMS: Mapping[str, RegistryEntry] = {
+    "t1": RegistryEntry(f"{_SYSTEMS}.t1_index:open_t1"),
+    "bm25": RegistryEntry(f"{_SYSTEMS}.bm25:open_plain", "eval"),
+    "bm25-query": RegistryEntry(f"{_SYSTEMS}.bm25:open_query", "eval"),
+    "st": RegistryEntry(f"{_SYSTEMS}.sentence_transformers:open_sentence_transformer", "export"),
+    "openai": RegistryEntry(f"{_SYSTEMS}.openai_server:open_server", "eval"),
+}
+"""Evaluated systems by the first word of their name: functions of (name, SystemOptions)."""
+
 
 class StoreType(Protocol):
     """How a store comes to life: what a class of STORES offers besides the verbs of `Store`."""

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 from bright_files import LONG_NOTES, NOTES, QUERIES, write_documents, write_examples, write_subset
-from t1_command import T1Command
+from t1_command import T1Command, read_content
 
 from thought1.data.bright import instruction_for
 from thought1.data.formats import read_run
-from thought1.evaluation.results import read_result, read_result_run
+from thought1.evaluation.results.files import read_result, read_result_run
 from thought1.export import export_sentence_transformers
 from thought1.t1 import T1
 
@@ -138,7 +138,7 @@ def test_refused(t1: T1Command, tmp_path: Path, folder: Path, model: str) -> Non
 
 
 def details_of(path: Path) -> list[dict[str, Any]]:
-    name = read_result(path)["files"]["details"]
+    name = read_content(path)["files"]["details"]
     with gzip.open(path.with_name(name), "rt", encoding="utf-8") as lines:
         return [json.loads(line) for line in lines]
 
@@ -150,7 +150,7 @@ def test_a_result_for_each_subset(t1: T1Command, folder: Path, model: str) -> No
     path = Path(report["results"]["biology"])
     name = Path(model).name
     assert path.parts[:2] == ("results", f"{name}@3") and path.name == "bright-biology.json"
-    content = read_result(path)
+    content = read_content(path)
     assert content["task"] == {
         "name": "bright-biology", "kind": "bright", "folder": str(folder), "split": "examples",
         "queries": 2, "documents": 6, "hashes": report["hashes"]["biology"],
@@ -185,14 +185,14 @@ def test_a_result_for_each_subset(t1: T1Command, folder: Path, model: str) -> No
     assert (first["query"], first["relevant"]) == (QUERIES[0].query, ["kiln/kiln_0.txt"])
     assert [hit["text"] for hit in first["hits"]] == [NOTES[hit["id"]] for hit in first["hits"]]
     assert len(first["hits"]) == 6 and len(second["hits"]) == 5  # one is excluded
-    run = read_result_run(path, content)
+    run = read_result_run(path, read_result(path))
     assert run is not None and run["1"].keys() == NOTES.keys() - {"rope/rope_0.txt"}
     longer = t1(*some, "--think", 3, "--instruction", "word " * 9, "--json").json()
-    other = read_result(Path(longer["results"]["biology"]))
+    other = read_content(Path(longer["results"]["biology"]))
     assert other["cost"]["prompt_tokens"] != cost["prompt_tokens"]
     assert other["system"]["settings"] != content["system"]["settings"]
     assert other["system"]["name"].startswith(f"{name}@3-")  # beside the first, not over it
-    assert read_result(path) == content
+    assert read_content(path) == content
 
 
 def test_names_of_results(t1: T1Command, folder: Path, model: str, working_directory: Path) -> None:
@@ -204,7 +204,7 @@ def test_names_of_results(t1: T1Command, folder: Path, model: str, working_direc
     found = sorted(path.name for path in working_directory.rglob("*.json"))
     assert found == ["bright-biology-gpt4_reason.json", "bright-biology-long.json"]
     (long,) = working_directory.rglob("bright-biology-long.json")
-    content = read_result(long)
+    content = read_content(long)
     assert content["cost"]["thought_tokens"] == {"mean": 0.0, "p95": 0.0}
     assert {line["thought"] for line in details_of(long)} == {None}
     assert "--long" in content["origin"]["command"]
@@ -216,7 +216,7 @@ def test_bm25(t1: T1Command, folder: Path, kind: str) -> None:
     report = t1(*some, "--json").json()
     assert (report["system"], report["model"], report["think"]) == (kind, None, None)
     assert report["instructions"] == {}
-    content = read_result(Path(report["results"]["biology"]))
+    content = read_content(Path(report["results"]["biology"]))
     assert content["per_query"]["recall@1"] == {"0": 1.0, "1": 0.0}  # a copy ties with the gold
     assert content["protocols"]["adjusted"]["metrics"]["ndcg@10"] == 1.0
     assert content["origin"]["command"] == [
@@ -232,7 +232,7 @@ def test_sentence_transformer(t1: T1Command, folder: Path, tmp_path: Path, model
     export_sentence_transformers(T1.from_pretrained(model), tmp_path / "peer")
     some = ["bright", folder, "--subset", "biology", "--system", f"st:{tmp_path / 'peer'}"]
     report = t1(*some, "--json").json()
-    content = read_result(Path(report["results"]["biology"]))
+    content = read_content(Path(report["results"]["biology"]))
     assert (content["system"]["name"], content["system"]["kind"]) == ("peer", "st")
     assert content["system"]["weights"] is not None
     assert content["cost"]["prompt_tokens"] > 0
@@ -240,7 +240,8 @@ def test_sentence_transformer(t1: T1Command, folder: Path, tmp_path: Path, model
     peer = SentenceTransformer(str(tmp_path / "peer"))
     texts = list(NOTES.values())
     scores = peer.encode_document(texts) @ peer.encode_query(QUERIES[0].query)
-    run = read_result_run(Path(report["results"]["biology"]), content)
+    path = Path(report["results"]["biology"])
+    run = read_result_run(path, read_result(path))
     assert run is not None
     assert run["0"] == pytest.approx(dict(zip(NOTES, scores.tolist(), strict=True)), abs=1e-5)
 
@@ -279,4 +280,4 @@ def test_a_result_holds_the_model_that_was_not_named(
     ran = t1("bright", folder, "--subset", "biology", "--no-think", "--json")
     assert ran.err.splitlines()[0] == f"no model is named: {model} (set by T1_MODEL)"
     (file,) = ran.json()["results"].values()
-    assert read_result(Path(file))["request"]["model"] == model
+    assert read_content(Path(file))["request"]["model"] == model

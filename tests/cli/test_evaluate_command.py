@@ -7,11 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from t1_command import NOTES, QUERIES, Ran, T1Command, write_lines
+from t1_command import NOTES, QUERIES, Ran, T1Command, read_content, write_lines
 
 from thought1.data.formats import read_run
 from thought1.data.hashing import hash_file
-from thought1.evaluation.results import read_result
 from thought1.t1 import T1
 
 METRICS = {"ndcg@10", "recall@1", "recall@10", "recall@100", "mrr@10"}
@@ -163,7 +162,7 @@ def test_given_thoughts_are_read(
     assert (report["system"], report["think"]) == ("model@given+human", None)
     assert report["receipt"]["thought_tokens"] == 0
     assert list(report["receipt"]["milliseconds"]) == ["embed", "dense", "fetch"]
-    content = read_result(Path(report["result"]))
+    content = read_content(Path(report["result"]))
     assert content["request"]["thoughts"] == str(file)
     assert content["task"]["hashes"]["thoughts"] == hash_file(file)
     assert content["cost"]["thought_tokens"] == {"mean": 0.0, "p95": 0.0}
@@ -220,7 +219,7 @@ def test_interrupted_evaluation_leaves_nothing(
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(scratch))
-    monkeypatch.setattr("thought1.evaluation.indexed.search_in_batches", interrupt)
+    monkeypatch.setattr("thought1.evaluation.systems.t1_index.search_in_batches", interrupt)
     arguments = ["evaluate", collection, "--split", "dev", "--mode", "bm25"]
     ran = t1(*arguments, "--run", tmp_path / "run")
     assert ran == Ran(130, "", "interrupted\n")
@@ -238,7 +237,7 @@ def test_results_are_kept(
     file = Path(ran.err.splitlines()[-1].removeprefix("result: "))
     assert file.parts[:2] == ("results", "model@3")
     assert file.name == f"{collection.name}-dev.json"
-    content = read_result(file)
+    content = read_content(file)
     assert content["request"] == {
         "folder": str(collection), "split": "dev", "name": "", "system": "t1", "mode": "dense",
         "think": 3, "model": None, "index": built, "rewritten": None,
@@ -259,7 +258,7 @@ def test_results_are_kept(
 
     report = t1(*arguments, "--json", "--results", "kept", "--name", "notes").json()
     assert report["result"] == str(Path("kept", *file.parts[1:3], "notes.json"))
-    assert read_result(Path(report["result"]))["metrics"] == report["metrics"]
+    assert read_content(Path(report["result"]))["metrics"] == report["metrics"]
     before = sorted(working_directory.rglob("*"))
     assert t1(*arguments, "--json", "--no-results").json()["result"] is None
     assert sorted(working_directory.rglob("*")) == before
@@ -273,7 +272,7 @@ def test_word_systems(t1: T1Command, tmp_path: Path, collection: Path, system: s
     assert report["metrics"]["ndcg@10"] == 1.0
     assert report["receipt"]["milliseconds"].keys() == {"bm25"}
     assert read_run(tmp_path / "run")["q2"].keys() == {"salt"}
-    content = read_result(Path(report["result"]))
+    content = read_content(Path(report["result"]))
     assert (content["system"]["kind"], content["system"]["weights"]) == (system, None)
     assert f"2 queries, bm25, system {system}" in t1(*arguments).out
 
@@ -285,7 +284,7 @@ def test_rewritten_queries(t1: T1Command, tmp_path: Path, collection: Path) -> N
     report = t1(*arguments, file, "--json", "--run", tmp_path / "run").json()
     assert read_run(tmp_path / "run").keys() == {"q1", "q2"}
     assert read_run(tmp_path / "run")["q1"].keys() == {"rust"}
-    content = read_result(Path(report["result"]))
+    content = read_content(Path(report["result"]))
     assert content["system"]["name"] == report["system"] == "bm25+swap"
     assert "rewritten" in content["task"]["hashes"]
     short = write_lines(tmp_path / "short.jsonl", rows[:1])
@@ -318,7 +317,7 @@ def test_studies(t1: T1Command, collection: Path, built: str) -> None:
         t1(*arguments, "--system", system, "--json").json()
     arguments += ["--index", built, "--think", "4"]
     report = t1(*arguments, "--curve", "0, 2,4", "--faithfulness", "--json").json()
-    content = read_result(Path(report["result"]))
+    content = read_content(Path(report["result"]))
     curve, faithfulness = content["curve"], content["faithfulness"]
     assert (report["curve"], report["faithfulness"]) == (curve, faithfulness)
     assert content["origin"]["command"][-3:] == ["--curve", "0, 2,4", "--faithfulness"]
@@ -336,7 +335,7 @@ def test_studies(t1: T1Command, collection: Path, built: str) -> None:
     assert "bm25-query" in shown  # t1-nano's own earlier result is no baseline
     assert "model@4" not in shown
     assert "dispersion" not in shown
-    assert "faithfulness" not in read_result(Path(report["result"]))
+    assert "faithfulness" not in read_content(Path(report["result"]))
 
 
 @pytest.mark.parametrize(
@@ -355,7 +354,7 @@ def test_studies_that_cannot_work_fail_before_the_evaluation(
     def refused(*options: object) -> str:
         return t1("evaluate", collection, "--split", "dev", "--index", built, *options).error()
 
-    monkeypatch.setattr("thought1.evaluation.indexed.search_in_batches", pytest.fail)
+    monkeypatch.setattr("thought1.evaluation.systems.t1_index.search_in_batches", pytest.fail)
     assert "at budget 0 there are none: let it think" in refused("--no-think", "--faithfulness")
     assert "positions: use a smaller thought budget" in refused("--curve", "0,100000")
     (tmp_path / "other.json").write_text("{}")
@@ -373,7 +372,7 @@ def test_a_result_holds_the_model_that_was_not_named(
     assert ran.err.splitlines()[0] == told
     report = ran.json()
     assert report["model"] == model
-    content = read_result(Path(report["result"]))
+    content = read_content(Path(report["result"]))
     assert content["request"]["model"] == model
     command = content["origin"]["command"]
     assert command[command.index("--model") + 1] == model
@@ -382,4 +381,4 @@ def test_a_result_holds_the_model_that_was_not_named(
     for more in (["--index", built, "--no-think"], ["--mode", "bm25"], ["--system", "bm25"]):
         ran = t1("evaluate", collection, "--split", "dev", "--json", *more)
         assert ran.code == 0 and "no model is named" not in ran.err
-        assert read_result(Path(ran.json()["result"]))["request"]["model"] is None
+        assert read_content(Path(ran.json()["result"]))["request"]["model"] is None

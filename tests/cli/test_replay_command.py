@@ -151,17 +151,19 @@ def test_wrong_input(t1: T1Command, copy: Path, tmp_path: Path) -> None:
 def test_a_result_that_names_no_model_means_the_one_of_its_time(
     t1: T1Command, copy: Path, model: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from thought1.evaluation.replay import meant
+    from thought1.evaluation.results.models import SystemRecord
+    from thought1.evaluation.results.replay import model_of_its_time
 
-    def result(name: str, kind: str = "t1") -> dict[str, Any]:
-        return {"system": {"name": name, "kind": kind}}
+    def system(name: str, kind: str = "t1") -> SystemRecord:
+        facts = {"name": name, "kind": kind, "revision": "1", "mode": "dense"}
+        return SystemRecord(**facts, think=None, weights=None, settings=None)
 
-    assert meant(result("t1-nano@16-hybrid")) == "t1-nano"
-    assert meant(result("t1-mini-companion@48")) == "t1-mini-companion"  # of an index
-    assert meant(result("some-folder@16")) == "t1-nano"
-    assert meant(result("index-bm25", "bm25")) is None
+    assert model_of_its_time(system("t1-nano@16-hybrid")) == "t1-nano"
+    assert model_of_its_time(system("t1-mini-companion@48")) == "t1-mini-companion"  # of an index
+    assert model_of_its_time(system("some-folder@16")) == "t1-nano"
+    assert model_of_its_time(system("index-bm25", "bm25")) is None
     file = kept(t1, copy, "--model", model, "--no-think")
     edit(file, lambda content: content["request"].update(model=None))
     monkeypatch.setenv("T1_MODEL", "/nowhere")
-    monkeypatch.setattr("thought1.evaluation.replay.meant", lambda _: model)
+    monkeypatch.setattr("thought1.evaluation.run.model_of_its_time", lambda _: model)
     assert t1("replay", file).code == 0

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from thought1.evaluation.protocol import evaluate
+from thought1.evaluation.statistics.protocol import evaluate
 from thought1.metrics import evaluate_run
 from thought1.types import Qrels, Run
 

@@ -1,6 +1,6 @@
 """`t1 compare`: two runs over the same judgements, with test, interval, and the queries behind.
 
-Neither statistics nor metrics are here (`thought1.evaluation.compare`):
+Neither statistics nor metrics are here (`thought1.evaluation.statistics.compare`):
 
     t1 compare thinking.run plain.run --qrels qrels/dev.tsv --queries queries.jsonl --top 5
 """
@@ -17,7 +17,7 @@ from thought1.cli.options import IgnoreIdenticalIds, Json
 from thought1.types import Thought1Error
 
 if TYPE_CHECKING:
-    from thought1.evaluation.compare import Comparison, Pair
+    from thought1.evaluation.statistics.compare import RunComparison, RunPair
 
 MAIN = "main"
 """The name of the two runs that are given without one."""
@@ -83,7 +83,7 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Compare two runs: difference, interval, randomisation test, wins and losses."""
-    from thought1.evaluation.compare import compare_runs
+    from thought1.evaluation.statistics.compare import compare_runs
 
     if (exclude or queries or thoughts_a or thoughts_b) and run_a is None:
         raise Thought1Error(
@@ -109,7 +109,7 @@ def compare(
 
 def _read_texts(queries: Path | None, thoughts_a: Path | None, thoughts_b: Path | None) -> Texts:
     from thought1.data.formats import read_queries
-    from thought1.evaluation.compare import read_written_thoughts
+    from thought1.evaluation.statistics.compare import read_written_thoughts
 
     return Texts(
         {query.id: query.text for query in read_queries(queries)} if queries else {},
@@ -120,7 +120,7 @@ def _read_texts(queries: Path | None, thoughts_a: Path | None, thoughts_b: Path 
 
 def _main_pair(
     run_a: Path | None, run_b: Path | None, qrels: Path | None, exclude: Path | None
-) -> "dict[str, Pair]":
+) -> "dict[str, RunPair]":
     if run_a and run_b and qrels:
         return {MAIN: _read_pair(run_a, run_b, qrels, exclude)}
     if run_a or run_b or qrels:
@@ -128,7 +128,7 @@ def _main_pair(
     return {}
 
 
-def _add_subset(pairs: "dict[str, Pair]", text: str) -> None:
+def _add_subset(pairs: "dict[str, RunPair]", text: str) -> None:
     name, _, files = text.partition("=")
     paths = [Path(part) for part in files.split(",") if part]
     if not name or len(paths) not in (3, 4):
@@ -140,15 +140,17 @@ def _add_subset(pairs: "dict[str, Pair]", text: str) -> None:
     pairs[name] = _read_pair(paths[0], paths[1], paths[2], paths[3] if len(paths) == 4 else None)
 
 
-def _read_pair(run_a: Path, run_b: Path, qrels: Path, exclude: Path | None) -> "Pair":
+def _read_pair(run_a: Path, run_b: Path, qrels: Path, exclude: Path | None) -> "RunPair":
     from thought1.data.trec import read_exclusions, read_qrels, read_run
-    from thought1.evaluation.compare import Pair
+    from thought1.evaluation.statistics.compare import RunPair
 
     excluded = read_exclusions(exclude) if exclude else {}
-    return Pair(read_run(run_a), read_run(run_b), read_qrels(qrels), excluded)
+    return RunPair(read_run(run_a), read_run(run_b), read_qrels(qrels), excluded)
 
 
-def _data(found: "Mapping[str, Comparison]", metric: str, texts: Texts, top: int) -> dict[str, Any]:
+def _data(
+    found: "Mapping[str, RunComparison]", metric: str, texts: Texts, top: int
+) -> dict[str, Any]:
     subsets = {
         name: {
             **comparison.to_json(),
@@ -160,7 +162,7 @@ def _data(found: "Mapping[str, Comparison]", metric: str, texts: Texts, top: int
     return {"metric": metric, "subsets": subsets, "macro": _macro(found)}
 
 
-def _macro(found: "Mapping[str, Comparison]") -> dict[str, float]:
+def _macro(found: "Mapping[str, RunComparison]") -> dict[str, float]:
     """The mean over subsets of their means, each subset counting once."""
     a = sum(comparison.mean_a for comparison in found.values()) / len(found)
     b = sum(comparison.mean_b for comparison in found.values()) / len(found)
@@ -168,7 +170,7 @@ def _macro(found: "Mapping[str, Comparison]") -> dict[str, float]:
 
 
 def _queries(
-    name: str, comparison: "Comparison", texts: Texts, ids: list[str]
+    name: str, comparison: "RunComparison", texts: Texts, ids: list[str]
 ) -> list[dict[str, Any]]:
     rows = []
     for query in ids:
@@ -181,7 +183,7 @@ def _queries(
     return rows
 
 
-def _show(found: "Mapping[str, Comparison]", metric: str) -> None:
+def _show(found: "Mapping[str, RunComparison]", metric: str) -> None:
     several = len(found) > 1
     width = max(map(len, found))
     for name, row in found.items():
@@ -204,7 +206,7 @@ def _show(found: "Mapping[str, Comparison]", metric: str) -> None:
     )
 
 
-def _show_queries(name: str, comparison: "Comparison", texts: Texts, top: int) -> None:
+def _show_queries(name: str, comparison: "RunComparison", texts: Texts, top: int) -> None:
     for title, sign in (("A is better", 1), ("B is better", -1)):
         rows = _queries(name, comparison, texts, comparison.largest(top, sign))
         if rows:

@@ -35,6 +35,7 @@ from thought1.cli.evaluate_options import (
     Thoughts,
     WithFaithfulness,
 )
+from thought1.cli.models import default_name, quiet_libraries
 from thought1.cli.options import (
     Budget,
     Evidence,
@@ -45,15 +46,13 @@ from thought1.cli.options import (
     Samples,
     SearchMode,
     TrustRemoteCode,
+    option,
     thought_budget,
 )
-from thought1.cli.systems import checked, open_request
-from thought1.data.outputs import check_file, check_folder
-from thought1.types import Thought1Error
 
 if TYPE_CHECKING:
-    from thought1.evaluation.measure import Measured, Request
-    from thought1.evaluation.studies import Studied
+    from thought1.evaluation.measure import Measured
+    from thought1.evaluation.run import Evaluated
 
 
 def evaluate(
@@ -83,7 +82,8 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Measure retrieval: 100 documents for each judged question, thinking greedily by default."""
-    from thought1.evaluation.measure import Request
+    from thought1.evaluation import run
+    from thought1.evaluation.request import Request, check_request
 
     request = Request(
         str(folder),
@@ -103,107 +103,59 @@ def evaluate(
         None if thoughts is None else str(thoughts),
         evidence,
     )
-    request = checked(request)
-    if index_folder is not None:
-        check_folder(index_folder)
-    if run_file is not None:
-        check_file(run_file)
-    measured, studied = _measure(request, results, trust_remote_code, keeps=not no_results)
-    kept = _Kept(measured, request, price, studied, None if no_results else results, run_file)
-    kept.write()
-    _tell(measured, studied, kept, as_json=as_json)
+    check_request(request, option)
+    quiet_libraries()
+    done = run.evaluate(
+        request,
+        run.Outputs(None if no_results else results, run_file, price),
+        baselines=results,
+        choose=default_name,
+        trust_remote_code=trust_remote_code,
+        bars=progress,
+    )
+    _tell(done, as_json=as_json)
 
 
-def _tell(measured: "Measured", studied: "Studied", kept: "_Kept", *, as_json: bool) -> None:
+def _tell(done: "Evaluated", *, as_json: bool) -> None:
     """Print what was found, and then what could not be written."""
     if as_json:
-        print_json(_report(measured, kept.content, kept.path))
+        print_json(_report(done))
     else:
-        _show(measured, kept.content)
-        for line in studied.tables():
+        _show(done)
+        for line in done.studied.tables():
             print_text(line)
-        if kept.path is not None:
-            note(f"result: {kept.path}")
-    _remark(measured)
-    if kept.problem is not None:
-        raise kept.problem
+        if done.path is not None:
+            note(f"result: {done.path}")
+    _remark(done.measured)
+    if done.problem is not None:
+        raise done.problem
 
 
-def _measure(
-    request: "Request", results: Path, trust_remote_code: bool, *, keeps: bool
-) -> "tuple[Measured, Studied]":
-    """What was found; whatever can be refused is refused before anything is read or encoded."""
-    from thought1.evaluation.measure import measure
-    from thought1.evaluation.results import check_place
-    from thought1.evaluation.studies import Studied, plan_studies
-
-    with open_request(request, trust_remote_code) as (task, system):
-        if keeps:
-            facts = system.facts
-            check_place(results, task.name, task.name_system(facts), facts.revision)
-        plan = plan_studies(request, task, system, results)
-        measured = measure(task, system, progress)
-        return measured, plan.measure(measured, progress) if plan else Studied()
-
-
-class _Kept:
-    """The files of an evaluation. What cannot be written, on a disk that is full by now, must not
-    keep the numbers from being shown: it is told after them."""
-
-    def __init__(
-        self,
-        measured: "Measured",
-        request: "Request",
-        price: float | None,
-        studied: "Studied",
-        results: Path | None,
-        run_file: Path | None,
-    ) -> None:
-        from thought1.evaluation.results import build_result
-
-        studies = studied.to_studies()
-        self.content = build_result(measured, request, price=price, studies=studies)
-        self.path: Path | None = None
-        self.problem: Thought1Error | None = None
-        self._measured, self._results, self._run_file = measured, results, run_file
-
-    def write(self) -> None:
-        """Write them, or remember why not."""
-        from thought1.data.formats import write_run
-        from thought1.evaluation.results import TAG, write_result
-
-        try:
-            if self._run_file is not None:
-                write_run(self._run_file, self._measured.run, TAG)
-            if self._results is not None:
-                self.path = write_result(self._results, self.content, self._measured)
-        except Thought1Error as error:
-            self.problem = error
-
-
-def _report(measured: "Measured", content: dict[str, Any], kept: Path | None) -> dict[str, Any]:
+def _report(done: "Evaluated") -> dict[str, Any]:
     """What was measured; without a model there is neither its name nor a thinking budget."""
-    from thought1.evaluation.results import STUDIES
+    from thought1.evaluation.run import STUDIES
 
+    content, facts = done.result.to_json(), done.measured.system
     return {
         **{key: content[key] for key in ("metrics", "ci", "queries")},
         "system": content["system"]["name"],
-        "model": measured.system.model,
-        "mode": measured.system.mode,
-        "think": measured.system.think,
-        "receipt": receipt_data(measured.receipt),
+        "model": facts.model,
+        "mode": facts.mode,
+        "think": facts.think,
+        "receipt": receipt_data(done.measured.receipt),
         "cost": content["cost"],
         "checks": content["checks"],
-        "result": None if kept is None else str(kept),
+        "result": None if done.path is None else str(done.path),
         **{study: content[study] for study in STUDIES if study in content},
     }
 
 
-def _show(measured: "Measured", content: dict[str, Any]) -> None:
-    show_means(content)
+def _show(done: "Evaluated") -> None:
+    measured = done.measured
+    show_means(done.result.to_json())
     print_text(f"{measured.evaluation.queries} queries, {_who(measured)}")
     print_text(receipt_line(measured.receipt))
-    price = content["cost"]["cost_per_1000_queries"]
+    price = done.result.cost.cost_per_1000_queries
     if price is not None:
         print_text(f"1,000 queries cost {price:.4g}")
 
@@ -218,7 +170,7 @@ def _remark(measured: "Measured") -> None:
             f"warning: the collection lacks {checks.missing_documents} of the "
             f"{checks.judged_documents} judged documents: no ranking can hold them"
         )
-    if measured.task.ignore_identical_ids:
+    if measured.task.ignores_identical_ids:
         note(f"{checks.removed_identical} documents with the query's own id were left out")
     elif checks.identical_ids:
         note(

@@ -15,7 +15,7 @@ from thought1.cli.options import Json
 from thought1.types import Thought1Error
 
 if TYPE_CHECKING:
-    from thought1.evaluation.leaderboard import Leaderboard, Row, Track
+    from thought1.evaluation.leaderboard import Leaderboard, LeaderboardTrack, PublishedRow
 
 
 def leaderboard(
@@ -50,7 +50,7 @@ def leaderboard(
             print_text(line)
 
 
-def _track_data(board: "Leaderboard", name: str, rows: "list[Row]") -> dict[str, Any]:
+def _track_data(board: "Leaderboard", name: str, rows: "list[PublishedRow]") -> dict[str, Any]:
     track = board.tracks[name]
     return {
         "name": name,
@@ -61,7 +61,7 @@ def _track_data(board: "Leaderboard", name: str, rows: "list[Row]") -> dict[str,
     }
 
 
-def _row_data(row: "Row", track: "Track") -> dict[str, Any]:
+def _row_data(row: "PublishedRow", track: "LeaderboardTrack") -> dict[str, Any]:
     mean = row.mean(track)
     return {
         "system": row.system,
@@ -76,7 +76,9 @@ def _row_data(row: "Row", track: "Track") -> dict[str, Any]:
     }
 
 
-def _track_lines(board: "Leaderboard", name: str, rows: "list[Row]", markdown: bool) -> list[str]:
+def _track_lines(
+    board: "Leaderboard", name: str, rows: "list[PublishedRow]", markdown: bool
+) -> list[str]:
     """A heading, the table, and below it what does not fit into a table."""
     track = board.tracks[name]
     sources = list(dict.fromkeys(row.source for row in rows))
@@ -93,7 +95,7 @@ def _track_lines(board: "Leaderboard", name: str, rows: "list[Row]", markdown: b
     return [f"{board.benchmark}: {title}", *_aligned(header, cells), *remarks, ""]
 
 
-def _cells(row: "Row", track: "Track", source: int) -> list[str]:
+def _cells(row: "PublishedRow", track: "LeaderboardTrack", source: int) -> list[str]:
     from thought1.evaluation.leaderboard import one_decimal
 
     published = row.published or {}

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from thought1.cli.console import note
-from thought1.types import Thought1Error
 
 if TYPE_CHECKING:
     from thought1.index import Index
@@ -56,29 +55,17 @@ def open_index(
     folder: Path, model: str | None, trust_remote_code: bool
 ) -> tuple["Index", "Encoder"]:
     """The index in a folder, and its model: the one it remembers, or the one named."""
-    from thought1.index import Index
+    from thought1.opening import open_with_model
 
-    needed = Index.remembered(folder).model
-    try:
-        loaded = load_encoder(model or needed, trust_remote_code)
-    except Thought1Error as error:
-        if model:
-            raise
-        raise Thought1Error(
-            f"the index at {folder} needs the model it was made with, which cannot be loaded "
-            f"({error}); put it back, or name the folder where it is now as the model"
-        ) from None
-    return Index.open(folder, loaded), loaded
+    quiet_libraries()
+    return open_with_model(folder, model, trust_remote_code)
 
 
 def open_without_model(folder: Path) -> "Index":
     """The index in a folder, for BM25 and for what touches no vector."""
-    from thought1.index import Index
-    from thought1.search.words_only import WordsOnly
+    from thought1 import opening
 
-    info = Index.remembered(folder)
-    stand_in = WordsOnly(info.model, info.dim, info.identity)
-    return Index.open(folder, stand_in)
+    return opening.open_without_model(folder)
 
 
 def holds_something(folder: Path) -> bool:

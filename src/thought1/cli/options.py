@@ -120,6 +120,11 @@ IgnoreIdenticalIds = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")]
 
 
+def option(field: str) -> str:
+    """What a field of a request is called on the command line."""
+    return "--think or --no-think" if field == "think" else f"--{field.replace('_', '-')}"
+
+
 def thought_budget(think: int | None, no_think: bool) -> int | None:
     """Tokens of a thought: what the flags say, None for the model's own budget."""
     if think is not None and no_think:

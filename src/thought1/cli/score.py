@@ -1,6 +1,6 @@
 """`t1 score`: the numbers of a run that any system wrote, as official tools compute them.
 
-Neither rules nor metrics are here (`thought1.evaluation.score`):
+Neither rules nor metrics are here (`thought1.evaluation.statistics.score`):
 
     t1 score --run bm25.run.gz --qrels qrels/dev.tsv --json
 """
@@ -14,7 +14,7 @@ from thought1.cli.console import note, print_json, print_text, show_means
 from thought1.cli.options import IgnoreIdenticalIds, Json
 
 if TYPE_CHECKING:
-    from thought1.evaluation.score import Score
+    from thought1.evaluation.statistics.score import RunScore
 
 
 Excluded = Annotated[
@@ -65,11 +65,11 @@ def score(
 ) -> None:
     """Score a run file against judgements, with pytrec_eval's semantics."""
     from thought1.data.trec import read_exclusions, read_qrels, read_run
-    from thought1.evaluation.score import Rules, score_run
+    from thought1.evaluation.statistics.score import ScoringRules, score_run
 
     measures = list(dict.fromkeys(name.strip() for name in metrics.split(",")))
     excluded = read_exclusions(exclude) if exclude else {}
-    rules = Rules(missing, excluded, ignore_identical_ids)
+    rules = ScoringRules(missing, excluded, ignore_identical_ids)
     found = score_run(read_run(run_file), read_qrels(qrels_file), measures, rules)
     if found.identical and not ignore_identical_ids:
         note(
@@ -86,7 +86,7 @@ def score(
             print_text("\t".join([query, *(f"{value:.5f}" for value in values.values())]))
 
 
-def _show(found: "Score", missing: str, ignored: bool) -> None:
+def _show(found: "RunScore", missing: str, ignored: bool) -> None:
     show_means(found.to_json())
     print_text(f"{found.evaluation.queries} queries")
     if found.missing:

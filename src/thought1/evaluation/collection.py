@@ -9,11 +9,10 @@ Knows neither how documents are encoded nor how metrics are computed (`protocol`
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from thought1.data.formats import BeirFolder
 from thought1.evaluation.overlap import CheckedCorpus
-from thought1.evaluation.protocol import Evaluation, evaluate
+from thought1.evaluation.statistics.protocol import Evaluation, evaluate
 from thought1.index import Index
 from thought1.search.options import SearchOptions
 from thought1.search.pipeline import Progress, search_in_batches
@@ -73,23 +72,3 @@ def run_of(queries: Sequence[Query], results: Sequence[SearchResult]) -> Run:
         query.id: {hit.id: hit.score for hit in result.hits}
         for query, result in zip(queries, results, strict=True)
     }
-
-
-def without_identical_ids(
-    queries: Sequence[Query], results: Sequence[SearchResult], depth: int = DEPTH
-) -> tuple[list[SearchResult], int]:
-    """The results without the document that has the query's own id, as BEIR and mteb count.
-
-    Args:
-        results: of one document more than `depth`, to which they are cut afterwards.
-
-    Returns:
-        The results, and how many documents were left out.
-    """
-    kept, removed = [], 0
-    for query, result in zip(queries, results, strict=True):
-        others = [hit for hit in result.hits if hit.id != query.id]
-        removed += len(result.hits) - len(others)
-        hits = (replace(hit, rank=rank) for rank, hit in enumerate(others[:depth], start=1))
-        kept.append(replace(result, hits=tuple(hits)))
-    return kept, removed

@@ -15,7 +15,10 @@ from typing import Any
 
 import yaml
 
+from thought1.evaluation.moved import moved_names
 from thought1.types import Thought1Error
+
+__getattr__ = moved_names(__name__)
 
 TOLERANCE = Decimal("0.1")
 """Between a stated average and the mean of the figures beside it. Each figure is rounded to one
@@ -26,7 +29,7 @@ _ROW = {"system", "track", "source", "published", "average", "ours", "command"}
 
 
 @dataclass(frozen=True, slots=True)
-class Track:
+class LeaderboardTrack:
     """Rows that can be compared with each other."""
 
     title: str
@@ -36,7 +39,7 @@ class Track:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class PublishedSource:
     """Where figures are published."""
 
     title: str
@@ -44,12 +47,12 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class PublishedRow:
     """One system; figures are percentages as printed in the source."""
 
     system: str
     track: str
-    source: Source
+    source: PublishedSource
     published: Mapping[str, float] | None
     """Subset -> figure; None where only the average is known."""
     average: float
@@ -59,7 +62,7 @@ class Row:
     flags: tuple[str, ...] = ()
     """What cannot be right, in words."""
 
-    def mean(self, track: Track) -> Decimal | None:
+    def mean(self, track: LeaderboardTrack) -> Decimal | None:
         """Of the figures of all subsets, exactly; None where one is missing."""
         if self.published is None or self.published.keys() != track.subsets.keys():
             return None
@@ -71,10 +74,10 @@ class Leaderboard:
     """The content of a file."""
 
     benchmark: str
-    tracks: Mapping[str, Track]
-    rows: tuple[Row, ...]
+    tracks: Mapping[str, LeaderboardTrack]
+    rows: tuple[PublishedRow, ...]
 
-    def ranked(self, track: str) -> list[Row]:
+    def ranked(self, track: str) -> list[PublishedRow]:
         """The rows of a track, highest stated average first; equal ones by name.
 
         Raises:
@@ -137,7 +140,7 @@ def read_leaderboard(path: Path) -> Leaderboard:
     return Leaderboard(_text(content["benchmark"], f"{where}: benchmark"), tracks, flagged)
 
 
-def _flagged(row: Row, track: Track, times: int) -> Row:
+def _flagged(row: PublishedRow, track: LeaderboardTrack, times: int) -> PublishedRow:
     flags = []
     if times > 1:
         flags.append(f"stands {times} times in this track")
@@ -154,21 +157,26 @@ def _flagged(row: Row, track: Track, times: int) -> Row:
     return replace(row, flags=tuple(flags))
 
 
-def _read_track(content: Any, where: str) -> Track:
+def _read_track(content: Any, where: str) -> LeaderboardTrack:
     _check_keys(content, {"title", "metric", "subsets"}, where)
     subsets = _mapping(content["subsets"], f"{where}: subsets")
     headings = {name: _text(title, f"{where}: subset {name!r}") for name, title in subsets.items()}
-    return Track(_text(content["title"], where), _text(content["metric"], where), headings)
+    return LeaderboardTrack(
+        _text(content["title"], where), _text(content["metric"], where), headings
+    )
 
 
-def _read_source(content: Any, where: str) -> Source:
+def _read_source(content: Any, where: str) -> PublishedSource:
     _check_keys(content, {"title", "url"}, where)
-    return Source(_text(content["title"], where), _text(content["url"], where))
+    return PublishedSource(_text(content["title"], where), _text(content["url"], where))
 
 
 def _read_row(
-    content: Any, tracks: Mapping[str, Track], sources: Mapping[str, Source], where: str
-) -> Row:
+    content: Any,
+    tracks: Mapping[str, LeaderboardTrack],
+    sources: Mapping[str, PublishedSource],
+    where: str,
+) -> PublishedRow:
     if isinstance(content, dict) and isinstance(content.get("system"), str):
         where = f"{where} ({content['system']})"
     _check_keys(content, _ROW, where, optional={"note"})
@@ -181,7 +189,7 @@ def _read_row(
         _check_keys(published, set(), where, optional=set(tracks[content["track"]].subsets))
         published = {name: _number(value, f"{where}: {name}") for name, value in published.items()}
     ours, command = content["ours"], content["command"]
-    return Row(
+    return PublishedRow(
         system=_text(content["system"], where),
         track=content["track"],
         source=sources[content["source"]],

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from thought1.evaluation.faithfulness import JudgedQuestions, measure_faithfulness
+from thought1.evaluation.thoughts.faithfulness import JudgedQuestions, measure_faithfulness
 from thought1.t1 import T1
 from thought1.training.data.batches import Rows, sft_batch
 from thought1.training.data.sources import TrainingPair

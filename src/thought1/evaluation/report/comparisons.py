@@ -5,10 +5,9 @@ bootstrap; intervals are not corrected for the number of comparisons, and the pa
 """
 
 import string
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from itertools import combinations
 
-from thought1.evaluation.protocol import paired_bootstrap
 from thought1.evaluation.report.axes import Words
 from thought1.evaluation.report.blocks import (
     Cell,
@@ -23,10 +22,9 @@ from thought1.evaluation.report.blocks import (
     section,
     table,
 )
-from thought1.evaluation.report.content import Curve, Dispersion, Gauge, Point
-from thought1.evaluation.report.grouping import Entry, Task
+from thought1.evaluation.report.grouping import SystemEntry, TaskGroup
 from thought1.evaluation.report.markup import Markup, element, join
-from thought1.evaluation.report.plots import Bar, Cost, Mark, axis_end, bars, curve
+from thought1.evaluation.report.plots import CostAxis, Mark, ValueBar, axis_end, bars, curve
 from thought1.evaluation.report.wording import (
     NOTHING,
     amount,
@@ -37,9 +35,19 @@ from thought1.evaluation.report.wording import (
     share,
     signed,
 )
+from thought1.evaluation.results.models import (
+    MEASURE,
+    CurveRecord,
+    DifferenceRecord,
+    DispersionRecord,
+    FaithfulnessRecord,
+    PointRecord,
+    RivalRecord,
+)
+from thought1.evaluation.statistics.protocol import Interval, paired_bootstrap
 
 
-def differences(task: Task) -> Markup | None:
+def differences(task: TaskGroup) -> Markup | None:
     """Every pair of systems, the better mean first; None where there is but one."""
     title, key = "Differences between systems", f"{task.key}-differences"
     if len(task.entries) < 2:
@@ -62,12 +70,12 @@ def differences(task: Task) -> Markup | None:
     return section(key, 3, title, *parts)
 
 
-def comparable(task: Task, a: Entry, b: Entry) -> bool:
+def comparable(task: TaskGroup, a: SystemEntry, b: SystemEntry) -> bool:
     """Whether two systems were asked the same queries."""
     return a.result.per_query[task.measure].keys() == b.result.per_query[task.measure].keys()
 
 
-def _difference(task: Task, a: Entry, b: Entry) -> list[Cell]:
+def _difference(task: TaskGroup, a: SystemEntry, b: SystemEntry) -> list[Cell]:
     first, second = (entry.result.per_query[task.measure] for entry in (a, b))
     found = paired_bootstrap(first, second)
     wins = sum(first[query] > second[query] for query in first)
@@ -84,7 +92,7 @@ def _difference(task: Task, a: Entry, b: Entry) -> list[Cell]:
     ]
 
 
-def curves(task: Task) -> Markup | None:
+def curves(task: TaskGroup) -> Markup | None:
     """nDCG@10 over tokens and over milliseconds, for each system with a curve; None without."""
     title, key = "Thinking curves", f"{task.key}-curves"
     parts = [
@@ -102,7 +110,7 @@ def curves(task: Task) -> Markup | None:
     return section(key, 3, title, paragraph(note, "note"), *parts)
 
 
-def _curve(entry: Entry, content: Curve, key: str) -> Markup:
+def _curve(entry: SystemEntry, content: CurveRecord, key: str) -> Markup:
     letters = list(string.ascii_uppercase)
     names = [letters[n] if n < len(letters) else "" for n in range(len(content.baselines))]
     plots = [_curve_plot(entry, content, names, axis, f"{key}-{axis}") for axis in ("tokens", "ms")]
@@ -110,8 +118,9 @@ def _curve(entry: Entry, content: Curve, key: str) -> Markup:
         join([element("strong", {}, letter), f" {point.name}"])
         for letter, point in zip(names, content.baselines, strict=True)
     ]
-    rows = [_point_row(f"budget {point.name}", point) for point in content.points]
-    rows += [_point_row(point.name, point) for point in content.baselines]
+    front = {str(name) for name in content.pareto}
+    rows = [_point_row(f"budget {one.budget}", one, front) for one in content.points]
+    rows += [_point_row(one.name, one, front) for one in content.baselines]
     headings = ["Point", "Tokens", "Milliseconds", "nDCG@10", "95% interval", "On the front"]
     return join(
         [
@@ -126,14 +135,22 @@ def _curve(entry: Entry, content: Curve, key: str) -> Markup:
 
 
 def _curve_plot(
-    entry: Entry, content: Curve, names: Sequence[str], axis: str, key: str
+    entry: SystemEntry, content: CurveRecord, names: Sequence[str], axis: str, key: str
 ) -> Markup | None:
     """One of the two plots; None where no point has that cost."""
     cost = _COSTS[axis]
     label = "thought tokens per query" if axis == "tokens" else "milliseconds per query"
-    points = [mark for point in content.points if (mark := _mark(point, point.name, cost(point)))]
-    baselines = zip(content.baselines, names, strict=True)
-    others = [mark for point, name in baselines if (mark := _mark(point, name, cost(point)))]
+    front = {str(name) for name in content.pareto}
+    points = [
+        Mark(str(one.budget), spent, one.metrics.ndcg, _interval(one), str(one.budget) in front)
+        for one in content.points
+        if (spent := cost(one)) is not None
+    ]
+    others = [
+        Mark(name, spent, one.metrics.ndcg, None, one.name in front)
+        for one, name in zip(content.baselines, names, strict=True)
+        if (spent := cost(one)) is not None
+    ]
     if not points:
         return None
     told = "; ".join(
@@ -141,41 +158,42 @@ def _curve_plot(
     )
     words = Words(key, f"nDCG@10 of {entry.label} over {label}", told)
     title = "Over tokens" if axis == "tokens" else "Over time"
-    return figure(title, "", curve(words, points, others, Cost(label, has_front=axis == "ms")))
+    return figure(title, "", curve(words, points, others, CostAxis(label, has_front=axis == "ms")))
 
 
-_COSTS: Mapping[str, Callable[[Point], float | None]] = {
+_COSTS: Mapping[str, Callable[[PointRecord | RivalRecord], float | None]] = {
     "tokens": lambda point: point.tokens,
     "ms": lambda point: point.milliseconds,
 }
 
 
-def _mark(point: Point, label: str, cost: float | None) -> Mark | None:
-    if cost is None:
+def _interval(point: PointRecord | RivalRecord) -> Interval | None:
+    if isinstance(point, RivalRecord) or MEASURE not in point.ci:
         return None
-    return Mark(label, cost, point.value, point.interval, point.on_front)
+    low, high = point.ci[MEASURE]
+    return low, high
 
 
-def _point_row(name: str, point: Point) -> list[Cell]:
+def _point_row(name: str, point: PointRecord | RivalRecord, front: Set[str]) -> list[Cell]:
+    ends = _interval(point)
+    key = point.name if isinstance(point, RivalRecord) else str(point.budget)
     return [
         Cell(name),
         number(amount(point.tokens), point.tokens),
         number(amount(point.milliseconds), point.milliseconds),
-        number(share(point.value), point.value),
-        number(interval(*point.interval), point.interval[0])
-        if point.interval
-        else number(NOTHING, None),
-        Cell("yes" if point.on_front else "no"),
+        number(share(point.metrics.ndcg), point.metrics.ndcg),
+        number(interval(*ends), ends[0]) if ends else number(NOTHING, None),
+        Cell("yes" if key in front else "no"),
     ]
 
 
-def faithfulness(task: Task) -> Markup | None:
+def faithfulness(task: TaskGroup) -> Markup | None:
     """What other thoughts than the own lead to, for each system with the gauge; None without."""
     title, key = "Faithfulness", f"{task.key}-faithfulness"
     parts = [
-        _gauge(entry, entry.result.gauge, f"{key}-{place}")
+        _gauge(entry, entry.result.faithfulness, f"{key}-{place}")
         for place, entry in enumerate(task.entries)
-        if entry.result.gauge is not None
+        if entry.result.faithfulness is not None
     ]
     if not parts:
         return None
@@ -186,23 +204,24 @@ def faithfulness(task: Task) -> Markup | None:
     return section(key, 3, title, paragraph(note, "note"), *parts)
 
 
-def _gauge(entry: Entry, gauge: Gauge, key: str) -> Markup:
-    rows = [Bar(row.name, row.value, None, row.name == "own") for row in gauge.rows]
+def _gauge(entry: SystemEntry, gauge: FaithfulnessRecord, key: str) -> Markup:
+    rows = [ValueBar(name, row.ndcg, None, name == "own") for name, row in gauge.rows.items()]
     told = "; ".join(f"{row.label} {share(row.value)}" for row in rows)
     words = Words(key, f"nDCG@10 of {entry.label} behind each kind of thought", told)
     cells = [
         [
-            Cell(row.name),
+            Cell(name),
             number(share(row.cosine), row.cosine),
-            number(share(row.value), row.value),
-            *_difference_cells(row.advantage),
+            number(share(row.ndcg), row.ndcg),
+            *_difference_cells(gauge.advantages.get(name)),
         ]
-        for row in gauge.rows
+        for name, row in gauge.rows.items()
     ]
     end = axis_end([row.value for row in rows])
     headings = ["Thought", "Cosine", "nDCG@10", "Own minus this", "95% interval"]
+    questions = len(gauge.rows["own"].per_query)
     facts = (
-        f"{counted(gauge.questions, 'question')}, {gauge.distinct} different own thoughts of "
+        f"{counted(questions, 'question')}, {gauge.distinct} different own thoughts of "
         f"{amount(gauge.mean_length)} tokens in the mean, budget {gauge.budget}."
     )
     return join(
@@ -221,7 +240,7 @@ def _gauge(entry: Entry, gauge: Gauge, key: str) -> Markup:
     )
 
 
-def _dispersion(entry: Entry, found: Dispersion) -> Markup:
+def _dispersion(entry: SystemEntry, found: DispersionRecord) -> Markup:
     rank = "undefined" if found.correlation is None else signed(found.correlation)
     facts = (
         f"{counted(found.copies, 'thought')} on each question, sampled at temperature "
@@ -230,16 +249,20 @@ def _dispersion(entry: Entry, found: Dispersion) -> Markup:
         f"{rank}. Bare: without a thought; fused: the mean of the sampled vectors."
     )
     rows = [
-        [Cell(row.name), number(share(row.value), row.value), *_difference_cells(row.gain)]
-        for row in found.rows
+        [
+            Cell(name),
+            number(share(row.ndcg), row.ndcg),
+            *_difference_cells(found.gains.get(name)),
+        ]
+        for name, row in found.rows.items()
     ]
     headings = ["Vector", "nDCG@10", "This minus bare", "95% interval"]
     content = Table(f"Dispersion of sampled thoughts of {entry.label}", headings, rows)
     return join([paragraph(facts, "note"), folded("Data of sampled thoughts", table(content))])
 
 
-def _difference_cells(found: tuple[float, float, float] | None) -> list[Cell]:
+def _difference_cells(found: DifferenceRecord | None) -> list[Cell]:
     if found is None:
         return [number(NOTHING, None), number(NOTHING, None)]
-    mean, low, high = found
-    return [number(signed(mean), mean), number(f"{signed(low)} to {signed(high)}", low)]
+    ends = f"{signed(found.low)} to {signed(found.high)}"
+    return [number(signed(found.mean), found.mean), number(ends, found.low)]

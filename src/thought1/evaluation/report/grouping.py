@@ -4,10 +4,11 @@ Knows no HTML. The order of everything on the page is decided here, from the fil
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from thought1.evaluation.report.content import Result, System
+from thought1.evaluation.report.reading import ResultFile
+from thought1.evaluation.results.models import DetailRecord, Result, SystemRecord
 from thought1.types import Thought1Error
 
 _MAIN = "ndcg@10"
@@ -15,16 +16,20 @@ _LONG = "recall@1"
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class SystemEntry:
     """One system on one task."""
 
     label: str
     """Names the system; no two of a task are the same."""
     result: Result
+    path: str
+    """Of the file, relative to the folder that was read."""
+    details: Mapping[str, DetailRecord] | None = None
+    """query id -> what the system did with it; None where they have not been kept."""
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class TaskGroup:
     """The systems on one task, the best first."""
 
     key: str
@@ -34,7 +39,7 @@ class Task:
     """The name of BRIGHT's track, where the task is a subset of it."""
     measure: str
     """The one that bars, plots and comparisons show."""
-    entries: Sequence[Entry]
+    entries: Sequence[SystemEntry]
 
     @property
     def short(self) -> str:
@@ -42,26 +47,28 @@ class Task:
         return _subset(self.name)[0] if self.bright else self.name
 
 
-def by_task(results: Sequence[Result]) -> list[Task]:
+def by_task(files: Sequence[ResultFile]) -> list[TaskGroup]:
     """Tasks by name, BRIGHT's after the others."""
-    labels = _labels(results)
-    groups: dict[tuple[str, str], list[Entry]] = defaultdict(list)
-    for result in results:
-        groups[_track(result) or "", result.task].append(Entry(labels[result.path], result))
+    labels = _labels([file.result.system for file in files])
+    groups: dict[tuple[str, str], list[SystemEntry]] = defaultdict(list)
+    for file, label in zip(files, labels, strict=True):
+        key = (_track(file.result) or "", file.result.task.name)
+        groups[key].append(SystemEntry(label, file.result, file.path, file.details))
     tasks = []
     for number, ((track, name), entries) in enumerate(sorted(groups.items()), start=1):
         measure = _measure([entry.result for entry in entries], track)
         order = sorted(
-            _told_apart(entries), key=lambda entry: (-entry.result.metrics[measure], entry.label)
+            _with_unique_labels(entries),
+            key=lambda entry: (-entry.result.metrics[measure], entry.label),
         )
-        tasks.append(Task(f"task{number}", name, track or None, measure, order))
+        tasks.append(TaskGroup(f"task{number}", name, track or None, measure, order))
     return tasks
 
 
 def _track(result: Result) -> str | None:
-    if result.task_kind != "bright":
+    if result.task.kind != "bright":
         return None
-    _, rest = _subset(result.task)
+    _, rest = _subset(result.task.name)
     long, query_set = rest == "long" or rest.startswith("long-"), rest.removeprefix("long")
     track = "BRIGHT, long documents" if long else "BRIGHT"
     # Rewritten queries are another task: never in one average with the original ones.
@@ -80,48 +87,42 @@ def _measure(results: Sequence[Result], track: str) -> str:
     wanted = [_LONG, _MAIN] if "long documents" in track else [_MAIN]
     if not shared:
         raise Thought1Error(
-            f"the results on {results[0].task} have no measure in common; "
-            "evaluate them anew with the same measures"
+            f"the results on {results[0].task.name} have no measure in common; "
+            "evaluate them again with the same measures"
         )
     return next(name for name in [*wanted, *shared] if name in shared)
 
 
-def _labels(results: Sequence[Result]) -> dict[str, str]:
-    """path -> the system's name, with what tells it from others of that name."""
-    namesakes: dict[str, set[System]] = defaultdict(set)
-    for result in results:
-        namesakes[result.system.name].add(result.system)
-    return {result.path: _label(result.system, namesakes[result.system.name]) for result in results}
+def _labels(systems: Sequence[SystemRecord]) -> list[str]:
+    """Each system's name, with what distinguishes it from others of that name."""
+    namesakes: dict[str, list[Mapping[str, str]]] = defaultdict(list)
+    for system in systems:
+        namesakes[system.name].append(_parts(system))
+    return [_label(_parts(system), namesakes[system.name]) for system in systems]
 
 
-def _label(system: System, namesakes: set[System]) -> str:
-    varying = {
-        field.name
-        for field in fields(System)
-        if len({_part(other, field.name) for other in namesakes}) > 1
-    }
-    parts = [_part(system, field.name) for field in fields(System) if field.name in varying]
-    return ", ".join([system.name, *(part for part in parts if part)])
+def _label(parts: Mapping[str, str], namesakes: Sequence[Mapping[str, str]]) -> str:
+    varying = [name for name in parts if len({other[name] for other in namesakes}) > 1]
+    return ", ".join([parts["name"], *(parts[name] for name in varying if parts[name])])
 
 
-def _part(system: System, name: str) -> str:
+def _parts(system: SystemRecord) -> dict[str, str]:
     thinking = "" if system.think is None else f"thinking {system.think}"
-    parts = {
+    return {
         "name": system.name,
         "kind": system.kind,
         "revision": system.revision[:12],
         "mode": system.mode,
         "think": "not thinking" if system.think == 0 else thinking,
     }
-    return parts[name]
 
 
-def _told_apart(entries: Sequence[Entry]) -> list[Entry]:
-    """The same system twice on one task: the path of its file tells them apart."""
+def _with_unique_labels(entries: Sequence[SystemEntry]) -> list[SystemEntry]:
+    """The same system twice on one task: the path of its file distinguishes them."""
     labels = [entry.label for entry in entries]
     return [
         entry
         if labels.count(entry.label) == 1
-        else Entry(f"{entry.label} ({entry.result.path})", entry.result)
+        else replace(entry, label=f"{entry.label} ({entry.path})")
         for entry in entries
     ]

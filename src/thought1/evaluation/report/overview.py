@@ -19,10 +19,9 @@ from thought1.evaluation.report.blocks import (
     section,
     table,
 )
-from thought1.evaluation.report.content import Result
-from thought1.evaluation.report.grouping import Entry, Task
+from thought1.evaluation.report.grouping import SystemEntry, TaskGroup
 from thought1.evaluation.report.markup import Markup, element
-from thought1.evaluation.report.plots import Bar, axis_end, bars
+from thought1.evaluation.report.plots import ValueBar, axis_end, bars
 from thought1.evaluation.report.wording import (
     NOTHING,
     amount,
@@ -31,16 +30,17 @@ from thought1.evaluation.report.wording import (
     percent,
     share,
 )
+from thought1.evaluation.results.models import Result
 
 
-def overview(tasks: Sequence[Task]) -> Markup:
+def overview(tasks: Sequence[TaskGroup]) -> Markup:
     """One row for each system on each task."""
     results = [entry.result for task in tasks for entry in task.entries]
     measures = list(dict.fromkeys(name for result in results for name in result.metrics))
     headings = ["System", "Task", "Queries", *map(metric_name, measures)]
     headings += ["Thought tokens", "Forced", "ms per query"]
     # A price stands in few files, and takes a column only where it does.
-    priced = any(_PRICE in result.cost for result in results)
+    priced = any(result.cost.cost_per_1000_queries is not None for result in results)
     headings += ["Cost per 1,000 queries"] if priced else []
     rows = [
         [
@@ -62,10 +62,7 @@ def overview(tasks: Sequence[Task]) -> Markup:
     return section("overview", 2, "Overview", paragraph(note, "note"), table(whole))
 
 
-_PRICE = "cost_per_1000_queries"
-
-
-def _metric(entry: Entry, task: Task, name: str) -> Cell:
+def _metric(entry: SystemEntry, task: TaskGroup, name: str) -> Cell:
     value = entry.result.metrics.get(name)
     if value is None:
         return number(NOTHING, None)
@@ -74,15 +71,14 @@ def _metric(entry: Entry, task: Task, name: str) -> Cell:
         share(value),
         value,
         True,
-        below=interval(*entry.result.intervals[name]),
+        below=interval(*entry.result.ci[name]),
         strong=value == best,
     )
 
 
 def _cost(result: Result, priced: bool) -> list[Cell]:
-    tokens = result.cost.optional("thought_tokens").optional_number("mean")
-    forced = result.cost.optional_number("forced")
-    spent, price = milliseconds(result), result.cost.optional_number(_PRICE)
+    tokens, forced = result.cost.thought_tokens.mean, result.cost.forced
+    spent, price = milliseconds(result), result.cost.cost_per_1000_queries
     return [
         number(amount(tokens), tokens),
         number(percent(forced), forced),
@@ -93,19 +89,22 @@ def _cost(result: Result, priced: bool) -> list[Cell]:
 
 def milliseconds(result: Result) -> float | None:
     """Of all steps of a query together; None where none was timed."""
-    steps = result.cost.optional("milliseconds")
-    return math.fsum(map(steps.number, steps.content)) if steps.content else None
+    steps = result.cost.milliseconds
+    return math.fsum(steps.values()) if steps else None
 
 
-def task_bars(task: Task, key: str, title: str, end: float | None = None) -> tuple[Markup, Markup]:
+def task_bars(
+    task: TaskGroup, key: str, title: str, end: float | None = None
+) -> tuple[Markup, Markup]:
     """The systems of a task as bars with their intervals, and the table behind them."""
     name = metric_name(task.measure)
     rows, cells = [], []
     for entry in task.entries:
-        value, ends = entry.result.metrics[task.measure], entry.result.intervals[task.measure]
-        rows.append(Bar(entry.label, value, ends, entry.result.system.kind == "t1"))
+        value = entry.result.metrics[task.measure]
+        low, high = entry.result.ci[task.measure]
+        rows.append(ValueBar(entry.label, value, (low, high), entry.result.system.kind == "t1"))
         cells.append(
-            [Cell(entry.label), number(share(value), value), number(interval(*ends), ends[0])]
+            [Cell(entry.label), number(share(value), value), number(interval(low, high), low)]
         )
     told = "; ".join(f"{a.shown} {b.shown}, 95% interval {c.shown}" for a, b, c in cells)
     words = Words(key, f"{name} on {task.name}", told)
@@ -113,7 +112,7 @@ def task_bars(task: Task, key: str, title: str, end: float | None = None) -> tup
     return figure(title, "", bars(words, rows, end or _end([task]))), table(data)
 
 
-def _end(tasks: Sequence[Task]) -> float:
+def _end(tasks: Sequence[TaskGroup]) -> float:
     return axis_end(
         [
             end
@@ -121,13 +120,13 @@ def _end(tasks: Sequence[Task]) -> float:
             for entry in task.entries
             for end in (
                 entry.result.metrics[task.measure],
-                entry.result.intervals[task.measure][1],
+                entry.result.ci[task.measure][1],
             )
         ]
     )
 
 
-def bright(track: str, key: str, tasks: Sequence[Task]) -> Markup:
+def bright(track: str, key: str, tasks: Sequence[TaskGroup]) -> Markup:
     """The subsets of a track: a table with averages, and bars for each subset."""
     labels = list(dict.fromkeys(entry.label for task in tasks for entry in task.entries))
     values = {

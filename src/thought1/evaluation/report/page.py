@@ -13,16 +13,16 @@ from importlib import resources
 
 from thought1.evaluation.report.blocks import absent, beside, paragraph, section
 from thought1.evaluation.report.comparisons import curves, differences, faithfulness
-from thought1.evaluation.report.content import Result
-from thought1.evaluation.report.grouping import Task, by_task
+from thought1.evaluation.report.grouping import TaskGroup, by_task
 from thought1.evaluation.report.markup import Markup, element, join, void
 from thought1.evaluation.report.overview import bright, overview, task_bars
 from thought1.evaluation.report.provenance import data_differ, provenance
 from thought1.evaluation.report.queries import best_and_worst, queries_of, query_by_query
+from thought1.evaluation.report.reading import ResultFile
 from thought1.evaluation.report.wording import counted, listed, metric_name
 
 
-def render_page(results: Sequence[Result], title: str) -> str:
+def render_page(results: Sequence[ResultFile], title: str) -> str:
     """The page as HTML.
 
     Args:
@@ -91,7 +91,7 @@ def _hash(text: str) -> Markup:
     return Markup(f"'sha256-{base64.b64encode(digest).decode()}'")
 
 
-def _subtitle(tasks: Sequence[Task]) -> str:
+def _subtitle(tasks: Sequence[TaskGroup]) -> str:
     results = [entry.result for task in tasks for entry in task.entries]
     systems = {entry.label for task in tasks for entry in task.entries}
     dates = sorted(
@@ -117,7 +117,7 @@ _PARTS = (
 )
 
 
-def _task(task: Task) -> Markup:
+def _task(task: TaskGroup) -> Markup:
     queries = queries_of(task)
     measure = metric_name(task.measure)
     title = f"{measure} with 95% intervals"
@@ -141,12 +141,8 @@ def _task(task: Task) -> Markup:
     )
 
 
-def _task_facts(task: Task) -> str:
-    first = task.entries[0].result
-    known = [
-        f"{first.facts[name]:,} {name}"
-        for name in ("queries", "documents")
-        if isinstance(first.facts.get(name), int)
-    ]
+def _task_facts(task: TaskGroup) -> str:
+    content = task.entries[0].result.task
+    known = [f"{content.queries:,} queries", f"{content.documents:,} documents"]
     systems = counted(len(task.entries), "system")
     return f"{listed([*known, systems])}."

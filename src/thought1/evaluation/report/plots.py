@@ -23,9 +23,9 @@ from thought1.evaluation.report.axes import (
     text,
     value_axis,
 )
-from thought1.evaluation.report.content import Interval
 from thought1.evaluation.report.markup import Markup, element, join
 from thought1.evaluation.report.wording import share, shortened
+from thought1.evaluation.statistics.protocol import Interval
 
 _ROW = 38
 _GOLDEN = math.pi * (3 - math.sqrt(5))
@@ -33,7 +33,7 @@ _GOLDEN = math.pi * (3 - math.sqrt(5))
 
 
 @dataclass(frozen=True, slots=True)
-class Bar:
+class ValueBar:
     """A value between 0 and 1; an `own` bar has the accent's colour."""
 
     label: str
@@ -60,7 +60,7 @@ def axis_end(values: Sequence[float]) -> float:
     return min(1.0, math.ceil(highest / step - 1e-9) * step)
 
 
-def bars(words: Words, rows: Sequence[Bar], end: float) -> Markup:
+def bars(words: Words, rows: Sequence[ValueBar], end: float) -> Markup:
     """Horizontal bars from 0 to `end`, each below its name and value."""
     box = Box(1, 0, WIDTH - 8, len(rows) * _ROW)
     scale = Scale(0, end, box.left, box.right)
@@ -75,7 +75,7 @@ def bars(words: Words, rows: Sequence[Bar], end: float) -> Markup:
     return svg(words, box.bottom + 20, *grid, *drawn, *marks)
 
 
-def _bar(row: Bar, top: float, scale: Scale) -> Markup:
+def _bar(row: ValueBar, top: float, scale: Scale) -> Markup:
     middle = top + 25
     kind = "bar own" if row.own else "bar"
     size = {"x": scale(0), "y": middle - 5, "width": scale(row.value) - scale(0), "height": 10.0}
@@ -92,14 +92,14 @@ def _bar(row: Bar, top: float, scale: Scale) -> Markup:
 
 
 @dataclass(frozen=True, slots=True)
-class Cost:
+class CostAxis:
     """The axis across: what it counts, and whether the Pareto front is the one over it."""
 
     label: str
     has_front: bool
 
 
-def curve(words: Words, points: Sequence[Mark], others: Sequence[Mark], cost: Cost) -> Markup:
+def curve(words: Words, points: Sequence[Mark], others: Sequence[Mark], cost: CostAxis) -> Markup:
     """nDCG@10 over a cost: a line through the budgets, diamonds for the others, and the front."""
     box = Box(40, 14, WIDTH - 14, 238)
     across = cost_scale([mark.cost for mark in (*points, *others)], box)
@@ -164,7 +164,7 @@ def _diamond(mark: Mark, across: Scale, up: Scale) -> Markup:
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class SystemPair:
     """Two systems on the same queries: names, and query id -> (across, up)."""
 
     across: str
@@ -172,7 +172,7 @@ class Pair:
     values: Mapping[str, tuple[float, float]]
 
 
-def scatter(words: Words, pair: Pair, links: Mapping[str, str]) -> Markup:
+def scatter(words: Words, pair: SystemPair, links: Mapping[str, str]) -> Markup:
     """One point per query, a link each; `links` gives the id it leads to."""
     box = Box(44, 10, WIDTH - 10, 316)
     inset = 22  # room around the corners, where most points lie on one another
@@ -182,9 +182,9 @@ def scatter(words: Words, pair: Pair, links: Mapping[str, str]) -> Markup:
     diagonal = line(across(0), up(0), across(1), up(1), "diagonal")
     middle = (box.top + box.bottom) / 2
     turned = {"class": "label middle", "transform": f"translate(12 {middle}) rotate(-90)"}
-    places: dict[tuple[float, float], list[str]] = {}
+    at: dict[tuple[float, float], list[str]] = {}
     for query, values in pair.values.items():
-        places.setdefault(values, []).append(query)
+        at.setdefault(values, []).append(query)
     return svg(
         words,
         box.bottom + 40,
@@ -194,7 +194,7 @@ def scatter(words: Words, pair: Pair, links: Mapping[str, str]) -> Markup:
         diagonal,
         *(
             _linked(query, values, (across(values[0]) + dx, up(values[1]) + dy), links)
-            for values, queries in places.items()
+            for values, queries in at.items()
             for query, (dx, dy) in zip(queries, _spread(len(queries), inset), strict=True)
         ),
     )

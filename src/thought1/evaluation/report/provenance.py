@@ -9,24 +9,23 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from thought1.evaluation.report.blocks import absent, facts, folded, section
-from thought1.evaluation.report.content import Result
-from thought1.evaluation.report.grouping import Entry, Task
+from thought1.evaluation.report.grouping import SystemEntry, TaskGroup
 from thought1.evaluation.report.markup import Markup
 from thought1.evaluation.report.wording import NOTHING, listed
+from thought1.evaluation.results.models import Result
 
 
-def provenance(tasks: Sequence[Task]) -> Markup:
+def provenance(tasks: Sequence[TaskGroup]) -> Markup:
     """One folded list of facts for each result."""
     parts = [_facts(task, entry) for task in tasks for entry in task.entries]
     return section("provenance", 2, "Provenance", *parts)
 
 
-def data_differ(task: Task) -> Markup | None:
+def data_differ(task: TaskGroup) -> Markup | None:
     """A line where the systems of a task have read different data, as the hashes say."""
-    hashes = [entry.result.facts.get("hashes") for entry in task.entries]
-    known = [found for found in hashes if isinstance(found, dict)]
-    shared = sorted(set.intersection(*(set(found) for found in known)) if known else ())
-    differing = [name for name in shared if len({str(found[name]) for found in known}) > 1]
+    known = [entry.result.task.hashes for entry in task.entries]
+    shared = sorted(set.intersection(*(set(found) for found in known)))
+    differing = [name for name in shared if len({found[name] for found in known}) > 1]
     if not differing:
         return None
     return absent(
@@ -35,14 +34,14 @@ def data_differ(task: Task) -> Markup | None:
     )
 
 
-def _facts(task: Task, entry: Entry) -> Markup:
+def _facts(task: TaskGroup, entry: SystemEntry) -> Markup:
     result = entry.result
-    pairs = [("File", result.path)]
+    pairs = [("File", entry.path)]
     for title, content in (
-        ("Task", {name: value for name, value in result.facts.items() if name != "name"}),
+        ("Task", {n: value for n, value in result.task.to_json().items() if n != "name"}),
         ("System", _system(result)),
         ("Origin", _origin(result.origin)),
-        ("Cost", result.cost.content),
+        ("Cost", result.cost.to_json()),
     ):
         pairs += [(f"{title}: {name}", shown) for name, shown in _flat(content)]
     return folded(f"{task.name}: {entry.label}", facts(pairs))
@@ -56,7 +55,8 @@ def _system(result: Result) -> dict[str, Any]:
         "revision": system.revision,
         "mode": system.mode,
         "thinking budget": system.think,
-        **result.digests,
+        "weights (SHA-256)": system.weights,
+        "settings (SHA-256)": system.settings,
     }
 
 

@@ -21,11 +21,11 @@ from thought1.evaluation.report.blocks import (
     table,
 )
 from thought1.evaluation.report.comparisons import comparable
-from thought1.evaluation.report.content import Detail, Hit
-from thought1.evaluation.report.grouping import Entry, Task
+from thought1.evaluation.report.grouping import SystemEntry, TaskGroup
 from thought1.evaluation.report.markup import Markup, element, join
-from thought1.evaluation.report.plots import Pair, scatter
+from thought1.evaluation.report.plots import SystemPair, scatter
 from thought1.evaluation.report.wording import NOTHING, counted, metric_name, share, shortened
+from thought1.evaluation.results.models import DetailRecord, HitRecord
 
 EXTREMES = 3
 """Best queries of a system, and as many worst."""
@@ -41,7 +41,7 @@ _RELEVANT = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Queries:
+class QueryLinks:
     """The queries of a task, and the ids that links lead to."""
 
     values: Mapping[str, Mapping[str, float]]
@@ -57,36 +57,36 @@ class Queries:
         return {**self.rows, **self.cards}
 
 
-def queries_of(task: Task) -> Queries:
+def queries_of(task: TaskGroup) -> QueryLinks:
     """Numbers the queries, and decides which of them get a card."""
     values: dict[str, dict[str, float]] = {}
     for entry in task.entries:
         for query, value in entry.result.per_query[task.measure].items():
             values.setdefault(query, {})[entry.label] = value
-    known = {query for entry in task.entries for query in entry.result.details or {}}
+    known = {query for entry in task.entries for query in entry.details or {}}
     first = [query for entry in task.entries for query in (*best(task, entry), *worst(task, entry))]
     order = [query for query in dict.fromkeys([*first, *sorted(values)]) if query in known]
     places = {query: place for place, query in enumerate(sorted(values), start=1)}
-    return Queries(
+    return QueryLinks(
         {query: values[query] for query in sorted(values)},
         {query: f"{task.key}-row{place}" for query, place in places.items()},
         {query: f"{task.key}-query{places[query]}" for query in order[:CARDS]},
     )
 
 
-def best(task: Task, entry: Entry) -> list[str]:
+def best(task: TaskGroup, entry: SystemEntry) -> list[str]:
     """The queries with a system's highest values; equal values by id."""
     values = entry.result.per_query[task.measure]
     return sorted(values, key=lambda query: (-values[query], query))[:EXTREMES]
 
 
-def worst(task: Task, entry: Entry) -> list[str]:
+def worst(task: TaskGroup, entry: SystemEntry) -> list[str]:
     """The queries with a system's lowest values; equal values by id."""
     values = entry.result.per_query[task.measure]
     return sorted(values, key=lambda query: (values[query], query))[:EXTREMES]
 
 
-def query_by_query(task: Task, queries: Queries) -> Markup:
+def query_by_query(task: TaskGroup, queries: QueryLinks) -> Markup:
     """The best system against each other one, and all values."""
     title, key = "Query by query", f"{task.key}-scatter"
     name = metric_name(task.measure)
@@ -125,18 +125,20 @@ def _value(value: float | None) -> Cell:
     return number(NOTHING if value is None else share(value), value)
 
 
-def _scatter(task: Task, pair: tuple[Entry, Entry], queries: Queries, key: str) -> Markup:
+def _scatter(
+    task: TaskGroup, pair: tuple[SystemEntry, SystemEntry], queries: QueryLinks, key: str
+) -> Markup:
     up, across = pair
     values = {query: (of[across.label], of[up.label]) for query, of in queries.values.items()}
     over = sum(b > a for a, b in values.values())
     under = sum(b < a for a, b in values.values())
     told = f"{over} above the diagonal, {under} below, {len(values) - over - under} on it"
     words = Words(key, f"{up.label} against {across.label} on {task.name}", told)
-    plot = scatter(words, Pair(across.label, up.label, values), queries.links)
+    plot = scatter(words, SystemPair(across.label, up.label, values), queries.links)
     return figure(f"against {across.label}", f"{told}.", plot)
 
 
-def best_and_worst(task: Task, queries: Queries) -> Markup:
+def best_and_worst(task: TaskGroup, queries: QueryLinks) -> Markup:
     """Links to the extremes of each system, and the cards."""
     title, key = "Best and worst queries", f"{task.key}-queries"
     lists = [_extremes(task, entry, queries) for entry in task.entries]
@@ -157,7 +159,7 @@ def best_and_worst(task: Task, queries: Queries) -> Markup:
     )
 
 
-def _extremes(task: Task, entry: Entry, queries: Queries) -> Markup:
+def _extremes(task: TaskGroup, entry: SystemEntry, queries: QueryLinks) -> Markup:
     values = entry.result.per_query[task.measure]
 
     def links(found: Sequence[str]) -> Markup:
@@ -176,15 +178,15 @@ def _extremes(task: Task, entry: Entry, queries: Queries) -> Markup:
     )
 
 
-def _link(query: str, queries: Queries) -> Markup:
+def _link(query: str, queries: QueryLinks) -> Markup:
     return element("a", {"href": f"#{queries.links[query]}"}, element("bdi", {}, query))
 
 
-def _card(task: Task, query: str, queries: Queries, whole: bool) -> Markup:
+def _card(task: TaskGroup, query: str, queries: QueryLinks, whole: bool) -> Markup:
     known = [
-        (entry, entry.result.details[query])
+        (entry, entry.details[query])
         for entry in task.entries
-        if entry.result.details and query in entry.result.details
+        if entry.details and query in entry.details
     ]
     detail = known[0][1]
     short = shortened(detail.query, 160)
@@ -212,7 +214,7 @@ def _card(task: Task, query: str, queries: Queries, whole: bool) -> Markup:
     )
 
 
-def _relevant(detail: Detail) -> Markup:
+def _relevant(detail: DetailRecord) -> Markup:
     shown = [element("li", {}, element("bdi", {}, doc)) for doc in detail.relevant[:_RELEVANT]]
     more = len(detail.relevant) - len(shown)
     if more > 0:
@@ -225,7 +227,7 @@ def _relevant(detail: Detail) -> Markup:
     )
 
 
-def _answer(entry: Entry, detail: Detail, value: float, whole: bool) -> Markup:
+def _answer(entry: SystemEntry, detail: DetailRecord, value: float, whole: bool) -> Markup:
     hits = detail.hits if whole else detail.hits[:_HITS]
     relevant = set(detail.relevant)
     return element(
@@ -239,7 +241,7 @@ def _answer(entry: Entry, detail: Detail, value: float, whole: bool) -> Markup:
     )
 
 
-def _thought(detail: Detail) -> Markup | None:
+def _thought(detail: DetailRecord) -> Markup | None:
     if detail.thought is None:
         return None
     ending = f", ended by {detail.finish_reason}" if detail.finish_reason else ""
@@ -252,7 +254,7 @@ def _thought(detail: Detail) -> Markup | None:
     )
 
 
-def _hit(hit: Hit, relevant: bool, whole: bool) -> Markup:
+def _hit(hit: HitRecord, relevant: bool, whole: bool) -> Markup:
     return element(
         "li",
         {"class": "hit relevant-hit" if relevant else "hit"},

@@ -11,7 +11,7 @@ from math import isfinite
 from statistics import fmean
 from typing import Any
 
-from thought1.evaluation.faithfulness import SAME_VECTOR
+from thought1.evaluation.thoughts.faithfulness import SAME_VECTOR
 
 COLLAPSED = 0.25
 """Share of the first window's length: rewards shorten thoughts, but hardly to a quarter. Ours."""

@@ -1,6 +1,6 @@
 """Does an evaluation give the same again? Two results, their runs, and what differs.
 
-Knows neither how the second one came about nor how the answer is printed.
+Knows neither how the second one came about (`evaluation.run.replay`) nor how the answer is printed.
 """
 
 import math
@@ -8,8 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from thought1.evaluation.bright_results import KIND, BrightRequest
-from thought1.evaluation.measure import Request
+from thought1.evaluation.results.models import Result, SystemRecord
 from thought1.model.place import BUNDLED_MODELS
 from thought1.types import Run, Thought1Error
 
@@ -17,7 +16,7 @@ TOLERANCE = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ReplayedMeasure:
     """One measure, before and now."""
 
     measure: str
@@ -28,10 +27,10 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
-    """What replaying has found."""
+class Replay:
+    """What replaying a result has found."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[ReplayedMeasure, ...]
     run: float | None
     """The largest difference of a score in the runs; None where the old run has not been kept."""
     tolerance: float
@@ -60,30 +59,15 @@ class Comparison:
         }
 
 
-def request_of(content: Mapping[str, Any]) -> Request:
-    """The request that a result answers.
-
-    Raises:
-        Thought1Error: the result does not hold a whole one.
-    """
-    try:
-        if content["task"]["kind"] == KIND:
-            return BrightRequest.from_json(content["request"])
-        return Request(**content["request"])
-    except TypeError as error:
-        raise Thought1Error(f'the field "request" of the result is broken: {error}') from error
-
-
-def meant(content: Mapping[str, Any]) -> str | None:
+def model_of_its_time(system: SystemRecord) -> str | None:
     """The model of a T1's result that names none; None where it has none (BM25).
 
     Such a result is of an index, or from before the default was chosen among several models: then
     t1-nano.
     """
-    system = content["system"]
-    if system["kind"] != "t1":
+    if system.kind != "t1":
         return None
-    model = str(system["name"]).partition("@")[0]
+    model = system.name.partition("@")[0]
     return model if model in BUNDLED_MODELS else BUNDLED_MODELS[0]
 
 
@@ -92,31 +76,31 @@ def changes(old: Mapping[str, str | None], new: Mapping[str, str | None]) -> lis
     return sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
 
 
-def compare(
-    old: Mapping[str, Any],
-    new: Mapping[str, Any],
+def compare_results(
+    old: Result,
+    new: Result,
     runs: tuple[Run | None, Run],
     tolerance: float = TOLERANCE,
-) -> Comparison:
+) -> Replay:
     """Compare two results and their runs (the old one's, then the new one's).
 
     Raises:
         Thought1Error: the two have no measure in common.
     """
-    measures = [name for name in old["metrics"] if name in new["metrics"]]
+    measures = [name for name in old.metrics if name in new.metrics]
     if not measures:
         raise Thought1Error("the result and its replay have no measure in common")
     rows = tuple(
-        Row(
+        ReplayedMeasure(
             name,
-            old["metrics"][name],
-            new["metrics"][name],
-            _largest(old["per_query"][name], new["per_query"][name]),
+            old.metrics[name],
+            new.metrics[name],
+            _largest(old.per_query[name], new.per_query[name]),
         )
         for name in measures
     )
     before, now = runs
-    return Comparison(rows, None if before is None else run_difference(before, now), tolerance)
+    return Replay(rows, None if before is None else run_difference(before, now), tolerance)
 
 
 def run_difference(a: Run, b: Run) -> float:

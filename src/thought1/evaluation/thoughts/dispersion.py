@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from thought1.evaluation.faithfulness import MEASURE, JudgedQuestions
-from thought1.evaluation.protocol import PairedDifference, paired_bootstrap
+from thought1.evaluation.statistics.protocol import PairedDifference, paired_bootstrap
+from thought1.evaluation.thoughts.faithfulness import MEASURE, JudgedQuestions
 from thought1.search.vectors import fused
 from thought1.t1 import T1
 from thought1.types import Sampling, Vectors
@@ -137,9 +137,9 @@ def _sampled(
     model: T1, texts: Sequence[str], budget: int, sampling: Sampling, copies: int
 ) -> Vectors:
     vectors_QKD = np.zeros((len(texts), copies, model.dim), np.float32)
-    for places, done in model.generations(texts, budget, sampling, copies=copies):
+    for indices, done in model.generations(texts, budget, sampling, copies=copies):
         vectors = np.array([one.vector for one in done])
-        vectors_QKD[places] = vectors.reshape(len(places), copies, -1)
+        vectors_QKD[indices] = vectors.reshape(len(indices), copies, -1)
     return vectors_QKD
 
 

@@ -10,8 +10,8 @@ of L words, of which n hold the word t, a text of l words that holds t f times h
 
     ln((N + 1) / (n + 0.5)) * f / (f + k1 * (1 - b + b * l / L))
 
-where the length l of a query counts only words that some document has. So a word that a long
-question repeats counts less than each time anew, and a rare word twice as rare.
+where the length l of a query counts only words that some document has. So the repetitions of a word
+in a long query count less and less, and rarity counts twice.
 
 The analysis is Lucene's EnglishAnalyzer, which that code takes from pyserini: words by the rules of
 Unicode's annex 29 (letters, digits and underscores, and between them the points and apostrophes
@@ -169,6 +169,11 @@ def _depart(word: str) -> str:
     if not found or not _MEASURE.search(found[1]):
         return word
     return found[1] + ("ble" if found[2] == "bl" else "log")
+
+
+def check_packages() -> None:
+    """Raise Thought1Error where bm25s or PyStemmer is not installed."""
+    _packages()
 
 
 def _packages() -> tuple[Any, Any]:

@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from thought1.evaluation.faithfulness import MEASURE, JudgedQuestions
-from thought1.evaluation.protocol import Interval, bootstrap_ci
+from thought1.evaluation.statistics.protocol import Interval, bootstrap_ci
+from thought1.evaluation.thoughts.faithfulness import MEASURE, JudgedQuestions
 from thought1.t1 import T1
 from thought1.types import Sampling, Vectors
 
 
 @dataclass(frozen=True, slots=True)
-class Baseline:
+class Rival:
     """Another system on the same questions."""
 
     name: str
@@ -61,7 +61,7 @@ class Curve:
     """The points by rising budget, all with the same questions, and what they compete with."""
 
     points: tuple[Point, ...]
-    baselines: tuple[Baseline, ...] = ()
+    baselines: tuple[Rival, ...] = ()
 
     @property
     def pareto(self) -> list[int | str]:
@@ -142,7 +142,7 @@ def measure_curve(
     judged: JudgedQuestions,
     budgets: Sequence[int],
     *,
-    baselines: Sequence[Baseline] = (),
+    baselines: Sequence[Rival] = (),
     sampling: Sampling | None = None,
     search_milliseconds: float = 0.0,
 ) -> Curve:
@@ -205,11 +205,11 @@ def _thinking(
     model.count_prompt_tokens(texts)  # tokenises them, which the engine's clock does not see
     seconds = perf_counter() - started
     read = [_Reading(budget, empty.copy(), lengths_Q.copy(), seconds) for budget in budgets]
-    for places, done in model.generations(texts, budgets[-1], sampling, snapshots=budgets):
+    for indices, done in model.generations(texts, budgets[-1], sampling, snapshots=budgets):
         for number, found in enumerate(read):
             snapshots = [one.snapshots[number] for one in done]
-            found.vectors_QD[places] = [snapshot.vector for snapshot in snapshots]
-            found.lengths_Q[places] = [min(len(one.token_ids), found.budget) for one in done]
+            found.vectors_QD[indices] = [snapshot.vector for snapshot in snapshots]
+            found.lengths_Q[indices] = [min(len(one.token_ids), found.budget) for one in done]
             found.seconds += snapshots[0].seconds
     return read
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from thought1.engines.hf import max_positions
-from thought1.evaluation.protocol import PairedDifference, paired_bootstrap
+from thought1.evaluation.statistics.protocol import PairedDifference, paired_bootstrap
 from thought1.metrics import evaluate_run
 from thought1.search.exact import exact_run
 from thought1.t1 import T1
@@ -89,7 +89,7 @@ class JudgedQuestions:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ThoughtFigures:
     """What one kind of thought leads to."""
 
     cosine: float
@@ -108,7 +108,7 @@ class Faithfulness:
     """One reading of the gauge; all rows have the same questions."""
 
     budget: int
-    rows: Mapping[str, Row]
+    rows: Mapping[str, ThoughtFigures]
     """own, empty, random, swapped, repeated and, where there are any, reference."""
     mean_length: float
     """Tokens of an own thought."""
@@ -229,11 +229,11 @@ def measure_faithfulness(
     texts = list(judged.questions.values())
     own = model.think(texts, budget=budget, sampling=sampling)
     own_QD: Vectors = np.array([thought.vector for thought in own], np.float32)
-    rows = {"own": Row(1.0, judged.ndcg(own_QD))}
+    rows = {"own": ThoughtFigures(1.0, judged.ndcg(own_QD))}
     for name, thoughts in _other_thoughts(model, judged, own, budget, seed).items():
         vectors_QD = np.asarray(model.encode_query(texts, thoughts=thoughts))
         cosine = float((vectors_QD * own_QD).sum(axis=1).mean())
-        rows[name] = Row(cosine, judged.ndcg(vectors_QD))
+        rows[name] = ThoughtFigures(cosine, judged.ndcg(vectors_QD))
     lengths = [len(thought.token_ids) for thought in own]
     return Faithfulness(
         budget,

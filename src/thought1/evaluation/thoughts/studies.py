@@ -8,22 +8,25 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from thought1.evaluation.curve import Baseline, Curve, measure_curve
-from thought1.evaluation.dispersion import Dispersion, measure_dispersion
-from thought1.evaluation.faithfulness import (
+from thought1.evaluation.measure import Measured
+from thought1.evaluation.request import Request
+from thought1.evaluation.results.build import Extras
+from thought1.evaluation.results.files import read_result
+from thought1.evaluation.results.models import Result
+from thought1.evaluation.systems.base import Bars, Documents, System, SystemFacts
+from thought1.evaluation.systems.t1_index import T1Index
+from thought1.evaluation.task import Task
+from thought1.evaluation.thoughts.curve import Curve, Rival, measure_curve
+from thought1.evaluation.thoughts.dispersion import Dispersion, measure_dispersion
+from thought1.evaluation.thoughts.faithfulness import (
     MEASURE,
     Faithfulness,
     JudgedQuestions,
     measure_faithfulness,
 )
-from thought1.evaluation.indexed import IndexSystem
-from thought1.evaluation.measure import Bars, Measured, Request, Task
-from thought1.evaluation.results import Studies, read_result
-from thought1.evaluation.systems import System, SystemFacts
 from thought1.t1 import T1
 from thought1.types import Thought1Error, Vectors
 
@@ -39,12 +42,12 @@ class Studied:
     faithfulness: Faithfulness | None = None
     dispersion: Dispersion | None = None
 
-    def to_studies(self) -> Studies:
+    def to_extras(self) -> Extras:
         """The same as JSON data; the dispersion is a part of the faithfulness report."""
         report = None
         if self.faithfulness is not None and self.dispersion is not None:
             report = self.faithfulness.to_json() | {"dispersion": self.dispersion.to_json()}
-        return Studies(None if self.curve is None else self.curve.to_json(), report)
+        return Extras(None if self.curve is None else self.curve.to_json(), report)
 
     def tables(self) -> list[str]:
         """Lines of plain text, each table below its name and an empty line."""
@@ -62,16 +65,16 @@ class Studied:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class StudyPlan:
     """The studies of a request, checked as far as can be before anything is measured."""
 
     request: Request
     task: Task
-    system: IndexSystem
+    system: T1Index
     model: T1
     budget: int
     """Most tokens of a thought, for the faithfulness report."""
-    baselines: tuple[Baseline, ...]
+    baselines: tuple[Rival, ...]
 
     def measure(self, measured: Measured, bars: Bars) -> Studied:
         """Take the documents' vectors from the index, for all studies together, and measure.
@@ -110,10 +113,10 @@ class Plan:
                 bar.update(1)
         return Studied(curve, faithfulness, dispersion)
 
-    def _documents(self, bars: Bars, documents: int) -> tuple[list[str], Vectors]:
-        ids = [document.id for document in self.task.folder.corpus()]
+    def _documents(self, bars: Bars, documents: Documents) -> tuple[list[str], Vectors]:
+        ids = [document.id for document in documents]
         vectors_ND = np.zeros((len(ids), self.model.dim), np.float32)
-        with bars("read for the studies", documents, "documents") as bar:
+        with bars("read for the studies", documents.size, "documents") as bar:
             for start in range(0, len(ids), WINDOW):
                 some = ids[start : start + WINDOW]
                 vectors_ND[start : start + len(some)] = self.system.vectors(some)
@@ -121,7 +124,7 @@ class Plan:
         return ids, vectors_ND
 
 
-def plan_studies(request: Request, task: Task, system: System, results: Path) -> Plan | None:
+def plan_studies(request: Request, task: Task, system: System, results: Path) -> StudyPlan | None:
     """Check what a request wants beside the metrics; None where that is nothing.
 
     Args:
@@ -134,7 +137,7 @@ def plan_studies(request: Request, task: Task, system: System, results: Path) ->
     """
     if not request.budgets and not request.faithfulness:
         return None
-    if not isinstance(system, IndexSystem) or system.model is None:
+    if not isinstance(system, T1Index) or system.model is None:
         raise ValueError(f"{system.facts.name} has no vectors of thoughts to study")
     budget = system.facts.think or 0
     if request.faithfulness and budget == 0:
@@ -147,10 +150,10 @@ def plan_studies(request: Request, task: Task, system: System, results: Path) ->
         longest = max(questions.values(), key=len)
         system.model.think(longest, budget=max([*request.budgets, budget]))
     baselines = other_systems(results, task, system.facts) if request.budgets else ()
-    return Plan(request, task, system, system.model, budget, tuple(baselines))
+    return StudyPlan(request, task, system, system.model, budget, tuple(baselines))
 
 
-def other_systems(results: Path, task: Task, facts: SystemFacts) -> list[Baseline]:
+def other_systems(results: Path, task: Task, facts: SystemFacts) -> list[Rival]:
     """What other systems reached on the same task and data, from the results below a folder.
 
     The model itself, at whatever budget, is no other system; it is one in another mode.
@@ -159,46 +162,45 @@ def other_systems(results: Path, task: Task, facts: SystemFacts) -> list[Baselin
         Thought1Error: a .json file there is no result.
     """
     found = list(_results_on(results, task, facts))
-    names = Counter(content["system"]["name"] for content in found)
-    return [_baseline(content, names) for content in found]
+    names = Counter(result.system.name for result in found)
+    return [_rival(result, names) for result in found]
 
 
-def _results_on(results: Path, task: Task, facts: SystemFacts) -> Iterator[Mapping[str, Any]]:
-    itself = facts.to_json()
+def _results_on(results: Path, task: Task, facts: SystemFacts) -> Iterator[Result]:
+    itself = (facts.kind, facts.weights, facts.settings, facts.mode)
     for path in sorted(results.rglob("*.json")):
-        content = read_result(path)
+        result = read_result(path)
         # Rewritten queries are other data: their hash is among the others.
-        same_task = content["task"]["name"] == task.name
-        if not same_task or content["task"]["hashes"] != task.hashes:
+        if result.task.name != task.name or result.task.hashes != task.hashes:
             continue
-        parts = ("kind", "weights", "settings", "mode")
-        other = any(content["system"][part] != itself[part] for part in parts)
-        if other and MEASURE in content["metrics"]:
-            yield content
+        system = result.system
+        other = (system.kind, system.weights, system.settings, system.mode) != itself
+        if other and MEASURE in result.metrics:
+            yield result
 
 
-def _baseline(content: Mapping[str, Any], names: Mapping[str, int]) -> Baseline:
-    system, cost = content["system"], content["cost"]
-    alone = names[system["name"]] == 1
-    return Baseline(
-        system["name"] if alone else f"{system['name']} ({system['revision']})",
-        milliseconds=sum(cost["milliseconds"].values()),
-        ndcg=content["metrics"][MEASURE],
-        tokens=cost["thought_tokens"]["mean"],
+def _rival(result: Result, names: Mapping[str, int]) -> Rival:
+    system, cost = result.system, result.cost
+    alone = names[system.name] == 1
+    return Rival(
+        system.name if alone else f"{system.name} ({system.revision})",
+        milliseconds=sum(cost.milliseconds.values()),
+        ndcg=result.metrics[MEASURE],
+        tokens=cost.thought_tokens.mean or 0.0,
     )
 
 
 def _judged(task: Task, document_ids: list[str], vectors_ND: Vectors) -> JudgedQuestions:
     return JudgedQuestions(
-        task.asked,
+        task.texts,
         task.qrels,
         document_ids,
         vectors_ND,
-        ignore_identical_ids=task.ignore_identical_ids,
+        ignore_identical_ids=task.ignores_identical_ids,
     )
 
 
 def _search_milliseconds(measured: Measured) -> float:
-    """What a search took in the mean once the vector was there."""
+    """What a search took on average once the vector was there."""
     steps = measured.receipt.milliseconds
     return sum(time for step, time in steps.items() if step != "think") / measured.receipt.queries

@@ -1,7 +1,7 @@
 """Do two systems differ on the same queries? Randomisation test, Holm's correction, wins.
 
 Knows nothing of runs and measures: it is given one value per query. Intervals are in
-`thought1.evaluation.protocol`.
+`thought1.evaluation.statistics.protocol`.
 
 Sources: Fisher 1935, The Design of Experiments (the sign-flip test); Smucker, Allan and Carterette
 2007, A Comparison of Statistical Significance Tests for Information Retrieval Evaluation (why this

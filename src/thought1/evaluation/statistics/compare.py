@@ -2,7 +2,7 @@
 
 Scoring, intervals and tests are elsewhere (`score`, `protocol`, `statistics`). Knows no models.
 
-    found = compare_runs({"dev": Pair(run_a, run_b, qrels)}, "ndcg@10")
+    found = compare_runs({"dev": RunPair(run_a, run_b, qrels)}, "ndcg@10")
     found["dev"].difference.mean, found["dev"].p
 """
 
@@ -13,26 +13,26 @@ from typing import Any, Literal
 
 from thought1.data.rows import BadRow, parse_id
 from thought1.data.texts import read_by_id
-from thought1.evaluation.protocol import (
+from thought1.evaluation.statistics.protocol import (
     PairedDifference,
     bootstrap_ci,
     paired_bootstrap,
     paired_differences,
 )
-from thought1.evaluation.score import Exclusions, Rules, score_run
-from thought1.evaluation.statistics import (
+from thought1.evaluation.statistics.randomisation import (
     EQUAL,
     Wins,
     count_wins,
     holm,
     randomisation_test,
 )
+from thought1.evaluation.statistics.score import Exclusions, ScoringRules, score_run
 from thought1.metrics import parse_measure
 from thought1.types import Qrels, Run, Thought1Error
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class RunPair:
     """The two runs of one subset, and its judgements."""
 
     a: Run
@@ -42,7 +42,7 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class RunComparison:
     """The two systems on one subset."""
 
     a: Mapping[str, float]
@@ -95,20 +95,20 @@ class Comparison:
 
 
 def compare_runs(
-    pairs: Mapping[str, Pair],
+    pairs: Mapping[str, RunPair],
     measure: str,
     *,
     missing: Literal["error", "zero"] = "error",
     ignore_identical_ids: bool = False,
     seed: int = 0,
-) -> dict[str, Comparison]:
+) -> dict[str, RunComparison]:
     """Compare two systems on one or more subsets: subset -> what was found.
 
     Args:
         pairs: subset -> runs and judgements, at least one.
         measure: such as "ndcg@10".
         missing: what a judged query does that one of the runs lacks: as `score.Missing`.
-        ignore_identical_ids: as in `score.Rules`.
+        ignore_identical_ids: as in `score.ScoringRules`.
         seed: of resamples and of random signs.
 
     Raises:
@@ -118,8 +118,8 @@ def compare_runs(
         raise ValueError("compare_runs needs at least one pair of runs")
     parse_measure(measure)
 
-    def rules(pair: Pair) -> Rules:
-        return Rules(missing, pair.excluded, ignore_identical_ids)
+    def rules(pair: RunPair) -> ScoringRules:
+        return ScoringRules(missing, pair.excluded, ignore_identical_ids)
 
     values = {
         name: (
@@ -132,7 +132,7 @@ def compare_runs(
     tests = {name: randomisation_test(gap, seed=seed) for name, gap in gaps.items()}
     adjusted = holm({name: test.p for name, test in tests.items()})
     return {
-        name: Comparison(
+        name: RunComparison(
             a,
             b,
             interval_a=bootstrap_ci(list(a.values()), seed=seed),
@@ -170,7 +170,9 @@ def _parse_thought(fields: Mapping[str, object]) -> tuple[str, str]:
     return parse_id(fields), (thought or "").strip()
 
 
-def _values(run: Run, pair: Pair, measure: str, rules: Rules, name: str) -> Mapping[str, float]:
+def _values(
+    run: Run, pair: RunPair, measure: str, rules: ScoringRules, name: str
+) -> Mapping[str, float]:
     try:
         score = score_run(run, pair.qrels, [measure], rules)
     except Thought1Error as error:

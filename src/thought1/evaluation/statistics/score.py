@@ -2,7 +2,7 @@
 
 Decides what is scored: excluded documents leave the ranking before any cut, every judged query is
 answered or accounted for, every judged query can be answered. How it is scored is the business of
-`thought1.evaluation.protocol`. Knows neither models nor files.
+`thought1.evaluation.statistics.protocol`. Knows neither models nor files.
 
     found = score_run(read_run(path), read_qrels(judgements), ["ndcg@10", "mrr"])
     found.evaluation.metrics["ndcg@10"]
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from thought1.evaluation.overlap import two_sides
-from thought1.evaluation.protocol import Evaluation, evaluate, some_ids
+from thought1.evaluation.statistics.protocol import Evaluation, evaluate, some_ids
 from thought1.metrics import parse_measure
 from thought1.types import Qrels, Run, Thought1Error
 
@@ -27,7 +27,7 @@ Exclusions = Mapping[str, Set[str]]
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class ScoringRules:
     """What is done before anything is measured."""
 
     missing: Missing = "error"
@@ -37,7 +37,7 @@ class Rules:
 
 
 @dataclass(frozen=True, slots=True)
-class Score:
+class RunScore:
     """The numbers of one run, and what one has to know to believe them."""
 
     evaluation: Evaluation
@@ -84,8 +84,8 @@ def score_run(
     run: Run,
     qrels: Qrels,
     measures: Sequence[str] = SCORE_MEASURES,
-    rules: Rules | None = None,
-) -> Score:
+    rules: ScoringRules | None = None,
+) -> RunScore:
     """Score a run over every query of `qrels`.
 
     Unlike `evaluate`, which leaves out a query without a relevant document, this refuses one:
@@ -97,7 +97,7 @@ def score_run(
             document; no query with exclusions is judged, or no excluded document is in the run;
             what `evaluate` raises.
     """
-    rules = rules or Rules()
+    rules = rules or ScoringRules()
     cuts = [k for _, k in map(parse_measure, measures) if k is not None]
     _check_judged(qrels)
     unjudged_excluded = _check_excluded(rules.excluded, qrels)
@@ -116,7 +116,7 @@ def score_run(
         own = query if rules.ignore_identical_ids else None
         kept[query] = {doc: score for doc, score in left.items() if doc != own}
         relevant_excluded += sum(qrels[query].get(doc, 0) > 0 for doc in without)
-    return Score(
+    return RunScore(
         evaluate(kept, qrels, measures),
         missing=len(missing),
         unjudged=len(run.keys() - qrels.keys()),

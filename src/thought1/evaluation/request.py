@@ -1,0 +1,204 @@
+"""What is asked of an evaluation, as plain data: enough to ask for it again."""
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from thought1.evaluation.systems.base import SystemOptions
+from thought1.model.inventory import default_model
+from thought1.opening import holds_something
+from thought1.search.options import Mode
+from thought1.types import Thought1Error
+
+logger = logging.getLogger(__name__)
+
+R = TypeVar("R", bound="Request")
+
+T1 = "t1"
+"""The system that searches an index, with the model or by its BM25."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """The arguments of `t1 evaluate`; paths are as they were given."""
+
+    folder: str
+    split: str
+    name: str = ""
+    """Of the task; by default the folder's name and the split."""
+    system: str = T1
+    mode: Mode = "dense"
+    think: int | None = None
+    model: str | None = None
+    index: str | None = None
+    rewritten: str | None = None
+    curve: str | None = None
+    """Thinking budgets of the curve, with commas between them; see `budgets`."""
+    faithfulness: bool = False
+    ignore_identical_ids: bool = False
+    """Whether a document with the query's own id is left out of its ranking, before the cut."""
+    anchor: str = ""
+    """Instead of the checkpoint's own; see `Settings.anchor`."""
+    samples: int = 1
+    """Sampled thoughts on each query; see `SearchOptions.samples`."""
+    thoughts: str | None = None
+    """File of thoughts that are read instead of the model's own."""
+    evidence: int = 0
+    """Documents that are read before thinking; see `SearchOptions.evidence`."""
+
+    @property
+    def task_name(self) -> str:
+        """The name under which the result is kept; other rules of counting make another task."""
+        name = self.name or f"{Path(self.folder).resolve().name}-{self.split}"
+        return name + "-ignore-identical-ids" * self.ignore_identical_ids
+
+    @property
+    def budgets(self) -> tuple[int, ...]:
+        """Thinking budgets of the curve, rising; none where no curve is wanted.
+
+        Raises:
+            Thought1Error: `curve` is something else.
+        """
+        if self.curve is None:
+            return ()
+        parts = [part.strip() for part in self.curve.split(",")]
+        budgets = [int(part) for part in parts if part.isascii() and part.isdecimal()]
+        if len(budgets) < len(parts) or budgets != sorted(set(budgets)):
+            raise Thought1Error(
+                f"a curve needs thinking budgets, whole numbers from 0, each larger than the one "
+                f"before, such as 0,8,16,32,64, not {self.curve!r}"
+            )
+        return tuple(budgets)
+
+    def options(
+        self, thoughts: Mapping[str, str], *, trust_remote_code: bool = False
+    ) -> SystemOptions:
+        """What the system is opened with; `thoughts` are those of the task."""
+        return SystemOptions(
+            trust_remote_code,
+            self.mode,
+            self.think,
+            self.samples,
+            self.evidence,
+            self.model,
+            None if self.index is None else Path(self.index),
+            self.anchor,
+            thoughts,
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON data, the fields by their names; fields younger than the format are left out at
+        their default."""
+        young = {"anchor": "", "samples": 1, "thoughts": None, "evidence": 0}
+        return {k: v for k, v in asdict(self).items() if young.get(k, ()) != v}
+
+    def command(self) -> list[str]:
+        """The command line that measures this."""
+        options = {
+            "--name": self.name,
+            "--system": self.system if self.system != T1 else None,
+            "--mode": self.mode if self.system == T1 else None,
+            "--think": self.think,
+            "--samples": self.samples if self.samples > 1 else None,
+            "--thoughts": self.thoughts,
+            "--evidence": self.evidence or None,
+            "--model": self.model,
+            "--index": self.index,
+            "--rewritten": self.rewritten,
+            "--curve": self.curve,
+            "--anchor": self.anchor,
+        }
+        command = ["t1", "evaluate", self.folder, "--split", self.split]
+        for name, value in options.items():
+            if value not in (None, ""):
+                command += [name, str(value)]
+        flags = {
+            "--faithfulness": self.faithfulness,
+            "--ignore-identical-ids": self.ignore_identical_ids,
+        }
+        return [*command, *(name for name, given in flags.items() if given)]
+
+
+def check_request(request: Request, called: Callable[[str], str] = str) -> None:
+    """Refuse a request that contradicts itself.
+
+    Args:
+        called: what the user knows a field by; the command line calls `think` an option.
+
+    Raises:
+        Thought1Error: two fields do not go together.
+    """
+    studies = {"curve": bool(request.budgets), "faithfulness": request.faithfulness}
+    ways = {
+        "samples": request.samples > 1,
+        "thoughts": request.thoughts is not None,
+        "evidence": request.evidence > 0,
+    }
+    _check_owner(request, studies | ways, called)
+    for name in _given(studies):
+        if request.mode != "dense":
+            raise Thought1Error(
+                f"{called(name)} studies the model's vectors: leave {called('mode')} at dense"
+            )
+        for way in _given(ways):
+            raise Thought1Error(
+                f"{called(name)} studies the model's own greedy thoughts: leave {called(way)} out"
+            )
+    written = {"think": request.think is not None, **ways, "thoughts": False}
+    for name in _given(written) if request.thoughts is not None else []:
+        raise Thought1Error(
+            f"with {called('thoughts')} the model writes none: leave {called(name)} out"
+        )
+    if request.evidence and request.ignore_identical_ids:
+        raise Thought1Error(
+            f"{called('evidence')} would show a query the document with its own id, which "
+            f"{called('ignore_identical_ids')} leaves out: leave one of them out"
+        )
+    vectors = {"anchor": request.anchor != "", "thoughts": request.thoughts is not None}
+    for name in _given(vectors) if request.mode == "bm25" else []:
+        raise Thought1Error(
+            f"{called(name)} is of the model's vectors, which {called('mode')} bm25 does not search"
+        )
+
+
+def _check_owner(
+    request: Request, others: Mapping[str, bool], called: Callable[[str], str]
+) -> None:
+    """Refuse what only the system t1 knows, where another one is asked for."""
+    options = {
+        "mode": request.mode != "dense",
+        "model": request.model is not None,
+        "index": request.index is not None,
+        "anchor": request.anchor != "",
+        "think": request.think is not None,
+        **others,
+    }
+    for name in _given(options) if request.system != T1 else []:
+        raise Thought1Error(f"{called(name)} is for the system t1, not for {request.system}")
+
+
+def _given(options: Mapping[str, bool]) -> list[str]:
+    return [name for name, given in options.items() if given]
+
+
+def needs_default_model(request: Request) -> bool:
+    """Whether the request means the default model; a result must name it."""
+    if request.system != T1 or request.model is not None:
+        return False
+    folder = None if request.index is None else Path(request.index)
+    # Otherwise there is no model, or the index remembers its own.
+    return not ((folder is None and request.mode == "bm25") or (folder and holds_something(folder)))
+
+
+def choose_model() -> str:
+    """The default model; which one it is, and why, is logged."""
+    found = default_model()
+    logger.info("%s", found)
+    return found.name
+
+
+def with_default_model(request: R, choose: Callable[[], str] = choose_model) -> R:
+    """The request with the model that `choose` names, where it names none and needs one."""
+    return replace(request, model=choose()) if needs_default_model(request) else request

@@ -1,0 +1,7 @@
+"""Result files: their form (`models`), reading and writing (`files`), where numbers come from
+(`provenance`), and whether they come out the same again (`replay`).
+"""
+
+from thought1.evaluation.moved import moved_names
+
+__getattr__ = moved_names(__name__)

@@ -1,0 +1,235 @@
+"""T1 and its index as a system that is evaluated; also the index's own BM25, without a model.
+
+Knows no judgements.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import perf_counter
+
+import numpy as np
+
+from thought1.data.hashing import hash_json
+from thought1.evaluation.results.provenance import version_of
+from thought1.evaluation.systems.base import (
+    Answers,
+    Bars,
+    Documents,
+    Progress,
+    SystemFacts,
+    SystemOptions,
+    no_bars,
+    revision_of,
+    short_name,
+    unknown_system,
+)
+from thought1.index import Index
+from thought1.model.sentence_model import SentenceModel
+from thought1.model.settings import anchor_weight
+from thought1.opening import holds_something, load_t1, open_with_model, open_without_model
+from thought1.search.options import SearchOptions
+from thought1.search.pipeline import search_in_batches
+from thought1.search.words_only import WordsOnly
+from thought1.t1 import T1
+from thought1.types import Receipt, SearchResult, Thought, Thought1Error, Vectors
+
+
+class T1Index:
+    """An index that exists, or one that `rank` makes; what is temporary stays until `close`."""
+
+    def __init__(
+        self,
+        options: SearchOptions,
+        model: T1 | None,
+        *,
+        index: Index | None = None,
+        folder: Path | None = None,
+        thoughts: Mapping[str, str] | None = None,
+    ) -> None:
+        """A system that searches with `options`; their `k` is set by `rank`.
+
+        Args:
+            model: None only where nothing but BM25 is asked, and no folder is to be kept.
+            index: of the whole collection, opened with the model.
+            folder: where the index is made and stays; by default it is a temporary one.
+            thoughts: query id -> the thought that is read, so that the model writes none.
+        """
+        self.model = model
+        self.options = options
+        self.facts = facts_of(
+            options, None if options.mode == "bm25" else model, given=bool(thoughts)
+        )
+        self._thoughts = thoughts or {}
+        self._index = index
+        self._folder = folder
+        self._scratch: TemporaryDirectory[str] | None = None
+
+    def close(self) -> None:
+        """Remove a temporary index."""
+        if self._scratch is not None:
+            self._scratch.cleanup()
+
+    def rank(
+        self, documents: Documents, queries: Mapping[str, str], depth: int, bars: Bars = no_bars
+    ) -> Answers:
+        """The `depth` best documents of each query, from the index or one that is made now.
+
+        Raises:
+            Thought1Error: the index holds another number of documents, or the folder cannot be
+                used.
+        """
+        with bars("index", None, "documents") as bar:
+            if self._index is None:
+                self._index = self._make(documents, bar.update)
+        self._check_size(self._index, documents)
+        with bars("ask", len(queries), "queries") as bar:
+            results, receipt = self._search(self._index, queries, depth, bar.update)
+        found = dict(zip(queries, results, strict=True))
+        return Answers(
+            {query: {hit.id: hit.score for hit in one.hits} for query, one in found.items()},
+            receipt,
+            {query: one.thoughts for query, one in found.items() if one.thoughts},
+            {query: one.evidence for query, one in found.items() if one.evidence},
+        )
+
+    def vectors(self, ids: Sequence[str]) -> Vectors:
+        """The vectors (n, d) of documents of the index, in the order of `ids`.
+
+        Raises:
+            Thought1Error: it lacks one of them.
+        """
+        if self._index is None:
+            raise ValueError("the index is made by rank: call that first")
+        found = self._index.vectors(ids)
+        missing = next((id_ for id_ in ids if id_ not in found), None)
+        if missing is not None:
+            raise Thought1Error(f"the index at {self._index.path} lacks the document {missing!r}")
+        return np.array([found[id_] for id_ in ids], np.float32)
+
+    def _search(
+        self, index: Index, queries: Mapping[str, str], depth: int, on_progress: Progress
+    ) -> tuple[list[SearchResult], Receipt]:
+        options, texts = replace(self.options, k=depth), list(queries.values())
+        if not self._thoughts or self.model is None:
+            return search_in_batches(index, texts, options, on_progress=on_progress)
+        start = perf_counter()
+        given = read_given(self.model, texts, [self._thoughts[query] for query in queries])
+        spent = 1000 * (perf_counter() - start)
+        results, receipt = search_in_batches(index, texts, options, given, on_progress=on_progress)
+        tokens = self.model.count_prompt_tokens(texts) + sum(len(t.token_ids) for t in given)
+        milliseconds = {"embed": spent, **receipt.milliseconds}
+        return results, replace(receipt, prompt_tokens=tokens, milliseconds=milliseconds)
+
+    def _check_size(self, index: Index, documents: Documents) -> None:
+        if len(index) != documents.size:
+            raise Thought1Error(
+                f"the index at {index.path} holds {len(index)} documents and the collection "
+                f"{documents.size}: complete it with `t1 index {documents.folder} -o "
+                f"{index.path}`, or name another folder"
+            )
+
+    def _make(self, documents: Documents, on_progress: Progress) -> Index:
+        if self._folder is None:
+            self._scratch = TemporaryDirectory(prefix="t1-evaluate-")
+            self._folder = Path(self._scratch.name) / "index"
+        index = Index.create(self._folder, self.model or WordsOnly())
+        index.add(documents, on_progress=on_progress)
+        index.optimize()
+        return index
+
+
+def open_t1(spec: str, options: SystemOptions) -> T1Index:
+    """T1 over the index that the options name, or over one that is made when it is needed.
+
+    Raises:
+        Thought1Error: the model or the index cannot be used, or the model cannot think as asked.
+    """
+    if spec != "t1":
+        raise unknown_system(spec)
+    search = SearchOptions(
+        mode=options.mode,
+        think=options.think,
+        samples=options.samples,
+        evidence=options.evidence,
+    )
+    folder, words_only = options.index, options.mode == "bm25"
+    if folder is not None and holds_something(folder):
+        if words_only:
+            return T1Index(search, None, index=open_without_model(folder))
+        return _over_index(folder, search, options)
+    if words_only and folder is None:
+        return T1Index(search, None)
+    # An index that is to stay needs vectors, whatever is asked of it now.
+    model = load_t1(options.model, options.trust_remote_code)
+    _check_thinking(model, options)  # before anything is encoded
+    anchored = _anchored(model, options.anchor)
+    return T1Index(search, anchored, folder=folder, thoughts=options.thoughts)
+
+
+def _over_index(folder: Path, search: SearchOptions, options: SystemOptions) -> T1Index:
+    index, model = open_with_model(folder, options.model, options.trust_remote_code)
+    if isinstance(model, SentenceModel):
+        raise Thought1Error(
+            f"the index at {folder} was made by {model.name}, which does not think: measure a "
+            "T1 that has it as its companion"
+        )
+    _check_thinking(model, options)
+    anchored = _anchored(model, options.anchor)
+    index = Index.open(folder, anchored) if options.anchor else index
+    return T1Index(search, anchored, index=index, thoughts=options.thoughts)
+
+
+def _check_thinking(model: T1, options: SystemOptions) -> None:
+    if not options.thoughts:
+        model.queries.tokens(options.think, options.samples)
+    if options.evidence:
+        model.check_evidence(options.think)
+
+
+def _anchored(model: T1, anchor: str) -> T1:
+    if not anchor:
+        return model
+    return model.with_settings(replace(model.settings, anchor=anchor_weight(anchor) or "none"))
+
+
+def read_given(model: T1, queries: list[str], thoughts: Sequence[str]) -> list[Thought]:
+    """The thoughts, one per query, with the vectors after them; the model writes nothing."""
+    vectors_QD = np.asarray(model.encode_query(queries, thoughts=thoughts))
+    rows = zip(thoughts, model.renderer.text(thoughts), vectors_QD, strict=True)
+    return [Thought(text, tuple(ids), "edited", vector_D) for text, ids, vector_D in rows]
+
+
+def facts_of(options: SearchOptions, model: T1 | None, *, given: bool = False) -> SystemFacts:
+    """What identifies the model with these options, or without one the index's BM25.
+
+    Args:
+        given: the thoughts are, so that the model writes none.
+    """
+    if model is None:
+        return SystemFacts("index-bm25", "bm25", f"lancedb-{version_of('lancedb')}", "bm25")
+    thought, sampling = model.settings.thought, options.sampling
+    if options.samples > 1:
+        several = sampling or model.sampled
+        thought = replace(thought, temperature=several.temperature, top_p=several.top_p)
+    else:  # greedy unless the options say otherwise
+        thought = replace(thought, temperature=0.0 if sampling is None else sampling.temperature)
+    own = thought.max_new_tokens if options.think is None else options.think
+    budget = None if given else own
+    mode = "" if options.mode == "dense" else f"-{options.mode}"
+    weight, usual = model.settings.anchor_weight, 0.0 if model.companion is None else 1.0
+    anchor = "" if weight == usual else f"-anchor-{weight:g}"
+    ways = {"samples": options.samples} if options.samples > 1 else {}
+    ways |= {"evidence": options.evidence} if options.evidence else {}
+    tail = "".join(f"-{name}-{value}" for name, value in ways.items())
+    return SystemFacts(
+        f"{short_name(model.name)}@{'given' if given else budget}{mode}{anchor}{tail}",
+        "t1",
+        revision_of(model.weights_hash),
+        options.mode,
+        budget,
+        model.weights_hash,
+        hash_json([model.templates_hash, asdict(thought), *([ways] if ways else [])]),
+        model.name,
+    )
