@@ -109,8 +109,9 @@ class Receipt:
     thought_tokens: int
     forced: int
     milliseconds: Mapping[str, float]
-    """Wall time by step: "think" (generation and vector), "dense", "bm25", "fuse", "fetch"; where
-    the model read before it thought, "first-" of the search before that, and "read"."""
+    """Wall time by step: "think" (generation and vector), "dense", "bm25", "fuse", "fetch"; of
+    several thoughts "confidence", and "fall-back" where it is asked for; where the model read
+    before it thought, "first-" of the search before that, and "read"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +122,13 @@ class SearchResult:
     hits: tuple[Hit, ...]
     thought: Thought | None = None
     others: tuple[Thought, ...] = ()
-    """Of several sampled thoughts all but the first; the query's vector is the mean of theirs."""
+    """Of several sampled thoughts all but the first, or but the one that was chosen."""
     evidence: tuple[str, ...] = ()
     """Ids of the documents that the model read before it thought."""
+    confidence: float | None = None
+    """Of several thoughts: the mean cosine of two of their vectors, 1 where all agree."""
+    fell_back: bool = False
+    """Whether that was too low, so that the hits are those of mode hybrid."""
 
     @property
     def thoughts(self) -> tuple[Thought, ...]:

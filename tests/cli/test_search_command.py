@@ -69,6 +69,14 @@ def test_no_think(t1: T1Command, built: str) -> None:
         (["--samples", "3"], SearchOptions(samples=3)),
         (["--evidence", "2"], SearchOptions(evidence=2)),
         (
+            ["--samples", "3", "--combine", "like-bare"],
+            SearchOptions(samples=3, combine="like-bare"),
+        ),
+        (
+            ["--samples", "3", "--mode", "dense", "--min-confidence", "0.999999"],
+            SearchOptions(mode="dense", samples=3, min_confidence=0.999999),
+        ),
+        (
             ["--samples", "2", "--temperature", "0.9", "--seed", "5"],
             SearchOptions(sampling=Sampling(0.9, 1.0, 5), samples=2),
         ),
@@ -251,3 +259,16 @@ def test_texts_cannot_steer_the_terminal(t1: T1Command, tmp_path: Path, model: s
     assert ran.code == 0
     assert "\x1b" not in ran.out
     assert "[/red]" in ran.out and "[bold]x[/bold]" in ran.out
+
+
+def test_confidence_is_shown(t1: T1Command, built: str) -> None:
+    asked = ("search", built, "why do ice cubes crack?", "--samples", "2", "--mode", "dense")
+    (result,) = t1(*asked, "--json").json()["results"]
+    assert -1 <= result["confidence"] <= 1 and result["fell_back"] is False
+    assert f"confidence {result['confidence']:.2f}\n" in t1(*asked).out
+    fallen = t1(*asked, "--min-confidence", "1")
+    assert (
+        f"confidence {result['confidence']:.2f}, too low: searched by words as well" in fallen.out
+    )
+    refused = t1("search", built, "ice", "--min-confidence", "0.5")
+    assert (refused.code, refused.out) == (2, "") and "ask for 2 samples or more" in refused.err

@@ -116,8 +116,8 @@ def receipt_data(receipt: Receipt) -> dict[str, Any]:
 
 
 def result_data(result: SearchResult) -> dict[str, Any]:
-    """One search result for JSON; "thoughts" is there where there are several, and "evidence"
-    where documents were read before thinking."""
+    """One search result for JSON; "thoughts", "confidence" and "fell_back" are there where
+    there are several thoughts, and "evidence" where documents were read before thinking."""
     hits = [
         {
             "rank": hit.rank,
@@ -132,7 +132,9 @@ def result_data(result: SearchResult) -> dict[str, Any]:
     thought = None if result.thought is None else result.thought.to_json()
     several = {"thoughts": [each.to_json() for each in result.thoughts]} if result.others else {}
     read = {"evidence": list(result.evidence)} if result.evidence else {}
-    return {"query": result.query, "thought": thought, **several, **read, "hits": hits}
+    sure = result.confidence
+    agreed = {} if sure is None else {"confidence": sure, "fell_back": result.fell_back}
+    return {"query": result.query, "thought": thought, **several, **agreed, **read, "hits": hits}
 
 
 def show_thoughts(console: Console, query: str, thoughts: Sequence[Thought]) -> None:
@@ -153,6 +155,9 @@ def show_result(console: Console, result: SearchResult) -> None:
     if result.evidence:
         read = plain(", ".join(result.evidence))
         console.print(Text(f"behind a look at {read}", style="dim"), soft_wrap=True)
+    if result.confidence is not None:
+        instead = ", too low: searched by words as well" if result.fell_back else ""
+        console.print(Text(f"confidence {result.confidence:.2f}{instead}", style="dim"))
     if not result.hits:
         console.print("nothing found")
         return

@@ -95,7 +95,7 @@ Samples = Annotated[
         "--samples",
         min=1,
         metavar="K",
-        help="Sample K thoughts on each question and search with the mean of their vectors; at "
+        help="Sample K thoughts on each question and search with all of them; at "
         "temperature 0.7 and top-p 0.95 where nothing else is said, by the model's settings too.",
     ),
 ]

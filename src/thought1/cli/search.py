@@ -39,6 +39,7 @@ from thought1.cli.options import (
 )
 from thought1.cli.questions import read_questions
 from thought1.cli.where import parse_where
+from thought1.search.options import Combination
 from thought1.types import Thought1Error
 
 if TYPE_CHECKING:
@@ -68,6 +69,26 @@ FusionWeights = Annotated[
 ]
 
 
+Combine = Annotated[
+    Combination,
+    typer.Option(
+        "--combine",
+        help="What becomes of several thoughts: their mean vector, their rankings fused by rank, "
+        "the mean weighted by agreement, or the one that retrieves most alike to the bare "
+        "question, to BM25 or to the other thoughts.",
+    ),
+]
+MinConfidence = Annotated[
+    float | None,
+    typer.Option(
+        "--min-confidence",
+        metavar="C",
+        help="With --samples and --mode dense: questions whose thoughts agree less than this (mean "
+        "cosine) are searched in mode hybrid.",
+    ),
+]
+
+
 def search(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the index.")],
     question: Annotated[
@@ -91,6 +112,8 @@ def search(
     no_repeat: NoRepeat = None,
     samples: Samples = 1,
     evidence: Evidence = 0,
+    combine: Combine = "mean",
+    min_confidence: MinConfidence = None,
     model: IndexModel = None,
     trust_remote_code: TrustRemoteCode = False,
     as_json: Json = False,
@@ -106,7 +129,18 @@ def search(
         )
     budget, fusion = thought_budget(think, no_think), _fusion(fusion_weights, mode)
     conditions = parse_where(where or [])
-    options = SearchOptions(k, mode, budget, conditions, offset, None, fusion, samples, evidence)
+    options = SearchOptions(
+        k,
+        mode,
+        budget,
+        conditions,
+        offset,
+        fusion=fusion,
+        samples=samples,
+        evidence=evidence,
+        combine=combine,
+        min_confidence=min_confidence,
+    )
     questions = read_questions([] if question is None else [question])
     if mode == "bm25":
         index = open_without_model(folder)

@@ -12,6 +12,8 @@ from thought1.types import Filter, Sampling, Thought1Error
 
 Mode = Literal["hybrid", "dense", "bm25"]
 
+Combination = Literal["mean", "rank", "agreement", "like-bare", "like-bm25", "like-others"]
+
 MAX_K = 1_000_000
 """Most hits of one query: their texts are all in memory, and no reader asks for more."""
 
@@ -69,10 +71,18 @@ class SearchOptions:
     fusion: Fusion = Fusion()
     """In mode hybrid."""
     samples: int = 1
-    """Thoughts on each query, over one prompt. Its vector is the normalised mean of theirs."""
+    """Thoughts on each query, over one prompt; `combine` makes one ranking of them."""
     evidence: int = 0
     """Documents that the model reads before it thinks: the first ones of a search, by the same
     options, with the bare query. As much of them as its longest prompt has room for."""
+    combine: Combination = "mean"
+    """What becomes of several thoughts. Fused: the normalised "mean" of their vectors; their
+    rankings by "rank"; the mean weighted by "agreement", how alike each one's ranking is to those
+    of the others. Or one is chosen, the one whose ranking is most like that of the query without
+    a thought ("like-bare"), of BM25, or of the others."""
+    min_confidence: float | None = None
+    """Of several thoughts in mode dense: a query whose thoughts agree less than this, by the mean
+    cosine of their vectors, is answered as in mode hybrid."""
 
     def __post_init__(self) -> None:
         if not _whole(self.k) or not 1 <= self.k <= MAX_K:
@@ -102,9 +112,34 @@ class SearchOptions:
             raise Thought1Error(
                 f"{self.samples} thoughts on each query need a thinking budget of 1 token or more"
             )
+        self._check_several()
         if self.evidence and self.think == 0:
             raise Thought1Error(
                 "evidence is read before thinking, which needs a thinking budget of 1 token or more"
+            )
+
+    def _check_several(self) -> None:
+        if self.combine not in get_args(Combination):
+            known = ", ".join(get_args(Combination))
+            raise Thought1Error(
+                f"several thoughts are combined by one of {known}, not {self.combine!r}"
+            )
+        if self.combine != "mean" and self.samples == 1:
+            raise Thought1Error(
+                f"{self.combine} combines several thoughts: ask for 2 samples or more"
+            )
+        least = self.min_confidence
+        if least is None:
+            return
+        if not -1 <= least <= 1:
+            raise Thought1Error(f"a confidence is a cosine from -1 to 1, not {least}")
+        if self.samples == 1:
+            raise Thought1Error(
+                "confidence is how much several thoughts agree: ask for 2 samples or more"
+            )
+        if self.mode != "dense":
+            raise Thought1Error(
+                f"unsure queries fall back from mode dense to hybrid; the mode is {self.mode}"
             )
 
     @property

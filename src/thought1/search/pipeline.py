@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from thought1.search.options import SearchOptions
+from thought1.search.several import Combine, Confide, FallBack
 from thought1.search.steps import Bm25, Dense, Fetch, Found, Fuse, Read, SearchStep, Think, Thinker
 from thought1.types import Hit, Receipt, SearchResult, Store, Thought
 
@@ -32,7 +33,11 @@ def plan(
         steps = _reading(store, model, options)
     if options.mode != "bm25":
         steps += [] if thought else [Think(model, options)]
-        steps.append(Dense(store, options))
+        several = options.samples > 1
+        steps += [Confide()] if several else []
+        plain = options.combine == "mean"
+        steps.append(Dense(store, options) if plain else Combine(store, model, options))
+        steps += [FallBack(store, options)] if options.min_confidence is not None else []
     if options.mode != "dense" and not options.evidence:
         steps.append(Bm25(store, options))
     if options.mode == "hybrid":
@@ -43,7 +48,9 @@ def plan(
 def _reading(store: Store, model: Thinker, options: SearchOptions) -> list[SearchStep]:
     """A search with the bare query, whose first documents are read; its ranking by words serves
     the search behind the thought too."""
-    bare = replace(options, think=0, samples=1, evidence=0, sampling=None)
+    bare = replace(
+        options, think=0, samples=1, evidence=0, sampling=None, combine="mean", min_confidence=None
+    )
     steps: list[SearchStep] = [
         Think(model, bare, "first-embed"),
         Dense(store, options, "first-dense"),
@@ -131,8 +138,9 @@ def search_in_batches(
 def _results(found: Found, offset: int) -> list[SearchResult]:
     results = []
     read = found.read or [()] * len(found.queries)
-    for query, thoughts, ids, ranking in zip(
-        found.queries, found.thoughts, read, found.rankings, strict=True
+    sure = found.confidence or [None] * len(found.queries)
+    for place, (query, thoughts, ids, ranking) in enumerate(
+        zip(found.queries, found.thoughts, read, found.rankings, strict=True)
     ):
         # A document may have been deleted between search and fetch.
         hits = [(found.documents[id_], score) for id_, score in ranking if id_ in found.documents]
@@ -147,6 +155,8 @@ def _results(found: Found, offset: int) -> list[SearchResult]:
                 shown[0] if shown else None,
                 tuple(shown[1:]),
                 tuple(ids),
+                sure[place],
+                place in found.fell_back,
             )
         )
     return results

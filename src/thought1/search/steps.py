@@ -82,6 +82,10 @@ class Found:
     rankings: list[Ranking] = field(default_factory=list)
     """One per query: the answer."""
     documents: Mapping[str, Document] = field(default_factory=dict)
+    confidence: list[float] | None = None
+    """How alike each query's thoughts are, where there are several (`several.confidence`)."""
+    fell_back: frozenset[int] = frozenset()
+    """Places of the queries whose thoughts agreed too little, so that words counted as well."""
 
 
 class SearchStep(Protocol):
@@ -155,7 +159,7 @@ class Dense:
 
     def __call__(self, found: Found) -> None:
         """Fills `dense`."""
-        where, depth = self.options.where, _depth(self.options)
+        where, depth = self.options.where, depth_of(self.options)
         found.rankings = found.dense = self.store.search_dense(_vectors(found), depth, where)
 
 
@@ -169,7 +173,7 @@ class Bm25:
 
     def __call__(self, found: Found) -> None:
         """Fills `bm25`."""
-        where, depth = self.options.where, _depth(self.options)
+        where, depth = self.options.where, depth_of(self.options)
         found.rankings = found.bm25 = self.store.search_bm25(found.queries, depth, where)
 
 
@@ -207,16 +211,30 @@ class Fetch:
         found.documents = self.store.get([id_ for ranking in found.rankings for id_, _ in ranking])
 
 
-def _depth(options: SearchOptions) -> int:
+def depth_of(options: SearchOptions) -> int:
+    """Documents that each side retrieves."""
     depth = max(options.depth, options.evidence)
-    return max(depth, HYBRID_DEPTH) if options.mode == "hybrid" else depth
+    both = options.mode == "hybrid" or options.min_confidence is not None
+    return max(depth, HYBRID_DEPTH) if both else depth
+
+
+def stacked(thoughts: Sequence[Thought]) -> Vectors:
+    """The vectors (n, d) of thoughts.
+
+    Raises:
+        ValueError: there is none, or one has no vector.
+    """
+    vectors = [thought.vector for thought in thoughts if thought.vector is not None]
+    if not thoughts or len(vectors) != len(thoughts):
+        raise ValueError("a thought without its vector cannot be searched with")
+    return np.stack(vectors)
 
 
 def _vectors(found: Found) -> Vectors:
-    vectors = [t.vector for own in found.thoughts for t in own if t.vector is not None]
-    count, queries = len(vectors), len(found.queries)
-    if any(not own for own in found.thoughts) or count != sum(map(len, found.thoughts)):
+    if any(not own for own in found.thoughts):
         raise ValueError("a thought without its vector cannot be searched with")
+    vectors_ND = stacked([thought for own in found.thoughts for thought in own])
+    count, queries = len(vectors_ND), len(found.queries)
     if count == queries:
-        return np.stack(vectors)
-    return fused(np.stack(vectors).reshape(queries, count // queries, -1))
+        return vectors_ND
+    return fused(vectors_ND.reshape(queries, count // queries, -1))
