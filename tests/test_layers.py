@@ -80,6 +80,7 @@ ALLOWED = {
         "thought1.engines.prefix",
         "thought1.engines.room",
         "thought1.engines.route",
+        "thought1.engines.running",
         "thought1.adapter",
         "thought1.checkpoint",
         "thought1.dequantised",
