@@ -134,6 +134,14 @@ class Index:
         folder = local(path)
         return _read_info(store_type(STORE).open(folder), folder)
 
+    def with_model(self, model: IndexModel) -> "Index":
+        """The same index through another object for the same model, such as one that shares it."""
+        return Index(self.path, model, self._store, self.info)
+
+    def get(self, ids: Sequence[str]) -> dict[str, Document]:
+        """The documents among `ids` that are stored."""
+        return self._store.get(ids)
+
     def add(
         self, documents: Iterable[Document], *, on_progress: Callable[[int], None] | None = None
     ) -> AddReport:

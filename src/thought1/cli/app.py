@@ -32,6 +32,7 @@ from thought1.cli.report import report
 from thought1.cli.rewards import rewards
 from thought1.cli.score import score
 from thought1.cli.search import search
+from thought1.cli.serve import serve
 from thought1.cli.think import think
 from thought1.cli.tokens import tokens
 from thought1.cli.train import train
@@ -48,6 +49,7 @@ app = typer.Typer(
 app.command(cls=Command)(index)
 app.command(cls=Command)(delete)
 app.command(cls=Command)(search)
+app.command(cls=Command)(serve)
 app.command(cls=Command)(think)
 app.command(cls=Command)(embed)
 app.command(cls=Command)(train)
