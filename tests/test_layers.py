@@ -56,6 +56,7 @@ LAYERS = {
     "thought1.evaluation": 4,
     "thought1.training": 5,
     "thought1.export": 5,
+    "thought1.serving": 5,
     "thought1.cli": 6,
 }
 STAGES = (
@@ -96,7 +97,7 @@ ALLOWED = {
     ),
     "trl": ("thought1.training.reinforce.grpo",),
     "ray": ("thought1.cluster",),
-    "fastapi": ("thought1.server",),
+    "fastapi": ("thought1.serving",),
 }
 
 LONG_FILE_LINES = 300  # a warning: is there a second meaning to split off?

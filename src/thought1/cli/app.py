@@ -33,6 +33,7 @@ from thought1.cli.rewards import rewards
 from thought1.cli.score import score
 from thought1.cli.search import search
 from thought1.cli.think import think
+from thought1.cli.tokens import tokens
 from thought1.cli.train import train
 from thought1.cli.worlds import worlds
 from thought1.types import Thought1Error
@@ -61,6 +62,7 @@ app.command(cls=Command)(rewards)
 app.add_typer(export, name="export")
 app.add_typer(data, name="data")
 app.add_typer(models, name="models")
+app.add_typer(tokens, name="tokens")
 app.command(cls=Command)(worlds)
 app.command(cls=Command)(env)
 
