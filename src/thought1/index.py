@@ -185,6 +185,10 @@ class Index:
         """The vector (d,) of each of `ids` that is stored."""
         return self._store.vectors(ids)
 
+    def get(self, ids: Sequence[str]) -> dict[str, Document]:
+        """The stored documents among `ids`, by id."""
+        return self._store.get(ids)
+
     def delete(self, ids: Sequence[str]) -> int:
         """Remove documents; returns how many existed."""
         return self._store.delete(ids)
