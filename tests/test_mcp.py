@@ -17,11 +17,10 @@ from mcp.client.streamable_http import streamable_http_client
 from t1_command import NOTES, small_checkpoint
 
 from thought1.index import Index
-from thought1.mcp.http import Address
 from thought1.mcp.server import MAX_CHARS, thinking, tools_server
 from thought1.serving.tokens import add_token
 from thought1.t1 import T1
-from thought1.types import Document, Thought1Error
+from thought1.types import Document
 
 LONG = "word " * 9000  # 45,000 characters
 
@@ -276,18 +275,3 @@ def test_a_body_beyond_the_limit_is_refused(over_http: tuple[str, str]) -> None:
         },
     )
     assert answer.status_code == 413
-
-
-def test_beyond_loopback_only_with_a_token_or_when_told_so(tmp_path: Path) -> None:
-    for host in ("192.168.1.5", "example.org"):
-        with pytest.raises(Thought1Error, match="no_token=True"):
-            Address(host)
-        Address(host, no_token=True)
-        Address(host, tokens=tmp_path / "tokens.json")
-    with pytest.raises(Thought1Error, match="host names"):
-        Address("0.0.0.0", no_token=True)
-    accepted = Address("0.0.0.0", no_token=True, names=["search.example"]).accepted
-    assert "search.example:*" in accepted.allowed_hosts
-    assert not any("localhost" in host for host in accepted.allowed_hosts)
-    for host in ("127.0.0.1", "::1", "localhost", "127.8.9.1"):
-        assert Address(host).loopback

@@ -34,7 +34,7 @@ def mcp(
             "--tokens", metavar="FILE", help="Accept only these tokens; `t1 tokens add` makes one."
         ),
     ] = None,
-    name: Annotated[
+    allow_host: Annotated[
         list[str] | None,
         typer.Option(
             "--allow-host",
@@ -50,19 +50,22 @@ def mcp(
     trust_remote_code: TrustRemoteCode = False,
 ) -> None:
     """Serve search, think and fetch to agents, by the Model Context Protocol."""
-    if not over_http and (tokens or name or no_token):
+    if not over_http and (tokens or allow_host or no_token):
         raise Thought1Error("--tokens, --allow-host and --no-token belong to --http")
     try:
         import mcp as _installed  # noqa: F401, only whether it is there
     except ImportError as error:
-        raise Thought1Error('t1 mcp needs the package mcp: pip install "thought1[mcp]"') from error
-    from thought1.mcp.http import Address, serve_http
+        raise Thought1Error('t1 mcp needs more packages: pip install "thought1[mcp]"') from error
+    from thought1.mcp.http import serve_http
     from thought1.mcp.server import thinking, tools_server
+    from thought1.serving.address import Address
+    from thought1.serving.tokens import TokenFile
 
-    address = Address(host, port, tokens, no_token, tuple(name or ())) if over_http else None
+    address = Address(host, port, tuple(allow_host or ()), bool(tokens), no_token)
+    accepted = TokenFile(tokens) if tokens else None
     index, loaded = open_index(folder, model, trust_remote_code)
     server = tools_server(index, thinking(loaded))
-    if address is None:
-        server.run("stdio")
+    if over_http:
+        serve_http(server, address, accepted, lambda place: note(f"tools at {place}"))
     else:
-        serve_http(server, address, lambda place: note(f"tools at {place}"))
+        server.run("stdio")
