@@ -57,6 +57,7 @@ LAYERS = {
     "thought1.training": 5,
     "thought1.export": 5,
     "thought1.serving": 5,
+    "thought1.mcp": 5,
     "thought1.cli": 6,
 }
 STAGES = (
@@ -99,6 +100,7 @@ ALLOWED = {
     "trl": ("thought1.training.reinforce.grpo",),
     "ray": ("thought1.cluster",),
     "fastapi": ("thought1.serving",),
+    "mcp": ("thought1.mcp", "thought1.cli.mcp"),
 }
 
 LONG_FILE_LINES = 300  # a warning: is there a second meaning to split off?

@@ -26,6 +26,7 @@ from thought1.cli.evaluate import evaluate
 from thought1.cli.export import export
 from thought1.cli.index import index
 from thought1.cli.leaderboard import leaderboard
+from thought1.cli.mcp import mcp
 from thought1.cli.model_list import models
 from thought1.cli.replay import replay
 from thought1.cli.report import report
@@ -52,6 +53,7 @@ app.command(cls=Command)(search)
 app.command(cls=Command)(serve)
 app.command(cls=Command)(think)
 app.command(cls=Command)(embed)
+app.command(cls=Command)(mcp)
 app.command(cls=Command)(train)
 app.command(cls=Command)(evaluate)
 app.command(cls=Command)(replay)

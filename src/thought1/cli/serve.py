@@ -4,10 +4,11 @@ Knows addresses and names, not what is answered (`thought1.serving`):
 
     t1 serve notes.index
     t1 serve notes.index papers=/data/papers.index --tokens tokens.json --host 0.0.0.0 \\
-        --allowed-host search.example.org
+        --allow-host search.example.org
 """
 
-import ipaddress
+import logging
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -22,9 +23,6 @@ from thought1.types import Thought1Error
 
 if TYPE_CHECKING:
     from thought1.index import Index
-    from thought1.serving.guard import Security
-
-EXTRA = 'a server needs more packages: pip install "thought1[serve]"'
 
 
 def serve(
@@ -35,29 +33,31 @@ def serve(
         ),
     ],
     host: Annotated[
-        str, typer.Option(metavar="ADDRESS", help="Where to listen; by default this machine alone.")
+        str, typer.Option("--host", metavar="ADDRESS", help="Address to listen on.")
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, metavar="N", help="0: any free.")] = 8321,
+    port: Annotated[
+        int, typer.Option("--port", min=0, max=65535, metavar="N", help="0 takes a free one.")
+    ] = 8000,
     tokens: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Answer those alone who send a token of `t1 tokens add`."
+            "--tokens", metavar="FILE", help="Accept only these tokens; `t1 tokens add` makes one."
         ),
     ] = None,
-    allow_anonymous: Annotated[
-        bool,
-        typer.Option(
-            "--allow-anonymous",
-            help="Listen beyond this machine without tokens: everybody who reaches it may read "
-            "and write.",
-        ),
-    ] = False,
-    allowed_host: Annotated[
+    allow_host: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="NAME", help="A name of this server in the Host header. May be repeated."
+            "--allow-host",
+            metavar="NAME",
+            help="A host name by which clients call the server. May be repeated.",
         ),
     ] = None,
+    no_token: Annotated[
+        bool,
+        typer.Option(
+            "--no-token", help="Let whoever reaches an address beyond loopback read and write."
+        ),
+    ] = False,
     max_batch: Annotated[
         int, typer.Option(min=1, metavar="N", help="Thoughts that are written together at most.")
     ] = 32,
@@ -84,15 +84,21 @@ def serve(
     try:
         import uvicorn
 
+        from thought1.serving.address import Address
+        from thought1.serving.admission import Admission
         from thought1.serving.app import create_app
         from thought1.serving.batching import Batcher
         from thought1.serving.limits import Limits
         from thought1.serving.metrics import Metrics, ModelMeter
         from thought1.serving.shelf import make_shelf
+        from thought1.serving.tokens import TokenFile
     except ModuleNotFoundError as error:
-        raise Thought1Error(f"{EXTRA} ({error.name} is missing)") from error
+        raise Thought1Error(
+            't1 serve needs more packages: pip install "thought1[serve]"'
+        ) from error
 
-    security = _security(host, tokens, allow_anonymous, allowed_host or [])
+    address = Address(host, port, tuple(allow_host or ()), bool(tokens), no_token)
+    accepted = TokenFile(tokens) if tokens else None
     metrics = Metrics()
     limits = replace(Limits(), requests=max_requests, think=max_think, seconds=timeout)
 
@@ -101,38 +107,20 @@ def serve(
         return Batcher(loaded, ModelMeter(metrics, name), max_rows=max_batch)
 
     shelf = make_shelf(_open(indexes, model, trust_remote_code), start)
-    app = create_app(shelf, metrics=metrics, limits=limits, security=security)
-    config = uvicorn.Config(
-        app,
-        host=host,
-        port=port,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=int(timeout) + 1,
+    app = create_app(
+        shelf, metrics=metrics, limits=limits, admission=Admission(address.names, accepted)
     )
-    _log(log_requests)
-    _run(uvicorn.Server(config), config, shelf.indexes)
-
-
-def _run(server: Any, config: Any, names: Any) -> None:
-    """Bind first, so that what is told is true and what cannot be bound is an error of its own."""
-    import socket
-
-    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
-    listening = socket.socket(family=family)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listening.bind((config.host, config.port))
-    except OSError as error:
-        listening.close()
-        raise Thought1Error(
-            f"cannot listen at {config.host} port {config.port}: {error.strerror or error}; name "
-            "another port or address"
-        ) from None
-    shown = f"[{config.host}]" if ":" in config.host else config.host
-    note(f"serving {', '.join(names)} at http://{shown}:{listening.getsockname()[1]}")
-    server.run(sockets=[listening])
+    _log_on_stderr(log_requests)
+    with address.bind() as listening:
+        note(f"serving {', '.join(shelf.indexes)} at {address.url(listening)}")
+        config = uvicorn.Config(
+            app,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=math.ceil(timeout),
+        )
+        uvicorn.Server(config).run(sockets=[listening])
 
 
 def _open(given: Sequence[str], model: str | None, trust: bool) -> dict[str, "Index"]:
@@ -163,33 +151,11 @@ def _named(given: str) -> tuple[str, Path]:
     return name, Path(folder)
 
 
-def _security(
-    host: str, tokens: Path | None, allow_anonymous: bool, allowed: Sequence[str]
-) -> "Security":
-    from thought1.serving.guard import LOOPBACK_NAMES, Security
-    from thought1.serving.tokens import TokenFile
-
-    file = None if tokens is None else TokenFile(tokens)
-    if file is not None and not len(file):
-        raise Thought1Error(f"{tokens} holds no token: make one with `t1 tokens add FILE NAME`")
-    if not _is_loopback(host) and file is None and not allow_anonymous:
-        raise Thought1Error(
-            f"{host} can be reached from other machines: make a token with `t1 tokens add FILE "
-            "NAME` and give --tokens FILE, or say --allow-anonymous"
-        )
-    names = {name.lower().strip("[]") for name in allowed}
-    return Security(LOOPBACK_NAMES | {host.lower()} | names, file)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
-
-
-def _log(requests: bool) -> None:
-    import logging
-
-    if requests:
-        logging.getLogger("thought1.serving.guard").setLevel(logging.INFO)
+def _log_on_stderr(requests: bool) -> None:
+    """Every record with its time, not each kind once as in a command that ends."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    logger = logging.getLogger("thought1.serving")
+    logger.addHandler(handler)
+    logger.propagate = False
+    logger.setLevel(logging.INFO if requests else logging.WARNING)

@@ -14,10 +14,12 @@ from starlette.exceptions import HTTPException
 
 from thought1 import __version__
 from thought1.serving import catalogue, documents, embedding, searching
+from thought1.serving.address import LOOPBACK
+from thought1.serving.admission import Admission
 from thought1.serving.context import Context
 from thought1.serving.desk import Desk
 from thought1.serving.errors import ApiError, answer
-from thought1.serving.guard import Guard, Security
+from thought1.serving.guard import Guard
 from thought1.serving.limits import Limits
 from thought1.serving.metrics import Metrics
 from thought1.serving.shelf import Shelf
@@ -31,12 +33,13 @@ def create_app(
     *,
     metrics: Metrics | None = None,
     limits: Limits | None = None,
-    security: Security | None = None,
+    admission: Admission | None = None,
 ) -> FastAPI:
     """An application that serves the shelf; at its end the shelf's models finish what they have.
 
     Args:
         metrics: that the shelf's models count into.
+        admission: who may ask; by default everybody on this machine.
     """
     limits, metrics = limits or Limits(), metrics or Metrics()
 
@@ -60,5 +63,5 @@ def create_app(
     app.include_router(catalogue.open_router)
     for kind in (ApiError, Thought1Error, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, answer)
-    app.add_middleware(Guard, security or Security(), limits, metrics)
+    app.add_middleware(Guard, admission or Admission(LOOPBACK), limits, metrics)
     return app

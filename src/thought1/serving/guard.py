@@ -1,4 +1,4 @@
-"""What every request passes first: host, origin, token, size. And what is logged of it.
+"""What every request passes first: admission and size. And what is logged and counted of it.
 
 A pure ASGI middleware. It knows paths and headers, no bodies.
 """
@@ -6,44 +6,28 @@ A pure ASGI middleware. It knows paths and headers, no bodies.
 import logging
 import time
 import uuid
-from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from thought1.serving.admission import Admission
 from thought1.serving.errors import ApiError
 from thought1.serving.limits import Limits
 from thought1.serving.metrics import Metrics
-from thought1.serving.tokens import TokenFile
 
 logger = logging.getLogger(__name__)
-
-LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
-OPEN_PATHS = frozenset({"/health", "/ready"})
-"""What needs no token."""
-WRITTEN_PATH = "/v1/documents"
-
-
-@dataclass(frozen=True, slots=True)
-class Security:
-    """Who may ask, and under which names of this server."""
-
-    hosts: frozenset[str] = LOOPBACK_NAMES
-    """Names in the Host header that are answered, so that no web page whose name has been pointed
-    at this machine (DNS rebinding) can ask."""
-    tokens: TokenFile | None = field(default=None)
-    """None: everybody may read and write."""
 
 
 class Guard:
     """Refuses what must not come in, counts and logs what has come."""
 
-    def __init__(self, app: ASGIApp, security: Security, limits: Limits, metrics: Metrics) -> None:
+    def __init__(
+        self, app: ASGIApp, admission: Admission, limits: Limits, metrics: Metrics
+    ) -> None:
         self._app = app
-        self._security = security
+        self._admission = admission
         self._limits = limits
         self._metrics = metrics
 
@@ -79,40 +63,11 @@ class Guard:
             self._count(scope, status, time.perf_counter() - began, identifier)
 
     def _check(self, scope: Scope) -> None:
+        self._admission.check(scope)
         headers = Headers(scope=scope)
-        host = headers.get("host", "")
-        name = _host_name(host)
-        if name not in self._security.hosts:
-            raise ApiError(
-                421,
-                "unknown_host",
-                "the Host header names another server than this one; whoever runs it can name "
-                "more with `t1 serve --allowed-host NAME`",
-            )
-        origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
-            raise ApiError(
-                403, "cross_origin", "pages of other origins may not use this server (CORS is off)"
-            )
-        if self._security.tokens is not None and scope["path"] not in OPEN_PATHS:
-            self._authorise(self._security.tokens, scope, headers.get("authorization", ""))
         length = headers.get("content-length", "0")
         if length.isdecimal() and int(length) > self._limits.body:
             raise ApiError(413, "limit_exceeded", self._too_large)
-
-    def _authorise(self, tokens: TokenFile, scope: Scope, header: str) -> None:
-        kind, _, token = header.partition(" ")
-        found = tokens.scope(token.strip()) if kind.lower() == "bearer" else None
-        if found is None:
-            raise ApiError(
-                401,
-                "invalid_token",
-                "send a token of this server: Authorization: Bearer TOKEN",
-                headers={"WWW-Authenticate": "Bearer"},
-            )
-        writes = scope["method"] not in ("GET", "HEAD", "OPTIONS")
-        if writes and scope["path"].startswith(WRITTEN_PATH) and found != "write":
-            raise ApiError(403, "read_only_token", "this token may read, not change documents")
 
     @property
     def _too_large(self) -> str:
@@ -141,11 +96,3 @@ class Guard:
         logger.info(
             "%s %s %d %.1f ms %s", scope["method"], path, status, 1000 * seconds, identifier
         )
-
-
-def _host_name(host: str) -> str:
-    """A Host header without its port and brackets."""
-    try:
-        return urlsplit(f"//{host}").hostname or ""
-    except ValueError:
-        return ""
