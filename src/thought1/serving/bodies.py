@@ -4,9 +4,10 @@ Data alone; `SearchOptions` says what its fields mean. Field names that clients 
 know stand in `embedding_bodies`.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
+from pydantic_core import PydanticCustomError
 
 from thought1.search.options import Fusion, Mode, SearchOptions
 from thought1.types import (
@@ -26,9 +27,29 @@ Name = Annotated[str, Field(min_length=1, max_length=200)]
 
 
 class Body(BaseModel):
-    """A request: of exact types, without fields that nobody reads."""
+    """A request: of exact types, without fields that nobody reads, of valid Unicode."""
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+    @field_validator("*")
+    @classmethod
+    def _unicode(cls, value: Any) -> Any:
+        """JSON may hold half a character ("\\ud800"), which no tokenizer and no store takes."""
+        if not _is_unicode(value):
+            raise PydanticCustomError("unicode", "Text must be valid Unicode")
+        return value
+
+
+def _is_unicode(value: Any) -> bool:
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            return False
+        return True
+    if isinstance(value, dict):
+        return all(map(_is_unicode, value)) and all(map(_is_unicode, value.values()))
+    return not isinstance(value, list) or all(map(_is_unicode, value))
 
 
 class SamplingIn(Body):
