@@ -7,17 +7,19 @@ from typing import Any
 
 import uvicorn
 
+from thought1.serving.address import Address
+
 
 @contextmanager
 def listening(app: Any) -> Iterator[str]:
     """The address of an application that answers, until the block ends."""
-    config = uvicorn.Config(app, port=0, log_level="warning", access_log=False)
-    server = uvicorn.Server(config)
-    with config.bind_socket() as socket:
+    address = Address(port=0)
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False))
+    with address.bind() as socket:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [socket]}, daemon=True)
         thread.start()
         try:
-            yield f"http://127.0.0.1:{socket.getsockname()[1]}"
+            yield address.url(socket)
         finally:
             server.should_exit = True
             thread.join(30)
