@@ -22,8 +22,8 @@ from collection import load_collection
 from record import exit_code, origin, write_json
 from scipy.stats import spearmanr
 from search_thoughts import CHECKPOINTS, Greedy, Sampled, Thinking
-
 from thought1.evaluation.protocol import Evaluation, bootstrap_ci, evaluate, paired_bootstrap
+
 from thought1.model.place import locate
 from thought1.search.options import SearchOptions
 from thought1.search.pipeline import search_many

@@ -12,8 +12,9 @@ import torch
 from tiny import make_checkpoint
 from transformers import LlamaConfig, MistralConfig, PreTrainedModel
 
-from thought1.engines.hf import HFEngine, normalized
+from thought1.engines.hf import HFEngine
 from thought1.engines.padding import pad
+from thought1.engines.running import normalized
 from thought1.model.checkpoint_loading import load_checkpoint
 from thought1.types import Sampling
 

@@ -39,6 +39,8 @@ LAYERS = {
     "thought1.evaluation": 4,
     "thought1.training": 5,
     "thought1.export": 5,
+    "thought1.serving": 5,
+    "thought1.mcp": 5,
     "thought1.cli": 6,
 }
 STAGES = (
@@ -63,6 +65,7 @@ ALLOWED = {
         "thought1.engines.prefix",
         "thought1.engines.room",
         "thought1.engines.route",
+        "thought1.engines.running",
         "thought1.model.adapt_lm",
         "thought1.model.adapter",
         "thought1.model.checkpoint_loading",
@@ -80,7 +83,8 @@ ALLOWED = {
     ),
     "trl": ("thought1.training.reinforce.grpo",),
     "ray": ("thought1.cluster",),
-    "fastapi": ("thought1.server",),
+    "fastapi": ("thought1.serving",),
+    "mcp": ("thought1.mcp", "thought1.cli.mcp"),
 }
 
 LONG_FILE_LINES = 300  # a warning: is there a second meaning to split off?

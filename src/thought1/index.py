@@ -134,6 +134,10 @@ class Index:
         folder = local(path)
         return _read_info(store_type(STORE).open(folder), folder)
 
+    def with_model(self, model: IndexModel) -> "Index":
+        """The same index through another object for the same model, such as one that shares it."""
+        return Index(self.path, model, self._store, self.info)
+
     def add(
         self, documents: Iterable[Document], *, on_progress: Callable[[int], None] | None = None
     ) -> AddReport:
@@ -184,6 +188,10 @@ class Index:
     def vectors(self, ids: Sequence[str]) -> dict[str, Vectors]:
         """The vector (d,) of each of `ids` that is stored."""
         return self._store.vectors(ids)
+
+    def get(self, ids: Sequence[str]) -> dict[str, Document]:
+        """The stored documents among `ids`, by id."""
+        return self._store.get(ids)
 
     def delete(self, ids: Sequence[str]) -> int:
         """Remove documents; returns how many existed."""

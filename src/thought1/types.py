@@ -195,7 +195,52 @@ class Step:
     finished: Mapping[int, Generation]
     """Row -> all of its thought, and its vector; the snapshots stand in earlier steps."""
     seconds: float
-    """Wall time of the batch from its start, without what was read aside."""
+    """Wall time of the batch from its start, or since the oldest of its rows joined, without what
+    was read aside."""
+
+
+class RunningBatch(Protocol):
+    """Thoughts that are written together; rows join and leave between two steps.
+
+    A row's thought is the one it writes alone, but for rounding: other tokens come only where two
+    candidates lie as near to each other as rounding reaches. To be used by one thread at a time.
+    """
+
+    @property
+    def size(self) -> int:
+        """How many rows are still thinking."""
+
+    @property
+    def open(self) -> bool:
+        """Whether rows may join now; some models take them in an empty batch only."""
+
+    def join(
+        self,
+        prefix: Sequence[int],
+        rows: Sequence[Sequence[int]],
+        budgets: Sequence[int],
+        sampling: Sampling,
+        *,
+        copies: int = 1,
+        snapshots: Sequence[int] = (),
+    ) -> Sequence[int]:
+        """Read the prompts of more rows, which think from the next step on; the arguments are those
+        of `Engine.generate`.
+
+        Returns:
+            The numbers of the rows, which no row before has had: prompt by prompt, and copy by copy
+            within a prompt.
+
+        Raises:
+            Thought1Error: prompt and budget exceed the model's positions.
+            ValueError: the batch is not open.
+        """
+
+    def step(self) -> Step:
+        """One token more of each row; needs one row or more."""
+
+    def leave(self, rows: Sequence[int]) -> None:
+        """End some thoughts before their time, and free their part of the cache."""
 
 
 class Engine(Protocol):
@@ -223,6 +268,9 @@ class Engine(Protocol):
         snapshots: Sequence[int] = (),
     ) -> Iterator[Step]:
         """`generate`, step by step. Closing the iterator ends all thoughts and frees their rows."""
+
+    def running(self) -> RunningBatch:
+        """An empty batch that rows join and leave."""
 
     def generate(
         self,

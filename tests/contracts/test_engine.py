@@ -29,6 +29,7 @@ ENGINES: dict[str, Build] = {
 
 GREEDY = Sampling()
 NUCLEUS = Sampling(temperature=1.0, top_p=0.9, seed=7)
+SAMPLED_ROWS = pytest.param(NUCLEUS, marks=pytest.mark.numerics)
 TOLERANCE = 1e-5
 STEPS = 10
 
@@ -380,6 +381,91 @@ def test_a_closed_stream_frees_its_rows(case: Case) -> None:
     assert caches[-1]() is None
     assert not case.model.base_model._forward_hooks
     assert list(stream) == []
+
+
+@pytest.mark.parametrize("sampling", [GREEDY, SAMPLED_ROWS])
+def test_rows_join_and_leave_a_running_batch(case: Case, sampling: Sampling) -> None:
+    """Each thought is the one that is written alone, whoever comes and goes meanwhile."""
+    engine = case.engine
+    running = engine.running()
+    done: dict[int, Generation] = {}
+    expected: dict[int, Generation] = {}
+
+    def join(prefix: list[int], rows: list[list[int]], budget: int, copies: int = 1) -> list[int]:
+        budgets = [budget] * len(rows)
+        numbers = list(running.join(prefix, rows, budgets, sampling, copies=copies))
+        alone = engine.generate(prefix, rows, budgets, sampling, copies=copies)
+        expected.update(zip(numbers, alone, strict=True))
+        return numbers
+
+    def steps(number: int) -> None:
+        for _ in range(number):
+            done.update(running.step().finished)
+
+    first = join(case.prefix, case.rows[:2], STEPS)
+    steps(3)
+    if not running.open:
+        with pytest.raises(ValueError, match="cannot join"):
+            running.join([], case.rows[2:3], [1], sampling)
+        while running.size:
+            steps(1)
+        assert running.open
+    join([], case.rows[2:3], 4, copies=2)  # longer than all before it, and without their prefix
+    steps(2)
+    if running.open:
+        last = join(case.prefix[:3], case.rows[3:], 2)
+        running.leave([*first[:1], *last, 99])  # one that runs, one that has read no token yet
+        for row in (first[0], *last):
+            expected.pop(row)
+            done.pop(row, None)
+    while running.size:
+        steps(1)
+    assert done.keys() == expected.keys()
+    for row, generation in expected.items():
+        assert done[row].token_ids == generation.token_ids
+        assert done[row].finish_reason == generation.finish_reason
+        np.testing.assert_allclose(done[row].logprobs, generation.logprobs, rtol=0, atol=1e-4)
+        assert_close(done[row].vector, generation.vector)
+
+
+def test_rows_that_join_have_their_own_snapshots(case: Case) -> None:
+    running = case.engine.running()
+    if case.engine.padding_side != "right":
+        pytest.skip("shown where rows can join")
+    rows = case.rows
+    early = running.join(case.prefix, rows[:2], [STEPS] * 2, GREEDY, snapshots=(0, 4))
+    seen: dict[tuple[int, int], Vectors] = {}
+
+    def step() -> None:
+        for row, shot in running.step().snapshots.items():
+            seen[row, shot.budget] = shot.vector
+
+    step(), step()
+    late = running.join(case.prefix, rows[2:], [STEPS] * 2, GREEDY, snapshots=(0, 3))
+    while running.size:
+        step()
+    for numbers, some, lengths in ((early, rows[:2], (0, 4)), (late, rows[2:], (0, 3))):
+        alone = case.engine.generate(case.prefix, some, [STEPS] * 2, GREEDY, snapshots=lengths)
+        for row, generation in zip(numbers, alone, strict=True):
+            for shot in generation.snapshots:
+                if shot.budget < len(generation.token_ids):
+                    assert_close(seen[row, shot.budget], shot.vector)
+    assert len(seen) >= 4
+
+
+def test_columns_of_rows_long_gone_do_not_stay(case: Case) -> None:
+    """A batch that never empties does not grow with the time it has been running."""
+    running = case.engine.running()
+    running.join(case.prefix, case.rows[:1], [3], GREEDY)
+    if not case.engine.joinable:
+        pytest.skip("no rows join a running batch of this model")
+    widths = []
+    for _ in range(12):
+        running.step(), running.step()
+        running.join(case.prefix, case.rows[:1], [3], GREEDY)
+        widths.append(running._batch.mask_BK.shape[1])  # type: ignore[attr-defined]
+    longest = len(case.prefix) + len(case.rows[0]) + 3 + 1
+    assert max(widths) <= longest
 
 
 def test_what_does_not_fit_is_refused_before_the_first_step(case: Case) -> None:

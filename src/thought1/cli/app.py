@@ -26,13 +26,16 @@ from thought1.cli.evaluate import evaluate
 from thought1.cli.export import export
 from thought1.cli.index import index
 from thought1.cli.leaderboard import leaderboard
+from thought1.cli.mcp import mcp
 from thought1.cli.model_list import models
 from thought1.cli.replay import replay
 from thought1.cli.report import report
 from thought1.cli.rewards import rewards
 from thought1.cli.score import score
 from thought1.cli.search import search
+from thought1.cli.serve import serve
 from thought1.cli.think import think
+from thought1.cli.tokens import tokens
 from thought1.cli.train import train
 from thought1.cli.worlds import worlds
 from thought1.types import Thought1Error
@@ -47,8 +50,10 @@ app = typer.Typer(
 app.command(cls=Command)(index)
 app.command(cls=Command)(delete)
 app.command(cls=Command)(search)
+app.command(cls=Command)(serve)
 app.command(cls=Command)(think)
 app.command(cls=Command)(embed)
+app.command(cls=Command)(mcp)
 app.command(cls=Command)(train)
 app.command(cls=Command)(evaluate)
 app.command(cls=Command)(replay)
@@ -61,6 +66,7 @@ app.command(cls=Command)(rewards)
 app.add_typer(export, name="export")
 app.add_typer(data, name="data")
 app.add_typer(models, name="models")
+app.add_typer(tokens, name="tokens")
 app.command(cls=Command)(worlds)
 app.command(cls=Command)(env)
 

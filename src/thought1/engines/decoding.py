@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
+from thought1.engines.room import compact, join_caches
 from thought1.types import FinishReason, Generation, Sampling, Vectors
 
 
@@ -59,16 +60,36 @@ class ThoughtBatch:
     def drop(self, places: Sequence[int], logits_BV: Tensor) -> Tensor:
         """Remove finished rows, so that nothing waits for the longest thought."""
         gone = set(places)
-        keep = [place for place in range(self.size) if place not in gone]
+        return logits_BV[self.select([i for i in range(self.size) if i not in gone])]
+
+    def select(self, keep: Sequence[int]) -> Tensor:
+        """Keep the rows at some places, which are given back as a tensor; others leave."""
         self.row_ids = [self.row_ids[place] for place in keep]
         index = torch.tensor(keep, dtype=torch.long)
         self.positions_B = self.positions_B[index]
         self.tokens_B = self.tokens_B[index]
         on_device = index.to(self.mask_BK.device)
-        if keep:
+        if keep and self.cache.get_seq_length():
             self.cache.batch_select_indices(on_device)
         self.mask_BK = self.mask_BK[on_device]
-        return logits_BV[on_device]
+        return on_device
+
+    def join(self, other: "ThoughtBatch", room: int) -> None:
+        """The rows of another batch stand behind these from now on.
+
+        In both, what a row has read moves to the first columns, so that columns which only rows
+        long gone have filled do not stay. Every layer must keep every column.
+
+        Args:
+            room: columns for tokens to come that are made ready.
+        """
+        columns = max(int(each.mask_BK.sum(1).max()) for each in (self, other))
+        join_caches(self.cache, other.cache, (self.mask_BK, other.mask_BK), columns, room)
+        masks = [compact(each.mask_BK, each.mask_BK, columns) for each in (self, other)]
+        self.mask_BK = torch.cat(masks)
+        self.positions_B = torch.cat([self.positions_B, other.positions_B])
+        self.tokens_B = torch.cat([self.tokens_B, other.tokens_B])
+        self.row_ids = [*self.row_ids, *other.row_ids]
 
 
 class Sampler:

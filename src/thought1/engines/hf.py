@@ -16,7 +16,7 @@ from torch import Tensor
 from transformers import DynamicCache, PretrainedConfig, PreTrainedModel
 from transformers.cache_utils import DynamicLayer
 
-from thought1.engines.decoding import Sampler, ThoughtBatch
+from thought1.engines.decoding import ThoughtBatch
 from thought1.engines.last_layer import last_tokens_only
 from thought1.engines.lean import lean_step, runs_lean
 from thought1.engines.linear import onednn_linears
@@ -24,17 +24,10 @@ from thought1.engines.packed import PackedLinears
 from thought1.engines.padding import Ids, Padded, no_row_empty, pad
 from thought1.engines.precision import thought_precision
 from thought1.engines.prefix import PrefixCache
-from thought1.engines.room import give_room
-from thought1.engines.snapshots import SnapshotReader, fork
+from thought1.engines.running import RunningBatch, normalized
+from thought1.engines.snapshots import fork
 from thought1.engines.stream import collected
 from thought1.types import Generation, Sampling, Step, Thought1Error, Vectors
-
-
-def normalized(hidden_BD: Tensor) -> Vectors:
-    """L2-normalised float32 numpy rows of shape (n, d)."""
-    unit = torch.nn.functional.normalize(hidden_BD.float(), dim=-1)
-    vectors: Vectors = unit.cpu().numpy()
-    return vectors
 
 
 def has_windows(model: PreTrainedModel) -> bool:
@@ -82,6 +75,8 @@ class HFEngine:
         # A sliding window counts columns, not positions: padding in the middle would shift it.
         columns = has_windows(model) or not self._takes_positions
         self.padding_side = "left" if columns else padding_side
+        self.joinable = not columns
+        """Whether rows can join a batch that runs already."""
         self._prefix = PrefixCache(model)
         self._packed = PackedLinears()
         self._packed_prefix = PrefixCache(model)
@@ -105,7 +100,7 @@ class HFEngine:
         """
         if not rows:
             return normalized(torch.zeros(0, self.dim))
-        self._check_length(len(prefix) + max(map(len, rows)))
+        self.check_length(len(prefix) + max(map(len, rows)))
         with onednn_linears(self.model):
             cache, batch, mask_BK = self._start(*no_row_empty(prefix, rows), self._prefix)
             if self.padding_side == "left":
@@ -157,44 +152,28 @@ class HFEngine:
         come in between. Closing the iterator frees the rows and their cache.
         """
         longest = max((len(r) + n for r, n in zip(rows, budgets, strict=True)), default=-1)
-        self._check_length(len(prefix) + longest + 1)
-        prompts = [tuple(prefix) + tuple(row) for row in rows]
-        sampler = Sampler(prompts, budgets, sampling, self.emb_id, self.eos_ids, copies)
-        return self._steps(prefix, rows, sampler, SnapshotReader(snapshots, self.emb_id))
+        self.check_length(len(prefix) + longest + 1)
+        return self._steps(prefix, rows, budgets, sampling, copies, snapshots)
 
-    @torch.inference_mode()
+    def running(self) -> RunningBatch:
+        """An empty batch that rows join and leave."""
+        return RunningBatch(self)
+
     def _steps(
-        self, prefix: Ids, rows: Sequence[Ids], sampler: Sampler, reader: SnapshotReader
+        self,
+        prefix: Ids,
+        rows: Sequence[Ids],
+        budgets: Sequence[int],
+        sampling: Sampling,
+        copies: int,
+        snapshots: Sequence[int],
     ) -> Iterator[Step]:
-        if not rows:
-            return
-        with self._thinking():
-            batch = self._prefill(prefix, rows)
-        batch.repeat(sampler.copies)
-        give_room(batch.cache, max(sampler.budgets) + 1)
+        batch = self.running()
+        batch.join(prefix, rows, budgets, sampling, copies=copies, snapshots=snapshots)
         while batch.size:
-            yield self._step(batch, sampler, reader)
+            yield batch.step()
 
-    def _step(self, batch: ThoughtBatch, sampler: Sampler, reader: SnapshotReader) -> Step:
-        """One token more of each row; the rows that have read their `<emb_token>` leave."""
-        with self._thinking():
-            hidden_BD, logits_BV = self._decode_step(batch)
-            finished: dict[int, Generation] = {}
-            embedded = batch.reads(self.emb_id)
-            if embedded:
-                vectors = normalized(hidden_BD[embedded])
-                finished = sampler.finished([batch.row_ids[i] for i in embedded], vectors)
-                logits_BV = batch.drop(embedded, logits_BV)
-            if not batch.size:
-                return Step({}, {}, finished, reader.seconds)
-            tokens_B = sampler.next_tokens(batch.row_ids, logits_BV)
-            batch.feed(tokens_B)
-            read = reader.read(batch, self._vectors_aside)
-        pairs = zip(batch.row_ids, tokens_B.tolist(), strict=True)
-        tokens = {row: token for row, token in pairs if token != self.emb_id}
-        return Step(tokens, read, finished, reader.seconds)
-
-    def _thinking(self) -> AbstractContextManager[None]:
+    def thinking(self) -> AbstractContextManager[None]:
         """Inside, products are those of thoughts."""
         return onednn_linears(self.model, self._packed if self._in_bfloat16() else None)
 
@@ -202,7 +181,7 @@ class HFEngine:
         on_cpu = self.model.device.type == "cpu" and self.model.dtype == torch.float32
         return on_cpu and thought_precision().name == "bfloat16"
 
-    def _prefill(self, prefix: Ids, rows: Sequence[Ids]) -> ThoughtBatch:
+    def prefill(self, prefix: Ids, rows: Sequence[Ids]) -> ThoughtBatch:
         """Everything but each prompt's last token, which the first decode step reads."""
         prefix, rows = no_row_empty(prefix, rows)
         last_B = [row[-1] for row in rows]
@@ -253,7 +232,7 @@ class HFEngine:
             return {}
         return {"position_ids": positions_BT.to(self.model.device)}
 
-    def _decode_step(self, batch: ThoughtBatch) -> tuple[Tensor, Tensor]:
+    def decode_step(self, batch: ThoughtBatch) -> tuple[Tensor, Tensor]:
         """Hidden states (B, D) and logits (B, V) after one more token of each row.
 
         One forward then serves both: logits for rows that think on, vectors for rows that end. The
@@ -273,15 +252,19 @@ class HFEngine:
             )
         return hidden[0][:, -1], outputs.logits[:, -1]
 
-    def _vectors_aside(self, batch: ThoughtBatch) -> Vectors:
-        """Vectors (B, d) if each row read `<emb_token>` next; the batch stays as it is."""
-        emb_B1 = torch.full((batch.size, 1), self.emb_id, device=self.model.device)
-        mask_BK = batch.mask_BK
+    def vectors_aside(self, batch: ThoughtBatch, places: Sequence[int]) -> Vectors:
+        """Vectors (n, d) of some rows if each read `<emb_token>` next; the batch stays as it is."""
+        emb_B1 = torch.full((len(places), 1), self.emb_id, device=self.model.device)
+        mask_BK, positions_B, cache = batch.mask_BK, batch.positions_B, fork(batch.cache)
+        if len(places) < batch.size:
+            index = torch.tensor(places)
+            mask_BK, positions_B = mask_BK[index.to(mask_BK.device)], positions_B[index]
+            cache.batch_select_indices(index.to(mask_BK.device))
         outputs = self.model.base_model(
             input_ids=emb_B1,
-            attention_mask=torch.cat([mask_BK, mask_BK.new_ones(batch.size, 1)], 1),
-            **self._positions(batch.positions_B[:, None]),
-            past_key_values=fork(batch.cache),
+            attention_mask=torch.cat([mask_BK, mask_BK.new_ones(len(places), 1)], 1),
+            **self._positions(positions_B[:, None]),
+            past_key_values=cache,
             use_cache=True,
         )
         return normalized(outputs.last_hidden_state[:, -1])
@@ -302,7 +285,8 @@ class HFEngine:
         finally:
             handle.remove()
 
-    def _check_length(self, length: int) -> None:
+    def check_length(self, length: int) -> None:
+        """Raises Thought1Error where a sequence of so many tokens does not fit."""
         if length > self.max_positions:
             raise Thought1Error(
                 f"a sequence of {length} tokens does not fit the model's {self.max_positions} "

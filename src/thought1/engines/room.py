@@ -62,6 +62,63 @@ def give_room(cache: DynamicCache, columns: int) -> None:
             cache.layers[index] = RoomyLayer(layer.keys, layer.values, columns)
 
 
+def compact(columns_BK: Tensor, mask_BK: Tensor, width: int) -> Tensor:
+    """The columns (B, K, ...) of each row that its mask shows, in their order, and then others.
+
+    Returns:
+        Shape (B, width, ...), with zeros where K is smaller; `width` is at least the number of
+        columns that any row shows.
+    """
+    rows, own = mask_BK.shape
+    if not bool(mask_BK.all()):
+        order_BW = mask_BK.argsort(dim=1, descending=True, stable=True)[:, :width]
+        columns_BK = columns_BK[torch.arange(rows, device=mask_BK.device)[:, None], order_BW]
+        own = order_BW.shape[1]
+    if own == width:
+        return columns_BK
+    missing = columns_BK.new_zeros(rows, width - own, *columns_BK.shape[2:])
+    return torch.cat([columns_BK, missing], 1)
+
+
+def join_caches(
+    cache: DynamicCache,
+    other: DynamicCache,
+    masks: tuple[Tensor, Tensor],
+    columns: int,
+    room: int,
+) -> None:
+    """Put the rows of another cache behind those of the first, in all layers.
+
+    Args:
+        masks: of the rows of both, (B, K) each; what they show comes into the first columns.
+        columns: of the cache that comes of it; `compact` says how many are needed.
+        room: columns for tokens to come.
+    """
+    for index, (layer, newer) in enumerate(zip(cache.layers, other.layers, strict=True)):
+        assert isinstance(layer, DynamicLayer) and isinstance(newer, DynamicLayer)
+        if layer.keys is None and newer.keys is None:  # nobody has read anything yet
+            continue
+        parts = [
+            _shown(each, like, mask_BK, columns)
+            for each, like, mask_BK in zip((layer, newer), (newer, layer), masks, strict=True)
+        ]
+        keys, values = (torch.cat(pair) for pair in zip(*parts, strict=True))
+        cache.layers[index] = RoomyLayer(keys, values, room)
+
+
+def _shown(
+    layer: DynamicLayer, like: DynamicLayer, mask_BK: Tensor, columns: int
+) -> tuple[Tensor, Tensor]:
+    """Keys and values (B, heads, columns, dimension) of a layer; zeros where nothing was read."""
+    found = []
+    for own, others in ((layer.keys, like.keys), (layer.values, like.values)):
+        if own is None:
+            assert others is not None
+            own = others.new_zeros(len(mask_BK), others.shape[1], 0, others.shape[3])
+        found.append(compact(own.transpose(1, 2), mask_BK, columns).transpose(1, 2))
+    return found[0], found[1]
+
+
 def _longer(shown: Tensor, more: int) -> Tensor:
     rows, heads, columns, width = shown.shape
     whole = torch.empty(rows, heads, columns + more, width, dtype=shown.dtype, device=shown.device)

@@ -7,11 +7,11 @@ It knows a batch, its cache and a clock, no model: `engines.hf` runs the step th
 from collections.abc import Callable, Sequence
 from copy import copy, deepcopy
 from time import perf_counter
+from typing import Protocol, TypeVar
 
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
-from thought1.engines.decoding import ThoughtBatch
 from thought1.engines.room import RoomyLayer
 from thought1.types import Snapshot, Vectors
 
@@ -30,6 +30,24 @@ def fork(cache: DynamicCache) -> DynamicCache:
         copy(layer) if type(layer) in SHARED else deepcopy(layer) for layer in cache.layers
     ]
     return other
+
+
+class Rows(Protocol):
+    """Rows that think, of one batch or of a part of it."""
+
+    @property
+    def row_ids(self) -> list[int]:
+        """Their numbers."""
+
+    @property
+    def size(self) -> int:
+        """How many they are."""
+
+    def reads(self, token: int) -> list[int]:
+        """Places among them of those whose current token is `token`."""
+
+
+Some = TypeVar("Some", bound=Rows)
 
 
 class SnapshotReader:
@@ -56,9 +74,7 @@ class SnapshotReader:
         """Since the start, without what was read aside."""
         return perf_counter() - self._start - self._aside
 
-    def read(
-        self, batch: ThoughtBatch, aside: Callable[[ThoughtBatch], Vectors]
-    ) -> dict[int, Snapshot]:
+    def read(self, batch: Some, aside: Callable[[Some], Vectors]) -> dict[int, Snapshot]:
         """To be called once for each step, when the rows know which token they read next.
 
         Args:

@@ -63,6 +63,21 @@ class QuerySide:
             )
         return found
 
+    def sampling(self, wanted: Sampling | None, samples: int = 1) -> Sampling:
+        """How thoughts are sampled; None is the checkpoint's own.
+
+        Raises:
+            Thought1Error: several thoughts are to be greedy, hence all the same.
+        """
+        own = self.checkpoint.settings.thought
+        found = wanted or (own.sampling if samples == 1 else own.several)
+        if samples > 1 and found.temperature == 0:
+            raise Thought1Error(
+                f"{samples} thoughts on a query need a temperature above 0: greedy ones are "
+                "all the same"
+            )
+        return found
+
     def check_evidence(self, budget: int | None) -> None:
         """Refuse evidence that nobody would read.
 
@@ -162,7 +177,7 @@ class QuerySide:
     ) -> Iterator[tuple[list[int], list[Generation]]]:
         """What the engine gives, read as queries are: places of some texts, and for each of them
         `copies` generations."""
-        sampling = sampling or self.checkpoint.settings.thought.sampling
+        sampling = self.sampling(sampling)
         # Longest first, so that what does not fit fails at once.
         order = sorted(range(len(asked.rows)), key=lambda i: -len(asked.rows[i]))
         for start in range(0, len(order), batch_size):
@@ -189,13 +204,7 @@ class QuerySide:
         Raises:
             Thought1Error: several thoughts are to be greedy, hence all the same.
         """
-        if samples > 1:
-            sampling = sampling or self.checkpoint.settings.thought.several
-            if sampling.temperature == 0:
-                raise Thought1Error(
-                    f"{samples} thoughts on a query need a temperature above 0: greedy ones are "
-                    "all the same"
-                )
+        sampling = self.sampling(sampling, samples)
         thoughts: dict[int, list[Thought]] = {}
         queries = max(1, batch_size // samples)
         for places, done in self.generations(asked, budget, sampling, queries, copies=samples):

@@ -138,7 +138,7 @@ def search_in_batches(
 def _results(found: Found, offset: int) -> list[SearchResult]:
     results = []
     read = found.read or [()] * len(found.queries)
-    sure = found.confidence or [None] * len(found.queries)
+    sure: Sequence[float | None] = found.confidence or [None] * len(found.queries)
     for place, (query, thoughts, ids, ranking) in enumerate(
         zip(found.queries, found.thoughts, read, found.rankings, strict=True)
     ):

@@ -1,0 +1,307 @@
+"""The bodies of questions and searches: what is asked, and what is answered, field by field.
+
+Data alone; `SearchOptions` says what its fields mean. Field names that clients of other servers
+know stand in `embedding_bodies`.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
+from pydantic_core import PydanticCustomError
+
+from thought1.search.options import Fusion, Mode, SearchOptions
+from thought1.types import (
+    FinishReason,
+    Hit,
+    Receipt,
+    Sampling,
+    SearchResult,
+    Thought,
+    Thought1Error,
+)
+
+Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
+Text = Annotated[str, Field(min_length=1)]
+Texts = Annotated[list[Text], Field(min_length=1)]
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class Body(BaseModel):
+    """A request: of exact types, without fields that nobody reads, of valid Unicode."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+    @field_validator("*")
+    @classmethod
+    def _unicode(cls, value: Any) -> Any:
+        """JSON may hold half a character ("\\ud800"), which no tokenizer and no store takes."""
+        if not _is_unicode(value):
+            raise PydanticCustomError("unicode", "Text must be valid Unicode")
+        return value
+
+
+def _is_unicode(value: Any) -> bool:
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            return False
+        return True
+    if isinstance(value, dict):
+        return all(map(_is_unicode, value)) and all(map(_is_unicode, value.values()))
+    return not isinstance(value, list) or all(map(_is_unicode, value))
+
+
+class SamplingIn(Body):
+    """How thoughts are sampled; what is left out is the model's own for this kind of search."""
+
+    temperature: Annotated[float, Field(ge=0, le=100)] | None = None
+    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
+    seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
+    no_repeat_ngram: Annotated[int, Field(ge=0, le=1000)] | None = None
+
+    def over(self, own: Sampling) -> Sampling:
+        """With what is left out taken from `own`.
+
+        Raises:
+            Thought1Error: top_p or seed are given where nothing is sampled.
+        """
+        temperature = own.temperature if self.temperature is None else self.temperature
+        if temperature == 0 and (self.top_p is not None or self.seed is not None):
+            raise Thought1Error("top_p and seed need a temperature above 0")
+        return Sampling(
+            temperature,
+            own.top_p if self.top_p is None else self.top_p,
+            own.seed if self.seed is None else self.seed,
+            own.no_repeat_ngram if self.no_repeat_ngram is None else self.no_repeat_ngram,
+        )
+
+
+class FusionIn(Body):
+    """What the two rankings of mode hybrid weigh."""
+
+    rank_constant: Count = 60
+    dense_weight: Annotated[float, Field(ge=0)] = 1.0
+    bm25_weight: Annotated[float, Field(ge=0)] = 1.0
+
+
+class Asking(Body):
+    """What questions to think about, and how."""
+
+    query: Text | Texts
+    """One question or several."""
+    think: Count | None = None
+    """Most tokens of a thought; null is the model's own budget, 0 is not thinking."""
+    sampling: SamplingIn | None = None
+    """Null: the likeliest tokens, or for several samples the model's own sampling."""
+    samples: Annotated[int, Field(ge=1)] = 1
+    """Thoughts on each question."""
+    stream: bool = False
+    """Answer with server-sent events: thoughts as they are written, then the rest."""
+
+    @property
+    def queries(self) -> list[str]:
+        """The questions."""
+        return [self.query] if isinstance(self.query, str) else self.query
+
+
+class ThinkRequest(Asking):
+    """POST /v1/think."""
+
+    model: Name | None = None
+    """One of GET /v1/models; may be left out where there is one only."""
+    task: Text | None = None
+    """Replaces the model's own instruction."""
+
+
+class SearchRequest(Asking):
+    """POST /v1/search: the fields of `SearchOptions`."""
+
+    index: Name | None = None
+    """One of GET /v1/indexes; may be left out where there is one only."""
+    k: Annotated[int, Field(ge=1)] = 10
+    mode: Mode = "hybrid"
+    where: dict[str, JsonValue] | None = None
+    """Conditions on metadata: {"lang": "en", "year": {"gte": 1990}}."""
+    offset: Count = 0
+    fusion: FusionIn | None = None
+    evidence: Count = 0
+    thoughts: list[str] | None = None
+    """One for each question, written or edited by a person: nothing is thought."""
+
+    def options(self, usual: Sampling) -> SearchOptions:
+        """As the library has them.
+
+        Raises:
+            Thought1Error: they contradict each other.
+        """
+        if self.mode == "bm25" and (self.sampling or self.thoughts is not None):
+            raise Thought1Error("bm25 does not think: leave sampling and thoughts out")
+        if self.mode != "hybrid" and self.fusion:
+            raise Thought1Error("fusion weighs the two sides of the mode hybrid")
+        if self.thoughts is not None:
+            self._check_given(self.thoughts)
+        fusion = self.fusion or FusionIn()
+        return SearchOptions(
+            self.k,
+            self.mode,
+            self.think,
+            self.where,
+            self.offset,
+            None if self.sampling is None else self.sampling.over(usual),
+            Fusion(fusion.rank_constant, fusion.dense_weight, fusion.bm25_weight),
+            self.samples,
+            self.evidence,
+        )
+
+    def _check_given(self, thoughts: list[str]) -> None:
+        if len(thoughts) != len(self.queries):
+            raise Thought1Error(f"{len(self.queries)} questions but {len(thoughts)} thoughts")
+        if self.think or self.samples > 1 or self.sampling or self.evidence:
+            raise Thought1Error(
+                "where thoughts are given nothing is thought: leave think, samples, sampling and "
+                "evidence out"
+            )
+
+
+class ThoughtOut(BaseModel):
+    """A thought."""
+
+    text: str
+    tokens: int
+    finish_reason: FinishReason
+
+    @classmethod
+    def of(cls, thought: Thought) -> "ThoughtOut":
+        """A thought of the library."""
+        return cls(
+            text=thought.text,
+            tokens=len(thought.token_ids),
+            finish_reason=thought.finish_reason,
+        )
+
+
+class HitOut(BaseModel):
+    """A document that was found."""
+
+    rank: int
+    id: str
+    score: float
+    title: str
+    text: str
+    metadata: dict[str, str | int | float | bool]
+
+    @classmethod
+    def of(cls, hit: Hit) -> "HitOut":
+        """A hit of the library."""
+        return cls(
+            rank=hit.rank,
+            id=hit.id,
+            score=hit.score,
+            title=hit.title,
+            text=hit.text,
+            metadata=dict(hit.metadata),
+        )
+
+
+class ResultOut(BaseModel):
+    """The answer to one question."""
+
+    query: str
+    thoughts: list[ThoughtOut]
+    """Empty where nothing was thought; the vector is the mean of those behind them."""
+    evidence: list[str]
+    """Ids of the documents that were read before thinking."""
+    hits: list[HitOut]
+
+    @classmethod
+    def of(cls, result: SearchResult) -> "ResultOut":
+        """A result of the library."""
+        return cls(
+            query=result.query,
+            thoughts=[ThoughtOut.of(thought) for thought in result.thoughts],
+            evidence=list(result.evidence),
+            hits=[HitOut.of(hit) for hit in result.hits],
+        )
+
+
+class ReceiptOut(BaseModel):
+    """What the answer cost, over all its questions."""
+
+    queries: int
+    prompt_tokens: int
+    thought_tokens: int
+    forced: int
+    milliseconds: dict[str, float]
+    """Wall time by step, waiting included."""
+
+    @classmethod
+    def of(cls, receipt: Receipt) -> "ReceiptOut":
+        """A receipt of the library."""
+        return cls(
+            queries=receipt.queries,
+            prompt_tokens=receipt.prompt_tokens,
+            thought_tokens=receipt.thought_tokens,
+            forced=receipt.forced,
+            milliseconds=dict(receipt.milliseconds),
+        )
+
+
+class SearchResponse(BaseModel):
+    """The answer of POST /v1/search."""
+
+    index: str
+    model: str
+    results: list[ResultOut]
+    receipt: ReceiptOut
+
+
+class ThoughtsOut(BaseModel):
+    """The thoughts about one question."""
+
+    query: str
+    thoughts: list[ThoughtOut]
+
+
+class ThinkResponse(BaseModel):
+    """The answer of POST /v1/think."""
+
+    model: str
+    results: list[ThoughtsOut]
+    receipt: ReceiptOut
+
+
+class TokenEvent(BaseModel):
+    """Server-sent event "thought": a thought has got a token."""
+
+    type: Literal["thought"] = "thought"
+    query: int
+    """Place of the question in the request."""
+    sample: int
+    token_id: int
+    text: str
+    """What the token adds; empty where it is a part of a character."""
+
+
+class ThoughtEvent(ThoughtOut):
+    """Server-sent event "thought_end": a thought is finished; its text is the whole of it."""
+
+    type: Literal["thought_end"] = "thought_end"
+    query: int
+    sample: int
+
+
+class HitsEvent(ResultOut):
+    """Server-sent event "hits": the answer to one question."""
+
+    type: Literal["hits"] = "hits"
+    index: str
+    number: int
+    """Place of the question in the request."""
+
+
+class ReceiptEvent(ReceiptOut):
+    """Server-sent event "receipt": the last one."""
+
+    type: Literal["receipt"] = "receipt"
+    model: str

@@ -1,0 +1,100 @@
+"""What a client is told when something is wrong: one shape, that of OpenAI's API.
+
+{"error": {"message": "...", "type": "invalid_request_error", "param": "k", "code": "..."}}
+"""
+
+from collections.abc import Mapping
+
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
+
+from thought1.types import Thought1Error
+
+TYPES = {
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    429: "rate_limit_error",
+    500: "server_error",
+    503: "server_error",
+    504: "timeout_error",
+}
+
+
+class ErrorDetail(BaseModel):
+    """What is wrong, and what to do."""
+
+    message: str
+    type: str
+    """By the status: invalid_request_error, authentication_error, permission_error,
+    not_found_error, rate_limit_error, server_error or timeout_error."""
+    param: str | None
+    """The field of the request, where one is to blame."""
+    code: str
+    """A word for programs."""
+
+
+class ErrorBody(BaseModel):
+    """The body of every answer that is no success."""
+
+    error: ErrorDetail
+
+
+class ApiError(Exception):
+    """An answer that is no success.
+
+    Args:
+        code: a word for programs, such as "limit_exceeded".
+        param: the field of the request to blame.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        param: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.headers = dict(headers or {})
+        kind = TYPES.get(status, "invalid_request_error")
+        self.body = ErrorBody(error=ErrorDetail(message=message, type=kind, param=param, code=code))
+
+    def response(self) -> JSONResponse:
+        """As HTTP."""
+        return JSONResponse(self.body.model_dump(), self.status, self.headers)
+
+
+def as_api_error(error: BaseException) -> ApiError:
+    """What a client is told of any error; of an unexpected one nothing but that it happened."""
+    if isinstance(error, ApiError):
+        return error
+    if isinstance(error, Thought1Error):
+        return ApiError(400, "invalid_value", str(error))
+    if isinstance(error, RequestValidationError):
+        return _invalid(error)
+    if isinstance(error, HTTPException):
+        code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "refused")
+        return ApiError(error.status_code, code, str(error.detail), headers=error.headers)
+    return ApiError(500, "internal_error", "something failed in the server; its log says more")
+
+
+def _invalid(error: RequestValidationError) -> ApiError:
+    """The first thing wrong in a request's fields, without repeating what was sent."""
+    first = error.errors()[0]
+    if first["type"] == "json_invalid":
+        return ApiError(422, "invalid_json", "the body is not JSON")
+    place = [str(part) for part in first["loc"] if part not in ("body", "query", "path")]
+    name = ".".join(place) or None
+    message = first["msg"]
+    return ApiError(422, "invalid_request", f"{name}: {message}" if name else message, name)
+
+
+async def answer(request: Request, error: Exception) -> JSONResponse:
+    """An exception handler of FastAPI."""
+    return as_api_error(error).response()

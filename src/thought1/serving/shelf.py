@@ -1,0 +1,116 @@
+"""What a server serves: indexes by name, and the models behind them.
+
+A request names an index or a model by the name it has here; no path comes from a request. It knows
+no HTTP but what to answer where a name is unknown.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from thought1.index import Index
+from thought1.serving.batching import Batcher
+from thought1.serving.errors import ApiError
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class ServedModel:
+    """A model and its thread."""
+
+    name: str
+    batcher: Batcher
+    created: int = field(default_factory=lambda: int(time.time()))
+    """When it was loaded, in seconds since 1970."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServedIndex:
+    """An index and its model."""
+
+    name: str
+    index: Index
+    model: ServedModel
+    writing: threading.Lock = field(default_factory=threading.Lock)
+    """Held by the one request that changes documents."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """All of them; the first index and its model are meant where a request names none and there is
+    one only."""
+
+    indexes: Mapping[str, ServedIndex]
+    models: Mapping[str, ServedModel]
+
+    def index(self, name: str | None) -> ServedIndex:
+        """The index of that name; None where there is one only.
+
+        Raises:
+            ApiError: there is none of that name, or several and none is named.
+        """
+        return _named("index", name, self.indexes)
+
+    def model(self, name: str | None) -> ServedModel:
+        """The model of that name; None where there is one only.
+
+        Raises:
+            ApiError: there is none of that name, or several and none is named.
+        """
+        return _named("model", name, self.models)
+
+    def close(self) -> None:
+        """Finish what is there, and take nothing more."""
+        for model in self.models.values():
+            model.batcher.close()
+
+
+def _named(kind: str, name: str | None, known: Mapping[str, T]) -> T:
+    names = ", ".join(known)
+    if name is None:
+        if len(known) > 1:
+            raise ApiError(400, f"{kind}_missing", f"name the {kind}, one of: {names}", kind)
+        return next(iter(known.values()))
+    if name not in known:
+        raise ApiError(
+            404, f"{kind}_not_found", f"there is no such {kind}; there are: {names}", kind
+        )
+    return known[name]
+
+
+def shown_name(name: str) -> str:
+    """A model's name without the folders of the server's machine."""
+    prefix, _, place = (
+        name.rpartition(":") if name.startswith(("st:", "package:")) else ("", "", name)
+    )
+    if prefix != "package" and Path(place).exists():
+        place = Path(place).resolve().name
+    return f"{prefix}:{place}" if prefix else place
+
+
+def make_shelf(indexes: Mapping[str, Index], start: Callable[[Index, str], Batcher]) -> Shelf:
+    """Indexes by name, with a thread for each of their models.
+
+    Args:
+        start: starts the thread of an index's model, of which it gets the name too; called once
+            for each model object.
+    """
+    models: dict[str, ServedModel] = {}
+    by_object: dict[int, ServedModel] = {}
+    served: dict[str, ServedIndex] = {}
+    for name, index in indexes.items():
+        own = by_object.get(id(index.model))
+        if own is None:
+            shown = base = shown_name(index.model.name)
+            number = 2
+            while shown in models:
+                shown, number = f"{base}-{number}", number + 1
+            own = by_object[id(index.model)] = models[shown] = ServedModel(
+                shown, start(index, shown)
+            )
+        served[name] = ServedIndex(name, index, own)
+    return Shelf(served, models)

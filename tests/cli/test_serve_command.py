@@ -1,0 +1,89 @@
+"""`t1 serve` as a process: where it listens, what it refuses, and that it ends well."""
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+from t1_command import T1Command
+
+from thought1.serving.tokens import add_token
+
+
+def test_beyond_this_machine_it_needs_tokens(t1: T1Command, built: str) -> None:
+    error = t1("serve", built, "--host", "0.0.0.0").error()
+    assert "t1 tokens add FILE NAME" in error
+    assert "--no-token" in error
+
+
+def test_what_is_wrong_is_told_before_a_model_is_loaded(
+    t1: T1Command, built: str, tmp_path: Path
+) -> None:
+    assert "no index at" in t1("serve", tmp_path / "none").error()
+    assert "cannot be read" in t1("serve", built, "--tokens", tmp_path / "none.json").error()
+    (tmp_path / "tokens.json").write_text("{}")
+    (tmp_path / "tokens.json").chmod(0o600)
+    assert "no token file" in t1("serve", built, "--tokens", tmp_path / "tokens.json").error()
+    assert "NAME=DIR" in t1("serve", "a/b=c").error()
+
+
+def test_two_indexes_need_two_names(t1: T1Command, built: str) -> None:
+    assert "two indexes are named 'notes'" in t1("serve", built, f"notes={built}").error()
+
+
+@pytest.fixture
+def secret(tmp_path: Path) -> tuple[Path, str]:
+    file = tmp_path / "tokens.json"
+    return file, add_token(file, "test", "write")
+
+
+def test_it_serves_and_finishes_what_runs(built: str, secret: tuple[Path, str]) -> None:
+    file, token = secret
+    command = [sys.executable, "-m", "thought1.cli", "serve", built, f"again={built}"]
+    command += ["--port", "0", "--tokens", str(file), "--log-requests"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stderr is not None
+            line = next(one for one in process.stderr if one.startswith("serving"))
+            assert line.startswith("serving notes, again at http://127.0.0.1:")
+            url = line.split()[-1]
+
+            def ask(**body: Any) -> Any:
+                request = urllib.request.Request(
+                    f"{url}/v1/search",
+                    json.dumps({"query": "ice", "index": "again", **body}).encode(),
+                    {"Content-Type": "application/json", "Authorization": f"Bearer {token}"},
+                )
+                with urllib.request.urlopen(request, timeout=240) as answer:
+                    return json.load(answer)
+
+            assert ask(mode="bm25")["results"][0]["hits"][0]["id"] == "ice"
+            answers: list[Any] = []
+            many = ["why do ice cubes crack"] * 64
+            asking = threading.Thread(target=lambda: answers.append(ask(query=many, think=40)))
+            asking.start()
+            # It is told to end while a step of that is running.
+            while "t1_batch_rows_count" not in _metrics(url, token):
+                pass
+            process.send_signal(signal.SIGTERM)
+            asking.join(240)
+            assert len(answers[0]["results"]) == 64
+            assert process.wait(240) == 0
+            log = process.stderr.read()
+        finally:
+            process.kill()
+    assert "INFO POST /v1/search 200" in log
+    assert token not in log
+    assert "ice cubes" not in log
+
+
+def _metrics(url: str, token: str) -> str:
+    request = urllib.request.Request(f"{url}/metrics", headers={"Authorization": f"Bearer {token}"})
+    with urllib.request.urlopen(request, timeout=240) as answer:
+        text: str = answer.read().decode()
+    return text
