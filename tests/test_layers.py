@@ -1,4 +1,4 @@
-"""The shape of the house: imports point down, files and functions stay short, start-up is light."""
+"""The structure of the code: imports point down, files and functions are short, start is light."""
 
 import ast
 import json

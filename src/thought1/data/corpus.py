@@ -66,7 +66,7 @@ class _Tally:
 
 @dataclass(frozen=True, slots=True)
 class Corpus:
-    """The documents of one file or folder. Each iteration reads the files anew.
+    """The documents of one file or folder. Each iteration reads the files again.
 
     A row is bad where it is not usable by itself (rows.py) or where its id has occurred before.
     """

@@ -1,4 +1,4 @@
-"""The front door to data on disk: what users may give as a corpus, and the BEIR folder.
+"""Data on disk: what users may give as a corpus, and the BEIR folder.
 
 Knows neither models nor the index: it gives documents, queries and judgements. Each format is in
 a file of its own (jsonl.py, tables.py, text_folder.py, trec.py), which one a file needs in

@@ -204,7 +204,7 @@ class Renderer:
         if most > 0 and len(self.text([text])[0]) <= most:
             return text
         stripped = text.strip()
-        # A beginning that is tokenised anew may have a token more.
+        # A beginning that is tokenised again may have a token more.
         for _, end in reversed(self.spans(stripped)[: max(0, most)]):
             piece = stripped[:end].strip()
             if len(self.text([piece])[0]) <= most:
@@ -237,7 +237,7 @@ class Renderer:
 
 
 def uncut(tokenizer: PreTrainedTokenizerBase) -> Tokenizer:
-    """A copy of a fast tokenizer that neither cuts nor pads: switches that any call sets anew."""
+    """A copy of a fast tokenizer that neither cuts nor pads: switches that any call sets again."""
     copy = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
     copy.no_truncation()
     copy.no_padding()

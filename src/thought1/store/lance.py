@@ -59,7 +59,7 @@ _INFO = b"thought1"
 _BLOCK = 1000
 """Ids in one SQL expression."""
 _UNINDEXED_IDS = 100_000
-"""Rows written by one handle after which the index of ids is made anew: to look ids up among
+"""Rows written by one handle after which the index of ids is made again: to look ids up among
 rows that it lacks means to read them all."""
 _QUERIES = 64
 """Query vectors in one scan."""
@@ -263,7 +263,7 @@ class LanceStore:
             self._retrying(self._index_vectors)
 
     def _drop_stale_index(self) -> None:
-        # Made anew rather than extended: its partitions fit the rows it was made from. Until
+        # Rebuilt rather than extended: its partitions fit the rows it was made from. Until
         # then, and if a kill comes in between, search is exact.
         stats = self._table.index_stats(_VECTOR_INDEX)
         if stats is not None and stats.num_unindexed_rows > 0:

@@ -1,6 +1,6 @@
 """Files over HTTP: whole or not at all, with a limit of size and time.
 
-Knows addresses and files, not what is in them. A download that breaks off begins anew: the largest
+Knows addresses and files, not what is in them. A download that breaks off begins again: the largest
 file has ten megabytes.
 """
 

@@ -88,7 +88,7 @@ class TrainedEmbedder(nn.Module):
         if int(segments_BT.max()) > 1:
             positions_BT = _positions(segments_BT)
             # A mask would replace the windows of such models, which tell packed texts apart
-            # themselves, by positions that begin anew. Not every other model does.
+            # themselves, by positions that begin again. Not every other model does.
             mask = None if self._windows else _own_text_only(segments_BT)
         return {
             "input_ids": ids_BT,

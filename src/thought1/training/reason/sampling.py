@@ -30,7 +30,7 @@ class ThoughtSampling:
 
 
 class SampleOwnThoughts(TrainerCallback):
-    """Lets the model in training think about its questions anew, every `own_every` steps.
+    """Lets the model in training think about its questions again, every `own_every` steps.
 
     Round r is sampled after r x own_every steps; batches read it from the step after on, because
     the loader prepares one batch ahead.

@@ -26,7 +26,7 @@ class ReasonStage(SupervisedStage):
     """Of so many queries it is read behind a thought sampled by the model itself; the share goes
     linearly from the first value to the second. The rest takes the reference thought."""
     own_every: Natural = 0
-    """Optimizer steps after which own thoughts are sampled anew; needed with own thoughts, unless
+    """Optimizer steps after which own thoughts are sampled again; needed with own thoughts, unless
     there are folds: then 0 samples them once."""
     own_temperature: Weight = 1.0
     own_top_p: Share = 1.0

@@ -42,11 +42,11 @@ class ReinforceConfig:
     """Up to so many tokens the reward `length` is whole."""
     pool: Literal["batch", "index"] = "batch"
     """What a thought is ranked against: the positives and hard negatives of its batch, encoded with
-    the current weights; or all documents, whose vectors are computed anew now and then."""
+    the current weights; or all documents, whose vectors are recomputed now and then."""
     index_steps: Natural = 50
-    """Optimizer steps after which the index is computed anew; 0 leaves that to index_cosine."""
+    """Optimizer steps after which the index is recomputed; 0 leaves that to index_cosine."""
     index_cosine: Share = 0.0
-    """It is computed anew as well when the mean cosine of 64 of its vectors to current ones falls
+    """It is recomputed as well when the mean cosine of 64 of its vectors to current ones falls
     below this."""
     rollout_steps: Natural = 0
     """Save the rollouts of every so manieth step, for `t1 rewards`; 0 saves none."""

@@ -20,7 +20,7 @@ PROBES = 64
 
 
 class DocumentPool:
-    """Vectors of all documents, computed anew by interval or when they have drifted.
+    """Vectors of all documents, recomputed by interval or when they have drifted.
 
     They are kept in files by step, so that a resumed run ranks against the same ones.
     """

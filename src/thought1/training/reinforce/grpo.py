@@ -97,7 +97,7 @@ class ReinforceTrainer(GRPOTrainer):
 
     Args:
         indices: numbers of questions in the order of the steps, all epochs in one: trl's own order
-            begins anew in a run that is resumed after its first epoch.
+            begins again in a run that is resumed after its first epoch.
     """
 
     def __init__(

@@ -53,7 +53,7 @@ class Probe:
         _, rows = render(model, "query", texts)
         prompts = [row[:-1] for row in rows]
         path = self.folder / "probe-start.json"
-        if step == 0 or not path.is_file():  # a stage that was killed at its start begins anew
+        if step == 0 or not path.is_file():  # a stage that was killed at its start begins again
             rolled = sample_groups(
                 model, PromptedQueries(texts, (), prompts), 1, self.budget, self.sampling
             )
