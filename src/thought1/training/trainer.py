@@ -1,7 +1,7 @@
 """`transformers.Trainer` for a stage: the loss is a sum of named terms, each of them logged.
 
-`terms` says what the terms of a batch are; this class adds them up, also by chunks (GradCache). It
-knows the trainer's seams, no files and no recipes beyond the stage's own values.
+`contrastive_terms` says what the terms of a batch are; this class adds them up, also by chunks
+(GradCache). It knows the trainer's seams, no files and no recipes beyond the stage's own values.
 """
 
 from functools import partial
