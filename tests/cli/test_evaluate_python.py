@@ -55,9 +55,9 @@ def test_a_documents_own_id_leaves_its_ranking(folder: Path) -> None:
 
 
 def test_fields_are_named_as_in_python(folder: Path) -> None:
-    with pytest.raises(Thought1Error, match="^samples is for the system t1, not for bm25$"):
+    with pytest.raises(Thought1Error, match=r"^samples is for the system t1, not for bm25$"):
         evaluate(Request(str(folder), "dev", system="bm25", samples=2))
-    with pytest.raises(Thought1Error, match="^curve studies the model's vectors: leave mode"):
+    with pytest.raises(Thought1Error, match=r"^curve studies the model's vectors: leave mode"):
         evaluate(Request(str(folder), "dev", mode="bm25", curve="0,8"))
 
 

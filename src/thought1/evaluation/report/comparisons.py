@@ -1,6 +1,6 @@
 """What one task shows beyond means: differences of systems, curves, the faithfulness gauge.
 
-Knows nothing of single queries' texts. Differences come from `evaluation.protocol`'s paired
+Knows nothing of single queries' texts. Differences come from `statistics.protocol`'s paired
 bootstrap; intervals are not corrected for the number of comparisons, and the page says so.
 """
 
@@ -73,7 +73,7 @@ def differences(task: TaskGroup) -> Markup | None:
 
 
 def comparable(task: TaskGroup, a: SystemEntry, b: SystemEntry) -> bool:
-    """Whether two systems were asked the same queries."""
+    """Whether two systems have the same queries."""
     return a.result.per_query[task.measure].keys() == b.result.per_query[task.measure].keys()
 
 
