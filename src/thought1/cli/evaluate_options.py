@@ -39,7 +39,7 @@ Rewritten = Annotated[
     typer.Option(
         "--rewritten",
         metavar="FILE",
-        help='Search for these texts instead: JSON lines or a table of "_id" (of the query), "text".',
+        help='Search for these texts instead: JSON lines or a table of "_id", "text".',
     ),
 ]
 Thoughts = Annotated[
