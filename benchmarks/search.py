@@ -6,7 +6,8 @@
 Every row is a search by `SearchOptions` through the steps of `t1 search`, over a real store; only
 the model is replaced, by one that repeats what the model has thought before (`search_thoughts`),
 so that a question is thought about once for all rows. Differences are paired, with 95% bootstrap
-intervals over questions (thought1.evaluation.protocol). Rows called oracle know the judgements.
+intervals over questions (thought1.evaluation.statistics.protocol). Rows called oracle know the
+judgements.
 """
 
 import argparse
@@ -22,8 +23,13 @@ from collection import load_collection
 from record import exit_code, origin, write_json
 from scipy.stats import spearmanr
 from search_thoughts import CHECKPOINTS, Greedy, Sampled, Thinking
-from thought1.evaluation.protocol import Evaluation, bootstrap_ci, evaluate, paired_bootstrap
 
+from thought1.evaluation.statistics.protocol import (
+    Evaluation,
+    bootstrap_ci,
+    evaluate,
+    paired_bootstrap,
+)
 from thought1.model.place import locate
 from thought1.search.options import SearchOptions
 from thought1.search.pipeline import search_many

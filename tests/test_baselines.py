@@ -192,6 +192,7 @@ def test_unknown_systems_are_refused(spec: str) -> None:
 def test_missing_packages_are_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "bm25s", None)
     monkeypatch.setitem(sys.modules, "sentence_transformers", None)
+    monkeypatch.setitem(sys.modules, "openai", None)
     with (
         pytest.raises(Thought1Error, match=r'pip install "thought1\[eval\]"'),
         open_system("bm25-query"),
@@ -202,6 +203,8 @@ def test_missing_packages_are_one_sentence(monkeypatch: pytest.MonkeyPatch) -> N
         open_system("st:x"),
     ):
         pass
+    with pytest.raises(Thought1Error, match=r'openai: pip install "thought1\[eval\]"'):
+        OpenAIServer("http://127.0.0.1:9", "m").embed(["a"])
 
 
 def test_no_such_sentence_transformer(tmp_path: Path) -> None:
@@ -220,6 +223,7 @@ class Server:
         self.requests: list[dict[str, Any]] = []
         self.keys: list[str | None] = []
         self.paths: list[str] = []
+        self.headers: set[str] = set()
         self.failures: list[int] = []  # statuses to answer first
         self.as_base64 = True
         self.answer: Any = None  # instead of the right one
@@ -243,6 +247,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Server, str]]:
         def do_POST(self) -> None:
             state.paths.append(self.path)
             state.keys.append(self.headers["Authorization"])
+            state.headers.update(name.lower() for name in self.headers)
             request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             state.requests.append(request)
             status = state.failures.pop(0) if state.failures else 200
@@ -285,12 +290,15 @@ def test_server_gives_unit_vectors_in_order(server: tuple[Server, str], as_base6
 def test_server_is_asked_again(server: tuple[Server, str], monkeypatch: pytest.MonkeyPatch) -> None:
     state, url = server
     monkeypatch.setenv(KEY, "secret")
+    monkeypatch.setenv("OPENAI_ORG_ID", "ours")
+    monkeypatch.setenv("OPENAI_PROJECT_ID", "ours")
     waited: list[float] = []
     monkeypatch.setattr("time.sleep", waited.append)
     state.failures = [429, 503]
     assert OpenAIServer(url, "m").embed(["a"]).shape == (1, 2)
     assert waited == [1.0, 2.0]
     assert state.keys == ["Bearer secret"] * 3
+    assert not {"openai-organization", "openai-project"} & state.headers
     state.failures = [500] * 9
     with pytest.raises(Thought1Error, match="answers 500: no"):
         OpenAIServer(url, "m").embed(["a"])
@@ -325,6 +333,8 @@ def test_server_not_reached(server: tuple[Server, str]) -> None:
         OpenAIServer("http://127.0.0.1:9", "m", waits=()).embed(["a"])
     with pytest.raises(Thought1Error, match="is no address"):
         OpenAIServer("localhost", "m", waits=()).embed(["a"])
+    with pytest.raises(Thought1Error, match="is no address"):
+        OpenAIServer("http://[::1", "m", waits=()).embed(["a"])
 
 
 def test_an_empty_text_is_sent_as_a_blank(server: tuple[Server, str]) -> None:

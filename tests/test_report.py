@@ -297,7 +297,7 @@ def test_results_without_a_common_measure(tmp_path: Path) -> None:
 
 def test_only_markup_is_not_escaped() -> None:
     assert element("p", {"title": 'a"b'}, "<b>", Markup("<b></b>"), None) == (
-        '<p title="a&quot;b">&lt;b&gt;<b></b></p>'
+        '<p title="a&#34;b">&lt;b&gt;<b></b></p>'
     )
 
 

@@ -1,4 +1,4 @@
-"""`t1 compare`: two runs over the same judgements, with test, interval, and the queries behind.
+"""`t1 compare`: two runs over the same judgements: test, interval, and where they differ most.
 
 Neither statistics nor metrics are here (`thought1.evaluation.statistics.compare`):
 

@@ -13,7 +13,8 @@ Folder = Annotated[
     ),
 ]
 Split = Annotated[
-    str, typer.Option("--split", metavar="NAME", help="Whose questions are asked: dev, ...")
+    str,
+    typer.Option("--split", metavar="NAME", help="The split whose queries are searched: dev, ..."),
 ]
 SystemSpec = Annotated[
     str,
@@ -38,7 +39,7 @@ Rewritten = Annotated[
     typer.Option(
         "--rewritten",
         metavar="FILE",
-        help='Ask these texts instead of the questions: JSON lines or a table of "_id", "text".',
+        help='Search for these texts instead: JSON lines or a table of "_id", "text".',
     ),
 ]
 Thoughts = Annotated[
@@ -97,7 +98,7 @@ Anchor = Annotated[
     typer.Option(
         "--anchor",
         metavar="none|mean|WEIGHT",
-        help="How the vector of the bare query takes part in that behind a thought; by default "
+        help="Weight of the vector without a thought in the vector with one; by default "
         "what the model's settings say.",
     ),
 ]

@@ -155,7 +155,7 @@ class T1Search(T1Encoder):
     """T1 as an mteb search model: exact search, a window of documents at a time.
 
     Memory holds the queries' vectors, their best documents and one window, however many documents
-    there are; each search reads the documents anew. Equal scores keep the order of the documents.
+    there are; each search reads the documents again. Equal scores keep the order of the documents.
     """
 
     _corpus: "CorpusDatasetType | None" = None
@@ -191,7 +191,7 @@ class T1Search(T1Encoder):
         """The `top_k` documents of highest cosine for each query: query id -> document id -> score.
 
         Args:
-            queries: "id" and "text", and "instruction" where queries have one (put behind it).
+            queries: "id" and "text", and "instruction" where queries have one (put after it).
             task_metadata: its prompt becomes the instruction.
             hf_split: not needed.
             hf_subset: not needed.

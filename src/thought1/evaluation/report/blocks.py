@@ -6,7 +6,7 @@ Knows no results: it is given headings, cells and pictures.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from thought1.evaluation.report.markup import Markup, element, join
+from thought1.evaluation.report.markup import Markup, join, render
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,13 @@ class Cell:
     link: str | None = None
     """The id of what the cell is about."""
 
+    @property
+    def sort_key(self) -> str | None:
+        """What a heading sorts by; None is the text. A missing number comes after all others."""
+        if self.key is None:
+            return "" if self.number else None
+        return repr(self.key) if isinstance(self.key, float) else str(self.key)
+
 
 @dataclass(frozen=True, slots=True)
 class Table:
@@ -30,8 +37,8 @@ class Table:
     caption: str
     headings: Sequence[str]
     rows: Sequence[Sequence[Cell]]
-    ids: Sequence[str | None] = ()
-    """Of the rows, where something links to them."""
+    ids: Sequence[str] = ()
+    """One for each row, where something links to them; else none at all."""
 
 
 def number(shown: str, value: float | None) -> Cell:
@@ -39,68 +46,39 @@ def number(shown: str, value: float | None) -> Cell:
     return Cell(shown, value, number=True)
 
 
+_TEMPLATE = "blocks.html"
+
+
 def table(content: Table) -> Markup:
     """A table in a box of its own that scrolls sideways, by keyboard too."""
     numbers = [cell.number for cell in content.rows[0]]
-    headings = [
-        element("th", {"scope": "col", "class": "number" if numeric else None}, heading)
-        for heading, numeric in zip(content.headings, numbers, strict=True)
-    ]
-    ids = content.ids or [None] * len(content.rows)
-    rows = [
-        element("tr", {"id": key}, *map(_cell, row, range(len(row))))
-        for key, row in zip(ids, content.rows, strict=True)
-    ]
-    whole = element(
-        "table",
-        {"class": "sortable" if len(rows) > 1 else None},
-        element("caption", {}, content.caption),
-        element("thead", {}, element("tr", {}, *headings)),
-        element("tbody", {}, *rows),
-    )
-    attributes = {"class": "scroll", "role": "region", "aria-label": content.caption}
-    return element("div", {**attributes, "tabindex": "0"}, whole)
-
-
-def _cell(cell: Cell, column: int) -> Markup:
-    # A heading sorts by its text, a missing number behind all others.
-    key = cell.key if cell.key is not None else "" if cell.number else None
-    attributes = {
-        "class": "number" if cell.number else None,
-        "data-key": repr(key) if isinstance(key, float) else key,
-    }
-    shown = element("strong", {}, cell.shown) if cell.strong else element("bdi", {}, cell.shown)
-    content = element("a", {"href": f"#{cell.link}"}, shown) if cell.link else shown
-    below = element("small", {}, cell.below) if cell.below else None
-    if column == 0:
-        return element("th", {"scope": "row", **attributes}, content, below)
-    return element("td", attributes, content, below)
+    columns = list(zip(content.headings, numbers, strict=True))
+    return render(_TEMPLATE, "table", content, columns)
 
 
 def figure(title: str, note: str, *content: Markup) -> Markup:
     """A picture below its title and a line on how to read it."""
-    told = [element("strong", {}, title), element("span", {}, note) if note else None]
-    return element("figure", {}, element("figcaption", {}, *told), *content)
+    return render(_TEMPLATE, "figure", title, note, join(content))
 
 
 def figures(content: Sequence[Markup]) -> Markup:
     """Figures abreast, as many as fit."""
-    return element("div", {"class": "figures"}, *content)
+    return render(_TEMPLATE, "box", "figures", join(content))
 
 
 def beside(picture: Markup, data: Markup) -> Markup:
     """A figure and its table: abreast on a desk, one below the other on a phone."""
-    return element("div", {"class": "beside"}, picture, data)
+    return render(_TEMPLATE, "box", "beside", join([picture, data]))
 
 
 def folded(summary: str, *content: Markup) -> Markup:
     """What is shown on request."""
-    return element("details", {}, element("summary", {}, summary), *content)
+    return render(_TEMPLATE, "folded", summary, join(content))
 
 
 def paragraph(text: str, kind: str | None = None) -> Markup:
     """A line of text."""
-    return element("p", {"class": kind}, text)
+    return render(_TEMPLATE, "paragraph", text, kind)
 
 
 def absent(text: str) -> Markup:
@@ -110,14 +88,9 @@ def absent(text: str) -> Markup:
 
 def section(key: str, level: int, title: str, *content: Markup | None) -> Markup:
     """A part of the page with its heading, which names it for readers too."""
-    heading = element(f"h{level}", {"id": f"{key}-heading"}, title)
-    return element("section", {"id": key, "aria-labelledby": f"{key}-heading"}, heading, *content)
+    return render(_TEMPLATE, "section", key, level, title, join(content))
 
 
 def facts(pairs: Sequence[tuple[str, str]]) -> Markup:
     """Names and what they stand for."""
-    return element(
-        "dl",
-        {},
-        join(join([element("dt", {}, name), element("dd", {}, value)]) for name, value in pairs),
-    )
+    return render(_TEMPLATE, "facts", pairs)

@@ -1,6 +1,6 @@
 """What one task shows beyond means: differences of systems, curves, the faithfulness gauge.
 
-Knows nothing of single queries' texts. Differences come from `evaluation.protocol`'s paired
+Knows nothing of single queries' texts. Differences come from `statistics.protocol`'s paired
 bootstrap; intervals are not corrected for the number of comparisons, and the page says so.
 """
 
@@ -23,7 +23,7 @@ from thought1.evaluation.report.blocks import (
     table,
 )
 from thought1.evaluation.report.grouping import SystemEntry, TaskGroup
-from thought1.evaluation.report.markup import Markup, element, join
+from thought1.evaluation.report.markup import Markup, join, render
 from thought1.evaluation.report.plots import CostAxis, Mark, ValueBar, axis_end, bars, curve
 from thought1.evaluation.report.wording import (
     NOTHING,
@@ -45,6 +45,8 @@ from thought1.evaluation.results.models import (
     RivalRecord,
 )
 from thought1.evaluation.statistics.protocol import Interval, paired_bootstrap
+
+_TEMPLATE = "thoughts.html"
 
 
 def differences(task: TaskGroup) -> Markup | None:
@@ -71,7 +73,7 @@ def differences(task: TaskGroup) -> Markup | None:
 
 
 def comparable(task: TaskGroup, a: SystemEntry, b: SystemEntry) -> bool:
-    """Whether two systems were asked the same queries."""
+    """Whether two systems have the same queries."""
     return a.result.per_query[task.measure].keys() == b.result.per_query[task.measure].keys()
 
 
@@ -114,24 +116,14 @@ def _curve(entry: SystemEntry, content: CurveRecord, key: str) -> Markup:
     letters = list(string.ascii_uppercase)
     names = [letters[n] if n < len(letters) else "" for n in range(len(content.baselines))]
     plots = [_curve_plot(entry, content, names, axis, f"{key}-{axis}") for axis in ("tokens", "ms")]
-    legend = [
-        join([element("strong", {}, letter), f" {point.name}"])
-        for letter, point in zip(names, content.baselines, strict=True)
-    ]
     front = {str(name) for name in content.pareto}
     rows = [_point_row(f"budget {one.budget}", one, front) for one in content.points]
     rows += [_point_row(one.name, one, front) for one in content.baselines]
     headings = ["Point", "Tokens", "Milliseconds", "nDCG@10", "95% interval", "On the front"]
-    return join(
-        [
-            element("h4", {}, entry.label),
-            figures([plot for plot in plots if plot]),
-            element("ul", {"class": "legend"}, *(element("li", {}, item) for item in legend))
-            if legend
-            else None,
-            folded("Data of the curve", table(Table(f"Curve of {entry.label}", headings, rows))),
-        ]
-    )
+    legend = list(zip(names, (point.name for point in content.baselines), strict=True))
+    data = folded("Data of the curve", table(Table(f"Curve of {entry.label}", headings, rows)))
+    pictures = figures([plot for plot in plots if plot])
+    return render(_TEMPLATE, "curve", entry.label, pictures, legend, data)
 
 
 def _curve_plot(
@@ -224,20 +216,13 @@ def _gauge(entry: SystemEntry, gauge: FaithfulnessRecord, key: str) -> Markup:
         f"{counted(questions, 'question')}, {gauge.distinct} different own thoughts of "
         f"{amount(gauge.mean_length)} tokens in the mean, budget {gauge.budget}."
     )
-    return join(
-        [
-            element("h4", {}, entry.label),
-            element("p", {"class": "warning"}, f"Warning: {gauge.warning}.")
-            if gauge.warning
-            else None,
-            beside(
-                figure("nDCG@10 by kind of thought", "", bars(words, rows, end)),
-                table(Table(f"Faithfulness of {entry.label}", headings, cells)),
-            ),
-            paragraph(facts, "note"),
-            _dispersion(entry, gauge.dispersion) if gauge.dispersion else None,
-        ]
-    )
+    picture = figure("nDCG@10 by kind of thought", "", bars(words, rows, end))
+    parts = [
+        beside(picture, table(Table(f"Faithfulness of {entry.label}", headings, cells))),
+        paragraph(facts, "note"),
+        _dispersion(entry, gauge.dispersion) if gauge.dispersion else None,
+    ]
+    return render(_TEMPLATE, "faithfulness", entry.label, gauge.warning, join(parts))
 
 
 def _dispersion(entry: SystemEntry, found: DispersionRecord) -> Markup:

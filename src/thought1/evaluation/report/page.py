@@ -14,7 +14,7 @@ from importlib import resources
 from thought1.evaluation.report.blocks import absent, beside, paragraph, section
 from thought1.evaluation.report.comparisons import curves, differences, faithfulness
 from thought1.evaluation.report.grouping import TaskGroup, by_task
-from thought1.evaluation.report.markup import Markup, element, join, void
+from thought1.evaluation.report.markup import Markup, join, render
 from thought1.evaluation.report.overview import bright, overview, task_bars
 from thought1.evaluation.report.provenance import data_differ, provenance
 from thought1.evaluation.report.queries import best_and_worst, queries_of, query_by_query
@@ -42,53 +42,35 @@ def render_page(results: Sequence[ResultFile], title: str) -> str:
     contents += [(f"track{number}", track) for number, track in enumerate(tracks, start=1)]
     contents += [(task.key, task.name) for task in tasks]
     contents.append(("provenance", "Provenance"))
-    body = join(
-        [
-            element("a", {"class": "skip", "href": "#main"}, "Skip to the results"),
-            element("header", {}, element("h1", {}, title), paragraph(_subtitle(tasks))),
-            _navigation(contents),
-            element(
-                "main",
-                {"id": "main", "tabindex": "-1"},
-                overview(tasks),
-                *groups,
-                *map(_task, tasks),
-                provenance(tasks),
-            ),
-        ]
+    parts = [overview(tasks), *groups, *map(_task, tasks), provenance(tasks)]
+    style, script = _own_file("style.css"), _own_file("page.js")
+    return render(
+        "page.html",
+        "page",
+        title,
+        _subtitle(tasks),
+        contents,
+        join(parts),
+        Markup(style),
+        Markup(script),
+        _policy(style, script),
     )
-    return f"<!DOCTYPE html>\n{element('html', {'lang': 'en'}, _head(title), _body(body))}\n"
 
 
-def _head(title: str) -> Markup:
-    style = _own_file("style.css")
-    policy = (
-        f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(_own_file('page.js'))}; "
+def _policy(style: str, script: str) -> str:
+    return (
+        f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; "
         "base-uri 'none'; form-action 'none'"
     )
-    return element(
-        "head",
-        {},
-        void("meta", {"charset": "utf-8"}),
-        void("meta", {"http-equiv": "Content-Security-Policy", "content": policy}),
-        void("meta", {"name": "viewport", "content": "width=device-width, initial-scale=1"}),
-        void("meta", {"name": "color-scheme", "content": "light dark"}),
-        element("title", {}, title),
-        element("style", {}, Markup(style)),
-    )
-
-
-def _body(content: Markup) -> Markup:
-    return element("body", {}, content, element("script", {}, Markup(_own_file("page.js"))))
 
 
 def _own_file(name: str) -> str:
     return resources.files(__package__).joinpath(name).read_text("utf-8")
 
 
-def _hash(text: str) -> Markup:
+def _hash(text: str) -> str:
     digest = hashlib.sha256(text.encode()).digest()
-    return Markup(f"'sha256-{base64.b64encode(digest).decode()}'")
+    return f"'sha256-{base64.b64encode(digest).decode()}'"
 
 
 def _subtitle(tasks: Sequence[TaskGroup]) -> str:
@@ -102,11 +84,6 @@ def _subtitle(tasks: Sequence[TaskGroup]) -> str:
         f"{counted(len(results), 'result')}: {counted(len(systems), 'system')} on "
         f"{counted(len(tasks), 'task')}{when}."
     )
-
-
-def _navigation(contents: Sequence[tuple[str, str]]) -> Markup:
-    links = [element("li", {}, element("a", {"href": f"#{key}"}, name)) for key, name in contents]
-    return element("nav", {"aria-label": "Contents"}, element("ul", {}, *links))
 
 
 _PARTS = (

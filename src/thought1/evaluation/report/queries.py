@@ -22,10 +22,12 @@ from thought1.evaluation.report.blocks import (
 )
 from thought1.evaluation.report.comparisons import comparable
 from thought1.evaluation.report.grouping import SystemEntry, TaskGroup
-from thought1.evaluation.report.markup import Markup, element, join
+from thought1.evaluation.report.markup import Markup, render
 from thought1.evaluation.report.plots import SystemPair, scatter
 from thought1.evaluation.report.wording import NOTHING, counted, metric_name, share, shortened
-from thought1.evaluation.results.models import DetailRecord, HitRecord
+from thought1.evaluation.results.models import DetailRecord
+
+_TEMPLATE = "queries.html"
 
 EXTREMES = 3
 """Best queries of a system, and as many worst."""
@@ -162,24 +164,45 @@ def best_and_worst(task: TaskGroup, queries: QueryLinks) -> Markup:
 def _extremes(task: TaskGroup, entry: SystemEntry, queries: QueryLinks) -> Markup:
     values = entry.result.per_query[task.measure]
 
-    def links(found: Sequence[str]) -> Markup:
-        return join(
-            element("li", {}, _link(query, queries), f" {share(values[query])}") for query in found
-        )
+    def links(found: Sequence[str]) -> list[tuple[str, str, str]]:
+        return [(query, queries.links[query], share(values[query])) for query in found]
 
-    return element(
-        "div",
-        {"class": "extremes"},
-        element("h4", {}, entry.label),
-        element("p", {}, "Best"),
-        element("ul", {}, links(best(task, entry))),
-        element("p", {}, "Worst"),
-        element("ul", {}, links(worst(task, entry))),
-    )
+    lists = [("Best", links(best(task, entry))), ("Worst", links(worst(task, entry)))]
+    return render(_TEMPLATE, "extremes", entry.label, lists)
 
 
-def _link(query: str, queries: QueryLinks) -> Markup:
-    return element("a", {"href": f"#{queries.links[query]}"}, element("bdi", {}, query))
+@dataclass(frozen=True, slots=True)
+class _HitShown:
+    id: str
+    score: str
+    text: str
+    relevant: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What one system did with the query of a card."""
+
+    label: str
+    value: str
+    thought: str | None
+    thought_note: str
+    hits: Sequence[_HitShown]
+
+
+@dataclass(frozen=True, slots=True)
+class _Card:
+    key: str
+    query: str
+    """Its id."""
+    text: str
+    short: str
+    """The text as far as one line has room."""
+    values: Sequence[tuple[str, str]]
+    """System's label, its value."""
+    relevant: Sequence[str]
+    more_relevant: int
+    answers: Sequence[_Answer]
 
 
 def _card(task: TaskGroup, query: str, queries: QueryLinks, whole: bool) -> Markup:
@@ -188,80 +211,31 @@ def _card(task: TaskGroup, query: str, queries: QueryLinks, whole: bool) -> Mark
         for entry in task.entries
         if entry.details and query in entry.details
     ]
-    detail = known[0][1]
-    short = shortened(detail.query, 160)
-    values = [
-        element("span", {}, element("bdi", {}, label), " ", element("b", {}, share(value)))
-        for label, value in queries.values[query].items()
-    ]
-    answers = [_answer(entry, of, queries.values[query][entry.label], whole) for entry, of in known]
-    summary = element(
-        "summary",
-        {},
-        element("bdi", {"class": "id"}, query),
-        element("span", {"class": "question", "dir": "auto"}, short),
-        element("span", {"class": "values"}, *values),
+    detail, values = known[0][1], queries.values[query]
+    card = _Card(
+        queries.cards[query],
+        query,
+        detail.query,
+        shortened(detail.query, 160),
+        [(label, share(value)) for label, value in values.items()],
+        detail.relevant[:_RELEVANT],
+        max(0, len(detail.relevant) - _RELEVANT),
+        [_answer(entry.label, of, values[entry.label], whole) for entry, of in known],
     )
-    return element(
-        "details",
-        {"class": "card", "id": queries.cards[query]},
-        summary,
-        None
-        if short == detail.query
-        else element("p", {"dir": "auto", "class": "text"}, detail.query),
-        _relevant(detail),
-        element("div", {"class": "answers"}, *answers),
-    )
+    return render(_TEMPLATE, "card", card)
 
 
-def _relevant(detail: DetailRecord) -> Markup:
-    shown = [element("li", {}, element("bdi", {}, doc)) for doc in detail.relevant[:_RELEVANT]]
-    more = len(detail.relevant) - len(shown)
-    if more > 0:
-        shown.append(element("li", {}, f"and {more} more"))
-    return element(
-        "div",
-        {"class": "relevant"},
-        element("p", {}, "Relevant documents"),
-        element("ul", {}, *shown),
-    )
-
-
-def _answer(entry: SystemEntry, detail: DetailRecord, value: float, whole: bool) -> Markup:
-    hits = detail.hits if whole else detail.hits[:_HITS]
+def _answer(label: str, detail: DetailRecord, value: float, whole: bool) -> _Answer:
     relevant = set(detail.relevant)
-    return element(
-        "div",
-        {"class": "answer"},
-        element("h4", {}, element("bdi", {}, entry.label), " ", element("b", {}, share(value))),
-        _thought(detail),
-        element("ol", {}, *(_hit(hit, hit.id in relevant, whole) for hit in hits))
-        if hits
-        else paragraph("Nothing found.", "note"),
-    )
-
-
-def _thought(detail: DetailRecord) -> Markup | None:
-    if detail.thought is None:
-        return None
+    hits = [
+        _HitShown(
+            hit.id,
+            f"{hit.score:.4f}",
+            hit.text if whole else shortened(hit.text, 120),
+            hit.id in relevant,
+        )
+        for hit in (detail.hits if whole else detail.hits[:_HITS])
+    ]
     ending = f", ended by {detail.finish_reason}" if detail.finish_reason else ""
-    told = f"{counted(detail.thought_tokens, 'token')}{ending}"
-    return element(
-        "blockquote",
-        {},
-        element("p", {"dir": "auto", "class": "text"}, detail.thought),
-        element("p", {"class": "note"}, f"Thought: {told}"),
-    )
-
-
-def _hit(hit: HitRecord, relevant: bool, whole: bool) -> Markup:
-    return element(
-        "li",
-        {"class": "hit relevant-hit" if relevant else "hit"},
-        element("bdi", {"class": "id"}, hit.id),
-        element("span", {"class": "score"}, f" {hit.score:.4f}"),
-        element("span", {"class": "mark"}, " relevant") if relevant else None,
-        element(
-            "p", {"dir": "auto", "class": "text"}, hit.text if whole else shortened(hit.text, 120)
-        ),
-    )
+    note = f"{counted(detail.thought_tokens, 'token')}{ending}"
+    return _Answer(label, share(value), detail.thought, note, hits)

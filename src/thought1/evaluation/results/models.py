@@ -40,7 +40,7 @@ class _Record(BaseModel):
 
 
 class TaskRecord(_Record):
-    """What was asked."""
+    """The judged queries and what they were searched in."""
 
     name: str
     kind: str
@@ -54,7 +54,7 @@ class TaskRecord(_Record):
 
 
 class SystemRecord(_Record):
-    """What answered."""
+    """The system that was measured."""
 
     name: str
     kind: str

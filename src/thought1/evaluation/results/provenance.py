@@ -34,7 +34,7 @@ def origin(command: Sequence[str], code: Path = Path(__file__)) -> dict[str, Any
     """What is known about a result that `command` makes now.
 
     Args:
-        code: a file of the checkout whose commit is told; by default of Thought 1 itself. Where
+        code: a file of the checkout whose commit is recorded; by default of Thought 1 itself. Where
             git does not track it, as in an installed wheel, or without git, the commit is None.
     """
     tracked = _git(code.parent, "ls-files", "--error-unmatch", code.name) is not None

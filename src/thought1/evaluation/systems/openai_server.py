@@ -1,9 +1,9 @@
-"""Vectors from any server that speaks OpenAI's embeddings protocol.
+"""Vectors from any server that speaks OpenAI's embeddings protocol, through the `openai` client.
 
 POST URL/v1/embeddings with {"model", "input": [texts], "encoding_format": "base64"}; the answer's
 "data" holds for each text its "index" and its "embedding", as base64 of little-endian float32 or
 as a list of numbers, whichever the server prefers (platform.openai.com/docs/api-reference). Knows
-neither documents nor queries.
+no rankings.
 """
 
 import base64
@@ -12,10 +12,18 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from thought1.evaluation.systems.base import (
+    SystemFacts,
+    SystemOptions,
+    revision_of,
+    unknown_system,
+)
+from thought1.evaluation.systems.dense import DenseSystem, EmbedderEncoder
 from thought1.types import Thought1Error, Vectors
 
 KEY = "OPENAI_API_KEY"
@@ -31,7 +39,7 @@ WAITS = (1.0, 2.0, 4.0, 8.0, 16.0)
 """Seconds before each new attempt where the server is busy (429), broken (5xx) or not reached."""
 
 
-@dataclass(slots=True)
+@dataclass
 class OpenAIServer:
     """A model on a server. `embed` may be called any number of times."""
 
@@ -54,15 +62,17 @@ class OpenAIServer:
             raise Thought1Error(f"{self._endpoint()} answers with vectors of several lengths")
         return np.concatenate(parts)
 
+    def embed_documents(self, texts: Sequence[str]) -> Vectors:
+        """As `embed`: the protocol knows no sides, and a server adds its own prompts or none."""
+        return self.embed(texts)
+
+    def embed_queries(self, texts: Sequence[str]) -> Vectors:
+        """As `embed`."""
+        return self.embed(texts)
+
     def _embed(self, texts: Sequence[str]) -> Vectors:
-        answer = self._post(
-            {
-                "model": self.model,
-                # No server embeds nothing; a blank is as near as it gets.
-                "input": [text or " " for text in texts],
-                "encoding_format": "base64",
-            }
-        )
+        # No server embeds nothing; a blank is as near as it gets.
+        answer = self._ask([text or " " for text in texts])
         try:
             rows = sorted(answer["data"], key=lambda row: row["index"])
             vectors = np.array([_vector(row["embedding"]) for row in rows], dtype=np.float32)
@@ -75,36 +85,47 @@ class OpenAIServer:
         unit: Vectors = (vectors / np.maximum(norms_N1, 1e-12)).astype(np.float32)
         return unit
 
-    def _post(self, content: dict[str, Any]) -> Any:
-        """The answer's JSON; tries again where waiting may help."""
-        import httpx2  # comes with huggingface-hub
+    def _ask(self, texts: list[str]) -> Any:
+        """The answer's JSON as it came; tries again where waiting may help."""
+        openai, problem = _library(), ""
+        import httpx2  # openai's own
 
-        problem = ""
         for wait in (*self.waits, None):
             try:
-                response = httpx2.post(
-                    self._endpoint(), json=content, headers=_headers(), timeout=self.timeout
+                response = self._client.embeddings.with_raw_response.create(
+                    input=texts,
+                    model=self.model,
+                    encoding_format="base64",
+                    extra_headers=_headers(),
                 )
-            except (httpx2.InvalidURL, httpx2.UnsupportedProtocol) as error:
-                raise Thought1Error(f"{self.url!r} is no address of a server: {error}") from error
-            except httpx2.TransportError as error:
-                problem = f"cannot be reached ({type(error).__name__}: {error})"
-            else:
-                if response.is_success:
-                    return self._json(response)
-                problem = f"answers {response.status_code}: {response.text[:300].strip()}"
-                if response.status_code != 429 and response.status_code < 500:
+                return response.http_response.json()
+            except openai.APIStatusError as error:
+                status, text = error.status_code, error.response.text[:300].strip()
+                problem = f"answers {status}: {text}" + f" (set {KEY})" * (status == 401)
+                if status != 429 and status < 500:
                     break
+            except openai.APIConnectionError as error:
+                cause = error.__cause__ or error
+                if isinstance(cause, httpx2.InvalidURL | httpx2.UnsupportedProtocol):
+                    raise self._no_address(cause) from error
+                problem = f"cannot be reached ({type(cause).__name__}: {cause})"
+            except httpx2.InvalidURL as error:  # before anything is sent
+                raise self._no_address(error) from error
+            except ValueError as error:
+                raise self._strange(str(error)) from error
             if wait is not None:
                 time.sleep(wait)
-        hint = f" (set {KEY})" if problem.startswith("answers 401") else ""
-        raise Thought1Error(f"{self._endpoint()} {problem}{hint}")
+        raise Thought1Error(f"{self._endpoint()} {problem}")
 
-    def _json(self, response: Any) -> Any:
-        try:
-            return response.json()
-        except ValueError as error:
-            raise self._strange(str(error)) from error
+    @cached_property
+    def _client(self) -> Any:
+        """It neither waits nor decodes for us: docs/evaluation.md promises how both are done."""
+        base = self._endpoint().removesuffix("/embeddings")
+        # The client insists on a key; `_headers` decides what is sent.
+        return _library().OpenAI(base_url=base, api_key="none", timeout=self.timeout, max_retries=0)
+
+    def _no_address(self, why: BaseException) -> Thought1Error:
+        return Thought1Error(f"{self.url!r} is no address of a server: {why}")
 
     def _endpoint(self) -> str:
         return f"{self.url.rstrip('/').removesuffix('/v1')}/v1/embeddings"
@@ -115,9 +136,39 @@ class OpenAIServer:
         )
 
 
-def _headers() -> dict[str, str]:
-    key = os.environ.get(KEY)
-    return {"Authorization": f"Bearer {key}"} if key else {}
+def open_server(spec: str, options: SystemOptions) -> DenseSystem:
+    """The model behind `openai:URL#MODEL`, as a system; nothing is asked of the server yet.
+
+    Raises:
+        Thought1Error: the name has another form.
+    """
+    kind, _, rest = spec.partition(":")
+    url, _, model = rest.partition("#")
+    if not url or not model:
+        raise unknown_system(spec)
+    # What runs behind the address, and whether it stays, cannot be known.
+    facts = SystemFacts(model, kind, revision_of(None), model=model)
+    return DenseSystem(facts, EmbedderEncoder(OpenAIServer(url, model)))
+
+
+def _headers() -> dict[str, Any]:
+    """The key alone: what else the client reads from the environment is no stranger's business."""
+    nothing, key = _library().omit, os.environ.get(KEY)
+    return {
+        "Authorization": f"Bearer {key}" if key else nothing,
+        "OpenAI-Organization": nothing,
+        "OpenAI-Project": nothing,
+    }
+
+
+def _library() -> Any:
+    try:
+        import openai
+    except ImportError as error:
+        raise Thought1Error(
+            'embedding servers need the package openai: pip install "thought1[eval]"'
+        ) from error
+    return openai
 
 
 def _vector(embedding: Any) -> Any:

@@ -51,7 +51,7 @@ class T1Index:
         """A system that searches with `options`; their `k` is set by `rank`.
 
         Args:
-            model: None only where nothing but BM25 is asked, and no folder is to be kept.
+            model: None only for a search by BM25 alone whose index is not kept.
             index: of the whole collection, opened with the model.
             folder: where the index is made and stays; by default it is a temporary one.
             thoughts: query id -> the thought that is read, so that the model writes none.
@@ -161,7 +161,7 @@ def open_t1(spec: str, options: SystemOptions) -> T1Index:
         return _over_index(folder, search, options)
     if words_only and folder is None:
         return T1Index(search, None)
-    # An index that is to stay needs vectors, whatever is asked of it now.
+    # An index that stays needs vectors, even if this search does not.
     model = load_t1(options.model, options.trust_remote_code)
     _check_thinking(model, options)  # before anything is encoded
     anchored = _anchored(model, options.anchor)

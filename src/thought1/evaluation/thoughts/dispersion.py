@@ -24,7 +24,7 @@ from thought1.search.vectors import fused
 from thought1.t1 import T1
 from thought1.types import Sampling, Vectors
 
-BARE = "bare"
+NO_THOUGHT = "bare"
 """The row of the questions without a thought, with which the others are compared."""
 
 
@@ -59,8 +59,8 @@ class Dispersion:
     @cached_property
     def gains(self) -> dict[str, PairedDifference]:
         """nDCG@10 of each other row minus that of `bare`, paired by question."""
-        bare = self.rows[BARE]
-        others = {name: row for name, row in self.rows.items() if name != BARE}
+        bare = self.rows[NO_THOUGHT]
+        others = {name: row for name, row in self.rows.items() if name != NO_THOUGHT}
         return {name: paired_bootstrap(row, bare) for name, row in others.items()}
 
     def to_json(self) -> dict[str, Any]:
@@ -120,8 +120,8 @@ def measure_dispersion(
     greedy = replace(sampling, temperature=0.0)
     sampled_QKD = _sampled(model, texts, budget, sampling, copies)
     own_QD = np.asarray(model.encode_query(texts, budget=budget, sampling=greedy))
-    bare_QD = np.asarray(model.encode_query(texts, budget=0))
-    rows = _rows(judged, bare_QD, own_QD, sampled_QKD)
+    no_thought_QD = np.asarray(model.encode_query(texts, budget=0))
+    rows = _rows(judged, no_thought_QD, own_QD, sampled_QKD)
     distances_Q = pairwise_distances(sampled_QKD)
     return Dispersion(
         budget,
@@ -144,17 +144,17 @@ def _sampled(
 
 
 def _rows(
-    judged: JudgedQuestions, bare_QD: Vectors, own_QD: Vectors, sampled_QKD: Vectors
+    judged: JudgedQuestions, no_thought_QD: Vectors, own_QD: Vectors, sampled_QKD: Vectors
 ) -> dict[str, dict[str, float]]:
     each = [judged.ndcg(sampled_QKD[:, copy]) for copy in range(sampled_QKD.shape[1])]
-    with_bare_QKD = np.concatenate([sampled_QKD, bare_QD[:, None]], axis=1)
+    with_no_thought_QKD = np.concatenate([sampled_QKD, no_thought_QD[:, None]], axis=1)
     return {
-        BARE: judged.ndcg(bare_QD),
+        NO_THOUGHT: judged.ndcg(no_thought_QD),
         "own": judged.ndcg(own_QD),
         "sampled": {q: float(np.mean([row[q] for row in each])) for q in judged.questions},
         "fused": judged.ndcg(fused(sampled_QKD)),
-        "fused+bare": judged.ndcg(fused(with_bare_QKD)),
-        "own+bare": judged.ndcg(fused(np.stack([own_QD, bare_QD], axis=1))),
+        "fused+bare": judged.ndcg(fused(with_no_thought_QKD)),
+        "own+bare": judged.ndcg(fused(np.stack([own_QD, no_thought_QD], axis=1))),
     }
 
 

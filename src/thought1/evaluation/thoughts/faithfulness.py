@@ -1,6 +1,6 @@
 """Does the vector depend on the thought? Own, empty, random, swapped and repeated thoughts.
 
-The model thinks once; the same prompts are then embedded behind other thoughts, and each kind of
+The model thinks once; the same prompts are then embedded with other thoughts, and each kind of
 thought gets its mean cosine to the own vector and its nDCG@10. Forward passes only. It neither
 encodes documents nor knows training or files.
 
@@ -59,7 +59,7 @@ class JudgedQuestions:
             )
 
     def counted(self) -> "JudgedQuestions":
-        """Only the questions with a relevant document, as in `evaluation.protocol`, in id order.
+        """Only the questions with a relevant document, as in `statistics.protocol`, in id order.
 
         Raises:
             Thought1Error: fewer than two remain, or one of them lacks its reference thought.
@@ -212,7 +212,7 @@ def measure_faithfulness(
     sampling: Sampling | None = None,
     seed: int = 0,
 ) -> Faithfulness:
-    """Let the model think once, and embed each question behind every kind of thought.
+    """Let the model think once, and embed each question with every kind of thought.
 
     Args:
         model: is put into evaluation mode.
