@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constrain
 # Two busy OpenMP threads on shared cores are several times slower than one.
 export OMP_NUM_THREADS ?= 1
 
-# What t1-mini-companion needs (src/thought1/packages.py).
+# What t1-mini-companion needs (src/thought1/model/packages.py).
 MINI := PIP_QUIET=2 PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/t1 models get t1-mini-companion --yes
 
 PYTEST := $(BIN)/python -m pytest -q

@@ -5,8 +5,8 @@
 The pairs are those of a contrastive stage of the recipe, every positive a pair of its own. Loss,
 batches and optimizer are what sentence-transformers recommends for pairs:
 MultipleNegativesRankingLoss with its defaults (scale 20, which is temperature 0.05), batches
-without duplicates, AdamW, linear schedule with 10 % warm-up; bf16 autocast for the model, float32
-for the loss. It knows no T1.
+without duplicates, AdamW, linear schedule with 10 % warm-up; bf16 autocast for the
+model where the processor has instructions for it, float32 for the loss. It knows no T1.
 """
 
 import argparse
@@ -30,10 +30,11 @@ from sentence_transformers.sentence_transformer.training_args import BatchSample
 from systems import MINILM, TRAINED, run_ranker
 from transformers import TrainerCallback
 
+from thought1.engines.devices import computes_bfloat16
 from thought1.evaluation.baselines import DenseRanker
 from thought1.evaluation.protocol import evaluate
-from thought1.place import locate
-from thought1.sentence_model import SentenceModel
+from thought1.model.place import locate
+from thought1.model.sentence_model import SentenceModel
 from thought1.training.data.sources import read_sources
 from thought1.training.recipe import Recipe, load_recipe
 from thought1.types import Thought1Error
@@ -124,7 +125,7 @@ def finetune(
         learning_rate=options.learning_rate,
         warmup_steps=0.1,  # below 1: a share of all steps
         lr_scheduler_type="linear",
-        bf16=True,
+        bf16=computes_bfloat16("cuda" if gpu else "cpu"),
         use_cpu=not gpu,
         dataloader_pin_memory=gpu,
         seed=options.seed,

@@ -29,8 +29,8 @@ from trl.trainer.grpo_trainer import GRPOTrainer
 from thought1.data.formats import BeirFolder
 from thought1.t1 import T1
 from thought1.training.data.batches import known_answers
-from thought1.training.data.sources import Pair, TrainingData
-from thought1.training.model.start import choose_attention, switch_dropout_off
+from thought1.training.data.sources import TrainingData, TrainingPair
+from thought1.training.model.base_model import choose_attention, switch_dropout_off
 from thought1.training.recipe import ReinforceConfig, ReinforceStage, RewardConfig, SourceConfig
 from thought1.training.reinforce import rewarder
 from thought1.training.reinforce.prepare import prepare_reinforce, reinforce_trainer
@@ -50,14 +50,14 @@ def timed(times: Times, name: str, call: Callable[..., Any]) -> Callable[..., An
     return run
 
 
-def pairs_of(folder: Path, count: int) -> list[Pair]:
+def pairs_of(folder: Path, count: int) -> list[TrainingPair]:
     """The first judged questions of the collection."""
     beir = BeirFolder(folder)
     documents = {document.id: document.full_text for document in beir.corpus()}
     texts = {query.id: query.text for query in beir.queries()}
     judged = beir.qrels("test")
     return [
-        Pair(q, texts[q], tuple(documents[d] for d, grade in grades.items() if grade > 0))
+        TrainingPair(q, texts[q], tuple(documents[d] for d, grade in grades.items() if grade > 0))
         for q, grades in judged.items()
         if any(grade > 0 for grade in grades.values())
     ][:count]
@@ -71,7 +71,7 @@ def load(path: str) -> T1:
     return model
 
 
-def ours(options: argparse.Namespace, pairs: list[Pair], folder: Path, times: Times) -> Any:
+def ours(options: argparse.Namespace, pairs: list[TrainingPair], folder: Path, times: Times) -> Any:
     """Our trainer, timed."""
     model = load(options.model)
     stage = ReinforceStage(
@@ -88,7 +88,7 @@ def ours(options: argparse.Namespace, pairs: list[Pair], folder: Path, times: Ti
     return trainer
 
 
-def peer(options: argparse.Namespace, pairs: list[Pair], folder: Path, times: Times) -> Any:
+def peer(options: argparse.Namespace, pairs: list[TrainingPair], folder: Path, times: Times) -> Any:
     """trl's trainer as it comes, timed."""
     model = load(options.model)
     network, tokenizer = model.checkpoint.model, copy.deepcopy(model.tokenizer)

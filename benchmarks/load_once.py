@@ -14,7 +14,7 @@ def main() -> None:
     begun = time.perf_counter()
     from thought1 import T1
     from thought1.evaluation.provenance import peak_memory_mb
-    from thought1.weights import add_tensor
+    from thought1.model.weights import add_tensor
 
     imported, processor = time.perf_counter(), time.process_time()
     model = T1.from_pretrained(name, device="cpu")

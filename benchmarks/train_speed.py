@@ -21,11 +21,12 @@ from record import origin, write_json
 from torch import Tensor, nn
 from transformers.utils import logging as transformers_logging
 
-from thought1.checkpoint import Checkpoint, load_checkpoint
+from thought1.model.checkpoint import Checkpoint
+from thought1.model.checkpoint_loading import load_checkpoint
 from thought1.training.losses import IGNORE_INDEX
 from thought1.training.model.adapters import add_adapters
-from thought1.training.model.embedder import Embedder
-from thought1.training.model.start import choose_attention
+from thought1.training.model.base_model import choose_attention
+from thought1.training.model.embedder import TrainedEmbedder
 from thought1.training.recipe import RepresentStage
 from thought1.types import Thought1Error
 
@@ -72,7 +73,7 @@ def ours(name: str, ids_BT: Tensor, labels_BT: Tensor) -> Step:
     choose_attention(checkpoint.model)
     torch.manual_seed(0)
     adapted = add_adapters(checkpoint, STAGE)
-    embedder = Embedder(adapted.model, language=True).train()
+    embedder = TrainedEmbedder(adapted.model, language=True).train()
     segments_BT = torch.ones_like(ids_BT)
 
     def loss() -> Tensor:

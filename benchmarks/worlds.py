@@ -26,13 +26,13 @@ from record import ROOT, exit_code, origin, write_json
 from thought1.data.formats import BeirFolder, read_thoughts
 from thought1.data.worlds import WorldSettings, make_world, write_world
 from thought1.evaluation.protocol import bootstrap_ci, evaluate, paired_bootstrap
+from thought1.model.weights import hash_weights
 from thought1.search.exact import exact_run
 from thought1.t1 import T1
 from thought1.training.data.trajectories import read_evidence
 from thought1.training.recipe import load_recipe
 from thought1.training.run import train
 from thought1.types import Thought1Error, Vectors
-from thought1.weights import hash_weights
 
 KINDS = ("hop1", "hop2", "hop3", "hop4", "comparison", "counting", "evidence")
 ARMS: dict[str, tuple[str, ...]] = {"t1": (), "control": ("stages.2.share_none=1.0",)}

@@ -14,14 +14,14 @@ from torch import Tensor
 from transformers import TrainingArguments
 
 from thought1.t1 import T1
-from thought1.training.data.batches import Batch, Plan
+from thought1.training.data.batches import Batch, BatchPlan
 from thought1.training.data.collate import Collator
-from thought1.training.data.sources import Pair, TrainingData
-from thought1.training.data.thoughts import OwnThoughts, ThoughtCollator, thought_rows
+from thought1.training.data.sources import TrainingData, TrainingPair
+from thought1.training.data.thoughts import SampledThoughts, ThoughtCollator, thought_rows
 from thought1.training.data.tokens import tokenize
 from thought1.training.model.anchor import Anchor
-from thought1.training.model.embedder import Embedder
-from thought1.training.model.start import switch_dropout_off
+from thought1.training.model.base_model import switch_dropout_off
+from thought1.training.model.embedder import TrainedEmbedder
 from thought1.training.recipe import ReasonStage
 from thought1.training.trainer import StageTrainer
 from thought1.types import Thought
@@ -83,10 +83,14 @@ def make_thinking_room(folder: Path) -> Path:
 MOST = 6
 """Tokens of a thought."""
 PAIRS = [
-    Pair("a", "Why do bridges have gaps?", ("Iron grows when it is hot.", "Most solids expand.")),
-    Pair("b", "What breaks ice?", ("Warm water breaks ice.",), "it cracks"),
-    Pair("c", "How is heat measured?", ("A thermometer.",), "with a thermometer of 100 degrees"),
-    Pair("d", "Why salt on roads?", ("Salt lowers the freezing point.",), "salt"),
+    TrainingPair(
+        "a", "Why do bridges have gaps?", ("Iron grows when it is hot.", "Most solids expand.")
+    ),
+    TrainingPair("b", "What breaks ice?", ("Warm water breaks ice.",), "it cracks"),
+    TrainingPair(
+        "c", "How is heat measured?", ("A thermometer.",), "with a thermometer of 100 degrees"
+    ),
+    TrainingPair("d", "Why salt on roads?", ("Salt lowers the freezing point.",), "salt"),
 ]
 """One without a reference thought, one whose thought is cut at `MOST`, two whose thoughts end."""
 
@@ -109,8 +113,8 @@ def reason(**settings: Any) -> ReasonStage:
 
 def collator(
     model: T1,
-    own: OwnThoughts,
-    pairs: Sequence[Pair] = PAIRS,
+    own: SampledThoughts,
+    pairs: Sequence[TrainingPair] = PAIRS,
     *,
     language: bool = True,
     anchored: bool = False,
@@ -121,7 +125,7 @@ def collator(
     return ThoughtCollator(found, own, language=language, anchored=anchored)
 
 
-def references(model: T1, pairs: Sequence[Pair] = PAIRS) -> dict[str, Thought]:
+def references(model: T1, pairs: Sequence[TrainingPair] = PAIRS) -> dict[str, Thought]:
     """As T1 is given them."""
     thinking = [pair for pair in pairs if pair.thought]
     rows = model.renderer.text([pair.thought for pair in thinking])
@@ -131,7 +135,7 @@ def references(model: T1, pairs: Sequence[Pair] = PAIRS) -> dict[str, Thought]:
     }
 
 
-def batch_of(modes: Sequence[str], pairs: Sequence[Pair] = PAIRS, number: int = 0) -> Batch:
+def batch_of(modes: Sequence[str], pairs: Sequence[TrainingPair] = PAIRS, number: int = 0) -> Batch:
     """All pairs with one positive each."""
     return Batch(
         queries=tuple(pair.query for pair in pairs),
@@ -156,7 +160,7 @@ def fit(
     Adam's first steps would blow rounding errors up to the size of the learning rate.
     """
     network = copy.deepcopy(model.checkpoint.model)
-    embedder = Embedder(network, language=collate.language, anchor=anchor)
+    embedder = TrainedEmbedder(network, language=collate.language, anchor=anchor)
     if settings.gradient_checkpointing:
         network.activation_checkpointing_enable({"use_reentrant": False})
     trainer = StageTrainer(
@@ -177,7 +181,7 @@ def fit(
             disable_tqdm=True,
             train_sampling_strategy="sequential",
         ),
-        train_dataset=Plan(batches),
+        train_dataset=BatchPlan(batches),
         data_collator=collate,
         optimizers=(torch.optim.SGD(embedder.parameters(), lr=1e-3), None),
     )
@@ -201,4 +205,4 @@ def unpacked(tensors: dict[str, Tensor], name: str = "ids") -> list[list[int]]:
 def query_rows(tensors: dict[str, Tensor], name: str = "ids") -> list[list[int]]:
     """The same of the rows whose vectors count, in the order of the queries."""
     rows = unpacked(tensors, name)
-    return [rows[place] for place in tensors["query_places"].tolist()]
+    return [rows[place] for place in tensors["query_indices"].tolist()]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from thought1.data.rollouts import Told
+from thought1.data.rollouts import RolloutText
 from thought1.rewards import Rollouts
 
 
@@ -33,9 +33,11 @@ def batch(
     )
 
 
-def told(rollouts: Rollouts) -> list[Told]:
+def told(rollouts: Rollouts) -> list[RolloutText]:
     """A question for each group, a thought for each rollout."""
     return [
-        Told(f"q{row // rollouts.group_size}", "Why is ice löslich?\n", f"thought {row}", not ended)
+        RolloutText(
+            f"q{row // rollouts.group_size}", "Why is ice löslich?\n", f"thought {row}", not ended
+        )
         for row, ended in enumerate(rollouts.ended_R)
     ]

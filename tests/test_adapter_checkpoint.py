@@ -17,8 +17,9 @@ from safetensors.torch import load_file, save_file
 from small_recipe import FACTS, HEAD, equal, recipe, weights, without_gpu
 from tiny import make_checkpoint
 
-from thought1 import adapter as adapter_module
-from thought1.checkpoint import load_checkpoint, save_checkpoint
+from thought1.model import adapter as adapter_module
+from thought1.model.checkpoint_loading import load_checkpoint
+from thought1.model.checkpoint_saving import save_checkpoint
 from thought1.t1 import T1
 from thought1.training.recipe import Recipe
 from thought1.training.run import train

@@ -24,14 +24,15 @@ from reason_recipe import (
 from small_recipe import recipe, weights, without_gpu
 from torch import Tensor, nn
 
-from thought1.checkpoint import load_checkpoint, save_checkpoint
+from thought1.model.checkpoint_loading import load_checkpoint
+from thought1.model.checkpoint_saving import save_checkpoint
 from thought1.t1 import T1
+from thought1.training.contrastive_terms import stage_terms
 from thought1.training.cross_fit import sample_thoughts
-from thought1.training.data.thoughts import OwnThoughts
+from thought1.training.data.thoughts import SampledThoughts
 from thought1.training.model.adapters import add_adapters, merged
-from thought1.training.model.embedder import Embedder
+from thought1.training.model.embedder import TrainedEmbedder
 from thought1.training.run import train
-from thought1.training.terms import stage_terms
 from thought1.training.trainer import StageTrainer
 from thought1.types import Thought1Error
 
@@ -50,10 +51,10 @@ def model(request: pytest.FixtureRequest, tmp_path: Path) -> T1:
 def adapted(model: T1, folder: Path, steps: int = 5) -> Callable[[], object]:
     """Train adapters of `model`, SFT and contrast; returns the merge."""
     trained = add_adapters(model.checkpoint, LORA)
-    embedder = Embedder(model.checkpoint.model, language=True).train()
+    embedder = TrainedEmbedder(model.checkpoint.model, language=True).train()
     trainable = [parameter for parameter in embedder.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(trainable, lr=3e-2)
-    own = OwnThoughts(folder)
+    own = SampledThoughts(folder)
     inputs = collator(model, own)([batch_of(["none", "reference", "none", "reference"])])
     for _ in range(steps):
         vectors, language = embedder(

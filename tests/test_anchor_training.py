@@ -22,16 +22,16 @@ from reason_recipe import (
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from thought1.reader import anchored
+from thought1.model.reader import anchored
 from thought1.t1 import T1
 from thought1.training import losses
+from thought1.training.contrastive_terms import stage_terms
 from thought1.training.cross_fit import sample_thoughts
-from thought1.training.data.batches import Mode, taught
-from thought1.training.data.thoughts import OwnThoughts
+from thought1.training.data.batches import Mode, sft_batch
+from thought1.training.data.thoughts import SampledThoughts
 from thought1.training.losses import IGNORE_INDEX
 from thought1.training.model.anchor import RATE, Anchor, set_rate
-from thought1.training.model.embedder import Embedder
-from thought1.training.terms import stage_terms
+from thought1.training.model.embedder import TrainedEmbedder
 
 QUERIES = [pair.query for pair in PAIRS]
 MIXED: tuple[Mode, ...] = ("none", "reference", "reference", "own")
@@ -52,8 +52,8 @@ def with_anchor(model: T1) -> T1:
     return model.with_settings(replace(model.settings, anchor=WEIGHT))
 
 
-def sampled(model: T1, folder: Path) -> OwnThoughts:
-    own = OwnThoughts(folder)
+def sampled(model: T1, folder: Path) -> SampledThoughts:
+    own = SampledThoughts(folder)
     own.write(0, sample_thoughts(model, PAIRS, reason(own_temperature=1.0), seed=5))
     return own
 
@@ -111,11 +111,11 @@ def test_prompts_alone_stand_beside_thoughts(model: T1, tmp_path: Path) -> None:
     rows, labels = unpacked(inputs), unpacked(inputs, "labels")
     emb_id = model.checkpoint.emb_id
     prompts = [[*collate.thoughts.prompts[pair.query_id], emb_id] for pair in PAIRS]
-    anchors = inputs["anchor_places"].tolist()
+    anchors = inputs["anchor_indices"].tolist()
     assert [rows[place] for place in anchors] == prompts
     assert query_rows(inputs) == query_rows(plain)
-    assert anchors[0] == inputs["query_places"][0]
-    assert not set(anchors[1:]) & set(inputs["query_places"].tolist())
+    assert anchors[0] == inputs["query_indices"][0]
+    assert not set(anchors[1:]) & set(inputs["query_indices"].tolist())
     assert all(label == IGNORE_INDEX for place in anchors for label in labels[place])
     assert len(rows) == len(unpacked(plain)) + 3
 
@@ -126,11 +126,11 @@ def test_prompts_alone_stand_beside_thoughts(model: T1, tmp_path: Path) -> None:
 
 
 def test_an_empty_thought_of_its_own_is_no_thought(qwen3: T1, tmp_path: Path) -> None:
-    own = OwnThoughts(tmp_path)
+    own = SampledThoughts(tmp_path)
     thoughts = sample_thoughts(qwen3, PAIRS, reason(), seed=5)
     own.write(0, {**thoughts, "d": replace(thoughts["d"], token_ids=())})
     inputs = collator(qwen3, own, language=False, anchored=True)([batch_of(("own",) * 4)])
-    assert inputs["anchor_places"][3] == inputs["query_places"][3]
+    assert inputs["anchor_indices"][3] == inputs["query_indices"][3]
     assert len(unpacked(inputs)) == 7
 
 
@@ -146,7 +146,7 @@ def fused(model: T1, inputs: dict[str, Tensor], anchor: Anchor, *, language: boo
             seen.append(anchor.fused(bare_QD, behind_QD))
             return seen[0]
 
-    embedder = Embedder(model.checkpoint.model, language=language, anchor=anchor)
+    embedder = TrainedEmbedder(model.checkpoint.model, language=language, anchor=anchor)
     names = ("ids", "segments", "labels")
     vectors, _ = embedder(*(inputs.get(f"query_{name}") for name in names))
     documents, _ = embedder(inputs["document_ids"], inputs["document_segments"])
@@ -194,7 +194,7 @@ def plain_queries(model: T1, collate: Any, modes: Sequence[Mode]) -> Tensor:
 
 def test_the_gradient_is_that_of_both_sequences(model: T1, tmp_path: Path) -> None:
     modes: tuple[Mode, ...] = ("none", "reference", "reference", "reference")
-    collate = collator(model, OwnThoughts(tmp_path), language=False, anchored=True)
+    collate = collator(model, SampledThoughts(tmp_path), language=False, anchored=True)
     network = model.checkpoint.model.train()
     inputs = collate([batch_of(modes)])
     generator = torch.Generator().manual_seed(2)
@@ -221,7 +221,7 @@ def test_without_an_anchor_nothing_changes(qwen3: T1, tmp_path: Path) -> None:
     inputs = collate([batch_of(MIXED)])
     assert not any("anchor" in name for name in inputs)
     network = plain.checkpoint.model
-    embedder = Embedder(network, language=True)
+    embedder = TrainedEmbedder(network, language=True)
     assert [f"network.{name}" for name, _ in network.named_parameters()] == [
         name for name, _ in embedder.named_parameters()
     ]
@@ -235,7 +235,7 @@ def test_without_an_anchor_nothing_changes(qwen3: T1, tmp_path: Path) -> None:
             (contrast,) = stage_terms(reason(), queries, documents, inputs).values()
         else:
             contrast = losses.info_nce(
-                queries[inputs["query_places"]],
+                queries[inputs["query_indices"]],
                 documents,
                 inputs["positives"],
                 temperature=reason().temperature,
@@ -283,14 +283,14 @@ def test_grad_cache_equals_the_plain_step(
 
 def test_batches_without_queries_leave_the_weight(qwen3: T1, tmp_path: Path) -> None:
     """Its gradient is 0, but there: of several processes none waits for it."""
-    collate = collator(qwen3, OwnThoughts(tmp_path), anchored=True)
-    inputs = collate([taught([pair.query_id for pair in PAIRS[1:]])])
+    collate = collator(qwen3, SampledThoughts(tmp_path), anchored=True)
+    inputs = collate([sft_batch([pair.query_id for pair in PAIRS[1:]])])
     anchor = Anchor(WEIGHT, learnt=True)
     assert anchor.log_weight is not None
     names = ("query_ids", "query_segments", "query_labels")
     for labels in (inputs["query_labels"], None):
         anchor.zero_grad()
-        embedder = Embedder(qwen3.checkpoint.model, language=True, anchor=anchor)
+        embedder = TrainedEmbedder(qwen3.checkpoint.model, language=True, anchor=anchor)
         vectors, loss = embedder(*(inputs[name] for name in names[:2]), labels)
         (loss + 0 * vectors.sum()).backward()
         assert anchor.log_weight.grad is not None and float(anchor.log_weight.grad) == 0

@@ -20,8 +20,8 @@ from thought1.data.formats import BeirFolder
 from thought1.evaluation.baselines import open_baseline
 from thought1.evaluation.bm25 import PlainBM25, QueryBM25, best
 from thought1.evaluation.openai_server import BATCH, KEY, OpenAIServer
-from thought1.sentence_identity import weights_of
-from thought1.sentence_model import SentenceModel
+from thought1.model.sentence_identity import weights_of
+from thought1.model.sentence_model import SentenceModel
 from thought1.types import Thought1Error
 
 TEXTS = [

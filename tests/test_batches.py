@@ -18,7 +18,7 @@ from thought1.training.data.batches import (
     spread,
 )
 from thought1.training.data.collate import Collator
-from thought1.training.data.sources import Pair, TrainingData
+from thought1.training.data.sources import TrainingData, TrainingPair
 from thought1.training.recipe import RepresentStage
 
 
@@ -26,9 +26,9 @@ def stage(**settings: object) -> RepresentStage:
     return RepresentStage("test", (), **settings)  # type: ignore[arg-type]
 
 
-def pairs(count: int, positives: int = 2) -> list[Pair]:
+def pairs(count: int, positives: int = 2) -> list[TrainingPair]:
     return [
-        Pair(f"id{i}", f"query {i}", tuple(f"document {i}.{p}" for p in range(positives)))
+        TrainingPair(f"id{i}", f"query {i}", tuple(f"document {i}.{p}" for p in range(positives)))
         for i in range(count)
     ]
 
@@ -76,7 +76,10 @@ def test_no_texts_no_batches() -> None:
 
 
 def test_pairs_share_their_documents() -> None:
-    shared = [Pair("a", "query a", ("fact", "own")), Pair("b", "query b", ("fact",))]
+    shared = [
+        TrainingPair("a", "query a", ("fact", "own")),
+        TrainingPair("b", "query b", ("fact",)),
+    ]
     (batch,) = plan_pairs(shared, stage(queries_per_batch=2), seed=0)
     assert sorted(batch.documents) == ["fact", "own"]
     of_query = dict(zip(batch.queries, batch.positives, strict=True))
@@ -250,9 +253,9 @@ def test_a_text_has_other_ids_in_another_role() -> None:
 def test_masks_of_positives_and_of_all_known_answers() -> None:
     data = TrainingData(
         [
-            Pair("1", "q1", ("d1", "d2")),
-            Pair("2", "q2", ("d3",)),
-            Pair("3", "q1", ("d3",)),  # the same question once more, with another answer
+            TrainingPair("1", "q1", ("d1", "d2")),
+            TrainingPair("2", "q2", ("d3",)),
+            TrainingPair("3", "q1", ("d3",)),  # the same question once more, with another answer
         ]
     )
     batch = Batch(("q1", "q2"), ("d1", "d2", "d3"), ((0,), (2,)))

@@ -32,15 +32,15 @@ from transformers import (
     Qwen3ForCausalLM,
 )
 
-from thought1 import checkpoint as checkpoint_module
-from thought1 import place as place_module
-from thought1.checkpoint import load_checkpoint
-from thought1.place import Place, bundled_folder, find_model
-from thought1.prompts import Template
-from thought1.settings import EMB_TOKEN, FILE_NAME, Settings, ThoughtSettings
+from thought1.model import checkpoint_saving
+from thought1.model import place as place_module
+from thought1.model.checkpoint_loading import load_checkpoint
+from thought1.model.place import Place, bundled_folder, find_model
+from thought1.model.prompts import Template
+from thought1.model.settings import EMB_TOKEN, FILE_NAME, Settings, ThoughtSettings
+from thought1.model.weights import hash_weights
 from thought1.t1 import T1
 from thought1.types import Thought1Error
-from thought1.weights import hash_weights
 
 QUESTION = "Why do ice cubes crack?"
 
@@ -324,13 +324,13 @@ def test_an_interrupted_save_leaves_the_old_checkpoint(
 ) -> None:
     before = {path.name: path.read_bytes() for path in copy.iterdir()}
     model = load(copy)
-    write = checkpoint_module._write
+    write = checkpoint_saving._write
 
     def interrupted(*arguments: Any) -> None:
         write(*arguments)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(checkpoint_module, "_write", interrupted)
+    monkeypatch.setattr(checkpoint_saving, "_write", interrupted)
     with torch.no_grad():
         model.checkpoint.model.get_input_embeddings().weight.add_(1)
     with pytest.raises(KeyboardInterrupt):
@@ -454,7 +454,7 @@ def test_an_unknown_dtype_or_device_is_refused(saved: Path) -> None:
 def test_the_bundled_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In a checkout it lies beside `src`; in a wheel inside the package, which comes first."""
     package = tmp_path / "src" / "thought1"
-    monkeypatch.setattr(place_module, "__file__", str(package / "place.py"))
+    monkeypatch.setattr(place_module, "__file__", str(package / "model" / "place.py"))
     with pytest.raises(Thought1Error, match="carries no model: name one"):
         bundled_folder("t1-nano")
     for folder in (tmp_path / "models" / "t1-nano", package / "models" / "t1-nano"):

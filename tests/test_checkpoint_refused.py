@@ -11,9 +11,9 @@ import pytest
 from tiny import SIZES, byte_level_tokenizer, make_checkpoint
 from transformers import RobertaConfig, RobertaModel, T5Config, T5ForConditionalGeneration
 
-from thought1 import place as place_module
-from thought1.prompts import Template
-from thought1.settings import FILE_NAME, Settings
+from thought1.model import place as place_module
+from thought1.model.prompts import Template
+from thought1.model.settings import FILE_NAME, Settings
 from thought1.t1 import T1
 from thought1.types import Thought1Error
 

@@ -13,7 +13,7 @@ from tiny import TEXTS, make_checkpoint
 
 from thought1.export import export_sentence_transformers
 from thought1.index import Index
-from thought1.sentence_model import SentenceModel
+from thought1.model.sentence_model import SentenceModel
 from thought1.t1 import T1
 from thought1.types import Document, Thought1Error, Vectors
 

@@ -15,9 +15,9 @@ from thought1.evaluation.dispersion import (
     spearman,
 )
 from thought1.evaluation.faithfulness import JudgedQuestions
+from thought1.search.vectors import fused
 from thought1.t1 import T1
 from thought1.types import Sampling, Thought1Error
-from thought1.vectors import fused
 
 
 @pytest.fixture(scope="module")

@@ -11,11 +11,11 @@ from tiny import ARCHITECTURES, make_checkpoint
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from thought1.checkpoint import load_checkpoint
+from thought1.model.checkpoint_loading import load_checkpoint
 from thought1.training.data.collate import packed
 from thought1.training.losses import IGNORE_INDEX
-from thought1.training.model.embedder import Embedder
-from thought1.training.model.start import switch_dropout_off
+from thought1.training.model.base_model import switch_dropout_off
+from thought1.training.model.embedder import TrainedEmbedder
 
 Texts = Sequence[Sequence[int]]
 
@@ -49,26 +49,28 @@ def together(texts: Texts) -> tuple[Tensor, Tensor, Tensor]:
     return batch([texts[:3], texts[3:]])
 
 
-def fresh(folder: Path, architecture: str, **settings: bool) -> Embedder:
+def fresh(folder: Path, architecture: str, **settings: bool) -> TrainedEmbedder:
     make_checkpoint(folder / architecture, architecture)
     model = load_checkpoint(folder / architecture, dtype="float32", device="cpu").model
     switch_dropout_off(model)
-    return Embedder(model, **settings)
+    return TrainedEmbedder(model, **settings)
 
 
 @pytest.fixture(scope="module", params=ARCHITECTURES)
-def shared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Embedder:
+def shared(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> TrainedEmbedder:
     return fresh(tmp_path_factory.mktemp("models"), request.param, language=True)
 
 
 @pytest.fixture
-def embedder(shared: Embedder) -> Embedder:
+def embedder(shared: TrainedEmbedder) -> TrainedEmbedder:
     """A model with a language loss, without gradients of the test before."""
     shared.zero_grad()
     return shared
 
 
-def plain_loss(embedder: Embedder, texts: Texts) -> Tensor:
+def plain_loss(embedder: TrainedEmbedder, texts: Texts) -> Tensor:
     """transformers' own logits of each text alone, and torch's cross entropy."""
     logits, targets = [], []
     for text, labels in zip(texts, labels_of(texts), strict=True):
@@ -82,7 +84,7 @@ def plain_loss(embedder: Embedder, texts: Texts) -> Tensor:
 # -- vectors ---------------------------------------------------------------------------------
 
 
-def test_packed_texts_have_the_vectors_they_have_alone(embedder: Embedder) -> None:
+def test_packed_texts_have_the_vectors_they_have_alone(embedder: TrainedEmbedder) -> None:
     texts = random_texts()
     hidden = [
         embedder.backbone(input_ids=torch.tensor([text]), use_cache=False).last_hidden_state[0, -1]
@@ -94,7 +96,7 @@ def test_packed_texts_have_the_vectors_they_have_alone(embedder: Embedder) -> No
     torch.testing.assert_close(vectors, torch.stack(hidden), rtol=0, atol=1e-5)
 
 
-def test_padding_changes_no_vector(embedder: Embedder) -> None:
+def test_padding_changes_no_vector(embedder: TrainedEmbedder) -> None:
     texts = random_texts()
     padded = packed([[text] for text in texts])
     assert (padded["segments"] == 0).any()
@@ -107,14 +109,14 @@ def test_padding_changes_no_vector(embedder: Embedder) -> None:
     torch.testing.assert_close(embedder(*wider)[0], vectors, rtol=0, atol=1e-5)
 
 
-def test_the_language_loss_changes_no_vector(embedder: Embedder) -> None:
+def test_the_language_loss_changes_no_vector(embedder: TrainedEmbedder) -> None:
     ids, segments, labels = together(random_texts())
     without, _ = embedder(ids, segments)
     torch.testing.assert_close(embedder(ids, segments, labels)[0], without, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("changed", range(len(LENGTHS)))
-def test_no_text_sees_its_neighbour(embedder: Embedder, changed: int) -> None:
+def test_no_text_sees_its_neighbour(embedder: TrainedEmbedder, changed: int) -> None:
     """Vectors and losses of the others stay as they are when one text becomes another."""
     texts = random_texts()
     other = [random_texts(seed=1)[i] if i == changed else text for i, text in enumerate(texts)]
@@ -130,7 +132,7 @@ def test_no_text_sees_its_neighbour(embedder: Embedder, changed: int) -> None:
 
 
 @torch.no_grad()
-def each(embedder: Embedder, texts: Texts) -> tuple[Tensor, list[Tensor]]:
+def each(embedder: TrainedEmbedder, texts: Texts) -> tuple[Tensor, list[Tensor]]:
     """Vectors of packed texts, and the loss of each one's labels."""
     ids, segments, labels = together(texts)
     losses = []
@@ -145,7 +147,7 @@ def each(embedder: Embedder, texts: Texts) -> tuple[Tensor, list[Tensor]]:
 # -- the next-token loss ---------------------------------------------------------------------
 
 
-def test_the_loss_is_that_of_the_plain_model(embedder: Embedder) -> None:
+def test_the_loss_is_that_of_the_plain_model(embedder: TrainedEmbedder) -> None:
     texts = random_texts()
     _, found = embedder(*together(texts))
     found.backward()
@@ -166,7 +168,7 @@ def test_the_loss_is_that_of_the_plain_model(embedder: Embedder) -> None:
             )
 
 
-def test_under_autocast(embedder: Embedder) -> None:
+def test_under_autocast(embedder: TrainedEmbedder) -> None:
     texts = random_texts()
     with torch.autocast("cpu", dtype=torch.bfloat16), torch.no_grad():
         vectors, loss = embedder(*together(texts))
@@ -179,7 +181,7 @@ def test_under_autocast(embedder: Embedder) -> None:
         assert torch.cosine_similarity(vectors, reference).min() > 0.99
 
 
-def test_the_head_computes_labelled_places_only(embedder: Embedder) -> None:
+def test_the_head_computes_labelled_places_only(embedder: TrainedEmbedder) -> None:
     shapes: list[torch.Size] = []
     head = embedder.network.get_output_embeddings()
     assert head is not None
@@ -193,7 +195,7 @@ def test_the_head_computes_labelled_places_only(embedder: Embedder) -> None:
     assert [shape[:2] for shape in shapes] == [(1, int((labels != IGNORE_INDEX).sum()))]
 
 
-def test_an_error_leaves_the_model_as_it_was(embedder: Embedder) -> None:
+def test_an_error_leaves_the_model_as_it_was(embedder: TrainedEmbedder) -> None:
     """Logits of the picked places alone must not outlive the forward pass."""
     ids, segments, labels = together(random_texts())
     with pytest.raises(IndexError):
@@ -202,7 +204,7 @@ def test_an_error_leaves_the_model_as_it_was(embedder: Embedder) -> None:
     assert found.shape[:2] == ids.shape
 
 
-def test_without_any_label_the_loss_is_zero(embedder: Embedder) -> None:
+def test_without_any_label_the_loss_is_zero(embedder: TrainedEmbedder) -> None:
     ids, segments, labels = together(random_texts())
     vectors, loss = embedder(ids, segments, torch.full_like(labels, IGNORE_INDEX))
     assert loss == 0
@@ -210,7 +212,7 @@ def test_without_any_label_the_loss_is_zero(embedder: Embedder) -> None:
     assert all(p.grad is not None and p.grad.isfinite().all() for p in embedder.parameters())
 
 
-def test_no_parameter_is_left_without_a_gradient(embedder: Embedder) -> None:
+def test_no_parameter_is_left_without_a_gradient(embedder: TrainedEmbedder) -> None:
     """Otherwise processes that train together would wait for one another for ever."""
     ids, segments, labels = together(random_texts())
     nothing = torch.full_like(labels, IGNORE_INDEX)
@@ -224,7 +226,7 @@ def test_no_parameter_is_left_without_a_gradient(embedder: Embedder) -> None:
         assert lost == []
 
 
-def test_a_batch_without_labels_does_not_move_the_head(embedder: Embedder) -> None:
+def test_a_batch_without_labels_does_not_move_the_head(embedder: TrainedEmbedder) -> None:
     vectors, _ = embedder(*together(random_texts())[:2])
     vectors.sum().backward()
     backbone = {id(parameter) for parameter in embedder.backbone.parameters()}
@@ -248,7 +250,7 @@ def test_without_language_the_head_stays_out(tmp_path: Path) -> None:
 
 
 def test_a_checkpoint_holds_tied_weights_once_and_loads_back(
-    embedder: Embedder, tmp_path: Path
+    embedder: TrainedEmbedder, tmp_path: Path
 ) -> None:
     state = embedder.state_dict()
     own = {name for name, _ in embedder.named_parameters()}

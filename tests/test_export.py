@@ -15,7 +15,7 @@ from transformers import PreTrainedTokenizerFast, Qwen2Tokenizer
 
 from thought1 import export
 from thought1.export import RECORD, export_sentence_transformers
-from thought1.prompts import Template
+from thought1.model.prompts import Template
 from thought1.t1 import T1
 from thought1.types import Thought1Error
 

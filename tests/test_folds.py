@@ -13,16 +13,16 @@ from transformers import TrainingArguments
 from thought1.t1 import T1
 from thought1.training import cross_fit
 from thought1.training.cross_fit import fold_of, sample_by_folds, sample_thoughts
-from thought1.training.data.sources import Pair
-from thought1.training.data.thoughts import OwnThoughts
-from thought1.training.reason import folds
-from thought1.training.reason.folds import fold_writer
+from thought1.training.data.sources import TrainingPair
+from thought1.training.data.thoughts import SampledThoughts
+from thought1.training.reason import cross_fit as fold_training
+from thought1.training.reason.cross_fit import fold_writer
 from thought1.training.recipe import ReasonStage
 from thought1.types import Thought
 
 ANSWERS = ("salt", "ice water", "a kettle", "100 degrees", "winter", "roads", "heat", "solids")
 QUESTIONS = [
-    Pair(str(i), f"What is number {i}?", (f"Number {i}.",), answer)
+    TrainingPair(str(i), f"What is number {i}?", (f"Number {i}.",), answer)
     for i, answer in enumerate(ANSWERS)
 ]
 SETTINGS = reason(
@@ -45,10 +45,10 @@ def run(
     model: T1,
     folder: Path,
     settings: ReasonStage = SETTINGS,
-    pairs: Sequence[Pair] = QUESTIONS,
+    pairs: Sequence[TrainingPair] = QUESTIONS,
     rounds: frozenset[int] = frozenset({0}),
-) -> OwnThoughts:
-    own = OwnThoughts(folder)
+) -> SampledThoughts:
+    own = SampledThoughts(folder)
     args = TrainingArguments(
         output_dir=str(folder),
         learning_rate=settings.learning_rate,
@@ -67,7 +67,7 @@ def run(
     return own
 
 
-def ids(thoughts: dict[str, Thought], pairs: Sequence[Pair]) -> list[tuple[int, ...]]:
+def ids(thoughts: dict[str, Thought], pairs: Sequence[TrainingPair]) -> list[tuple[int, ...]]:
     return [thoughts[pair.query_id].token_ids for pair in pairs]
 
 
@@ -75,9 +75,9 @@ def ids(thoughts: dict[str, Thought], pairs: Sequence[Pair]) -> list[tuple[int, 
 def test_what_a_writer_was_taught_it_knows_and_what_it_writes_about_it_does_not(
     model: T1, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[tuple[T1, list[Pair]]] = []
+    asked: list[tuple[T1, list[TrainingPair]]] = []
 
-    def noted(writer: T1, about: Sequence[Pair], stage: ReasonStage, seed: int) -> object:
+    def noted(writer: T1, about: Sequence[TrainingPair], stage: ReasonStage, seed: int) -> object:
         asked.append((writer, list(about)))
         return sample_thoughts(writer, about, stage, seed)
 
@@ -119,7 +119,7 @@ def test_what_is_there_is_not_written_again(
     own = run(model, tmp_path, BRIEF, rounds=frozenset({0, 1}))
     whole = {number: own.path(number).read_text() for number in (0, 1)}
     with monkeypatch.context() as patch:
-        patch.setattr(folds, "_taught", lambda *_: pytest.fail("taught again"))
+        patch.setattr(fold_training, "_taught", lambda *_: pytest.fail("taught again"))
         run(model, tmp_path, BRIEF, rounds=frozenset({0, 1}))
     own.path(1).unlink()  # killed between the two
     run(model, tmp_path, BRIEF, rounds=frozenset({0, 1}))
@@ -148,14 +148,14 @@ def test_equal_questions_with_other_ids_are_held_out_together(
 ) -> None:
     twice = [replace(pair, query_id=f"again {pair.query_id}") for pair in QUESTIONS]
     seen: list[tuple[set[str], set[str]]] = []
-    taught = folds._taught
+    taught = fold_training._taught
 
-    def noted(model: T1, pairs: Sequence[Pair], *rest: Any) -> T1:
+    def noted(model: T1, pairs: Sequence[TrainingPair], *rest: Any) -> T1:
         texts = {pair.query for pair in pairs}
         seen.append((texts, {pair.query for pair in QUESTIONS} - texts))
         return taught(model, pairs, *rest)
 
-    monkeypatch.setattr(folds, "_taught", noted)
+    monkeypatch.setattr(fold_training, "_taught", noted)
     run(model, tmp_path, BRIEF, [*QUESTIONS, *twice])
     assert len(seen) == 2
     assert seen[0][0] == seen[1][1] and seen[0][1] == seen[1][0]

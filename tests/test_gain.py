@@ -18,13 +18,13 @@ from small_recipe import recipe, without_gpu
 from thought1.metrics import evaluate_run
 from thought1.t1 import T1
 from thought1.training.arguments import supervised_arguments
-from thought1.training.data.sources import Pair
-from thought1.training.data.thoughts import OwnThoughts
-from thought1.training.model.start import start_checkpoint
+from thought1.training.data.sources import TrainingPair
+from thought1.training.data.thoughts import SampledThoughts
+from thought1.training.model.base_model import start_checkpoint
 from thought1.training.preflight import read_stage
 from thought1.training.prepare import read_rows
-from thought1.training.reason.gain import GainCounts, drop_useless_thoughts
 from thought1.training.reason.prepare import reason_parts
+from thought1.training.reason.thought_filter import GainCounts, drop_useless_thoughts
 from thought1.training.run import train
 from thought1.types import Thought, Vectors
 
@@ -75,8 +75,8 @@ def test_only_thoughts_that_lift_the_answers_stay(handmade: Handmade) -> None:
         "falls": (SAME, DOWN, False),
         "far below": (DOWN, SAME, True),
     }
-    pairs = [Pair(name, name, ("one",), "a thought", ("seen",)) for name in cases]
-    pairs.append(Pair("without", "without", ("two",)))
+    pairs = [TrainingPair(name, name, ("one",), "a thought", ("seen",)) for name in cases]
+    pairs.append(TrainingPair("without", "without", ("two",)))
     handmade.bare = {name: bare for name, (bare, _, _) in cases.items()}
     handmade.behind = {name: behind for name, (_, behind, _) in cases.items()}
     found, counts = drop_useless_thoughts(handmade, pairs, DOCUMENTS, MOST)
@@ -91,9 +91,9 @@ def test_only_thoughts_that_lift_the_answers_stay(handmade: Handmade) -> None:
 def test_all_answers_count_and_the_pool_competes(handmade: Handmade) -> None:
     """ "four" is in the pool only; without it both thoughts would leave the ranks as they were."""
     pairs = [
-        Pair("both rise", "q", ("one", "two"), "t"),
-        Pair("one for the other", "r", ("one", "two"), "t"),
-        Pair("above the pool", "s", ("three",), "t"),
+        TrainingPair("both rise", "q", ("one", "two"), "t"),
+        TrainingPair("one for the other", "r", ("one", "two"), "t"),
+        TrainingPair("above the pool", "s", ("three",), "t"),
     ]
     handmade.bare = {"q": [0.9, 0.1, 0.5, 0.3], "r": [0.9, 0.1, 0.5, 0.3], "s": [0, 0, 0.3, 0.9]}
     handmade.behind = {"q": [0.9, 0.8, 0.5, 0.3], "r": [0.1, 0.9, 0.5, 0.3], "s": [0, 0, 0.9, 0.3]}
@@ -104,7 +104,7 @@ def test_all_answers_count_and_the_pool_competes(handmade: Handmade) -> None:
 
 def test_thoughts_are_cut_as_in_training(handmade: Handmade) -> None:
     long = "a thermometer measures 20 degrees"
-    pairs = [Pair("q", "q", ("one",), long)]
+    pairs = [TrainingPair("q", "q", ("one",), long)]
     handmade.bare, handmade.behind = {"q": SAME}, {"q": UP}
     drop_useless_thoughts(handmade, pairs, DOCUMENTS, 3)
     assert handmade.asked == [(tuple(handmade.renderer.text([long])[0][:3]), ())]
@@ -112,7 +112,7 @@ def test_thoughts_are_cut_as_in_training(handmade: Handmade) -> None:
 
 def test_nothing_to_filter(handmade: Handmade) -> None:
     handmade.bare, handmade.behind = {}, {}
-    pairs = [Pair("q", "q", ("one",))]
+    pairs = [TrainingPair("q", "q", ("one",))]
     assert drop_useless_thoughts(handmade, pairs, [], MOST) == (pairs, GainCounts(0, 0))
 
 
@@ -159,7 +159,7 @@ def test_a_stage_reads_only_the_thoughts_that_help(room: Path, tmp_path: Path) -
 
     read = read_rows(wanted, stage, model, data, {})
     args = supervised_arguments(wanted, stage, tmp_path / "stage")
-    parts = reason_parts(stage, read, model, OwnThoughts(tmp_path / "stage"), args)
+    parts = reason_parts(stage, read, model, SampledThoughts(tmp_path / "stage"), args)
     known = parts.collator.thoughts.references  # type: ignore[attr-defined]
     assert set(known) == helped
     counts = {"kept": len(helped), "dropped": 9 - len(helped)}
@@ -173,7 +173,7 @@ def test_a_stage_reads_only_the_thoughts_that_help(room: Path, tmp_path: Path) -
     assert json.loads((trained / "t1.json").read_text())["lineage"][0]["reference_thoughts"] == (
         counts
     )
-    assert OwnThoughts(trained.parent).path(0).is_file()
+    assert SampledThoughts(trained.parent).path(0).is_file()
 
 
 def test_without_the_filter_the_lineage_is_silent(room: Path, tmp_path: Path) -> None:

@@ -13,9 +13,9 @@ from torch.nn.functional import cross_entropy
 
 from thought1.metrics import evaluate_run
 from thought1.t1 import T1
-from thought1.training.gauge import thought_scores
-from thought1.training.model.start import start_checkpoint
+from thought1.training.model.base_model import start_checkpoint
 from thought1.training.recipe import Recipe, StageConfig
+from thought1.training.thinking_validation import thought_scores
 from thought1.training.validation import Validation
 from thought1.types import Vectors
 

@@ -14,14 +14,14 @@ import torch
 from gguf_files import write_gguf
 from huggingface_hub.errors import LocalEntryNotFoundError
 
-from thought1 import dequantised, model_cache
-from thought1 import place as place_module
-from thought1.dequantised import load_gguf
 from thought1.export import export_sentence_transformers
-from thought1.gguf_file import check_gguf
-from thought1.place import find_model
+from thought1.model import dequantised, model_cache
+from thought1.model import place as place_module
+from thought1.model.dequantised import load_gguf
+from thought1.model.gguf_file import check_gguf
+from thought1.model.place import find_model
 from thought1.t1 import T1
-from thought1.training.model.start import start_checkpoint
+from thought1.training.model.base_model import start_checkpoint
 from thought1.training.recipe import ModelConfig
 from thought1.types import Thought1Error
 
@@ -240,7 +240,7 @@ def test_what_is_broken_is_read_again(
     load_gguf("tiny", whole, torch.float32)
     (entry,) = cache.iterdir()
     DAMAGES[damage](entry)
-    with caplog.at_level(logging.WARNING, "thought1.dequantised"):
+    with caplog.at_level(logging.WARNING, "thought1.model.dequantised"):
         assert_same(T1.from_pretrained(whole, dtype="float32"), model)
     assert len(reads) == 2
     assert f"{whole}: the copy kept at {entry} is broken" in caplog.text

@@ -12,10 +12,10 @@ import torch
 from tiny import make_checkpoint
 from transformers import LlamaConfig, MistralConfig, PreTrainedModel
 
-from thought1.checkpoint import load_checkpoint
 from thought1.engines.hf import HFEngine
 from thought1.engines.padding import pad
 from thought1.engines.running import normalized
+from thought1.model.checkpoint_loading import load_checkpoint
 from thought1.types import Sampling
 
 PREFIX = list(range(20, 31))

@@ -22,13 +22,13 @@ from tokenizers import Tokenizer, normalizers
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 from transformers.utils import chat_template_utils
 
-from thought1.identity import canonical, hash_tokenizer
 from thought1.index import Index
+from thought1.model.adapt_lm import TEMPLATE_DATE, default_templates
+from thought1.model.identity import canonical, hash_tokenizer
+from thought1.model.settings import Settings, ThoughtSettings
 from thought1.registry import store_type
-from thought1.settings import Settings, ThoughtSettings
 from thought1.t1 import T1
 from thought1.types import Document, Thought1Error
-from thought1.untrained import TEMPLATE_DATE, default_templates
 
 DOCUMENTS = [Document("ice", "Ice floats on water."), Document("salt", "Salt melts ice.")]
 

@@ -11,7 +11,7 @@ import pytest
 from fakes import FakeModel
 
 from thought1.index import FORMAT, AddReport, Index, IndexInfo
-from thought1.registry import Entry, load, store_type
+from thought1.registry import RegistryEntry, load, store_type
 from thought1.search.options import Fusion, Mode, SearchOptions
 from thought1.store import writer
 from thought1.store.writer import content_hash
@@ -529,7 +529,7 @@ def test_a_missing_package_is_answered_with_the_install_line(
 ) -> None:
     (tmp_path / "needs_absent.py").write_text("import absent_package.part\n")
     monkeypatch.syspath_prepend(tmp_path)
-    table = {"fancy": Entry("needs_absent:Part", extra)}
+    table = {"fancy": RegistryEntry("needs_absent:Part", extra)}
     message = f"reranker 'fancy' needs the package absent_package: pip install \"{install}\""
     with pytest.raises(Thought1Error, match=message):
         load("reranker", "fancy", table)
@@ -537,4 +537,4 @@ def test_a_missing_package_is_answered_with_the_install_line(
 
 def test_a_wrong_row_is_a_programming_error() -> None:
     with pytest.raises(ModuleNotFoundError):
-        load("store", "x", {"x": Entry("thought1.absent:Part")})
+        load("store", "x", {"x": RegistryEntry("thought1.absent:Part")})

@@ -9,10 +9,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from thought1 import inventory
-from thought1.inventory import Listed, check, commands, default_model, install, models
-from thought1.prompts import Template
-from thought1.settings import Base, Companion, Settings
+from thought1.model import inventory
+from thought1.model.inventory import Listed, check, commands, default_model, install, models
+from thought1.model.prompts import Template
+from thought1.model.settings import Base, Companion, Settings
 from thought1.t1 import T1
 from thought1.types import Thought1Error
 

@@ -10,10 +10,10 @@ from tiny import ARCHITECTURES, make_checkpoint
 from torch import nn
 from transformers import DynamicCache
 
-from thought1.checkpoint import load_checkpoint
 from thought1.engines import hf
 from thought1.engines.hf import HFEngine
 from thought1.engines.last_layer import MODEL_TYPES, _last_layer, last_tokens_only
+from thought1.model.checkpoint_loading import load_checkpoint
 
 ROWS = [[5, 6, 7, 8, 9, 10, 11], [12], [13, 14, 15], [5, 6, 7, 8, 9, 10, 11]]
 

@@ -8,12 +8,12 @@ import torch
 from tiny import ARCHITECTURES, make_checkpoint
 from transformers import DynamicCache, Qwen2Config, Qwen2ForCausalLM
 
-from thought1.checkpoint import load_checkpoint
 from thought1.engines import hf
 from thought1.engines.hf import HFEngine
 from thought1.engines.lean import MODEL_TYPES, runs_lean
 from thought1.engines.room import RoomyLayer, give_room
 from thought1.engines.snapshots import fork
+from thought1.model.checkpoint_loading import load_checkpoint
 from thought1.types import Generation, Sampling
 
 PREFIX = [3, 4, 3]

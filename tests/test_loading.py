@@ -16,9 +16,9 @@ import transformers as tf
 from safetensors.torch import load_file, save_file
 from tiny import GROUPED, SIZES, TEXTS, byte_level_tokenizer, make_checkpoint, word_piece_tokenizer
 
-from thought1.checkpoint import load_checkpoint
 from thought1.cli.app import main
 from thought1.engines.hf import max_positions
+from thought1.model.checkpoint_loading import load_checkpoint
 from thought1.t1 import T1
 from thought1.types import Thought1Error
 

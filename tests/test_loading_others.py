@@ -10,8 +10,8 @@ from safetensors.torch import load_file, save_file
 from tiny import SIZES, make_checkpoint, word_piece_tokenizer
 
 from thought1.cli.app import main
-from thought1.sentence_model import SentenceModel
-from thought1.training.model.start import check_stages, start_checkpoint
+from thought1.model.sentence_model import SentenceModel
+from thought1.training.model.base_model import check_stages, start_checkpoint
 from thought1.training.recipe import STAGES, ModelConfig, SourceConfig, StageConfig
 from thought1.training.teacher import teach
 from thought1.types import Thought1Error

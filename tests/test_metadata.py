@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from thought1.metadata import to_metadata_value
+from thought1.store.metadata import to_metadata_value
 from thought1.types import Thought1Error
 
 

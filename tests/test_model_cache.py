@@ -11,8 +11,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from thought1 import model_cache
-from thought1.model_cache import Record, cache_folder, clear, discard, find, keep, kept
+from thought1.model import model_cache
+from thought1.model.model_cache import CacheRecord, cache_folder, clear, discard, find, keep, kept
 
 
 @pytest.fixture(autouse=True)
@@ -21,8 +21,8 @@ def base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache"
 
 
-def record(name: str = "a") -> Record:
-    return Record({"file": name, "format": 1}, f"{name}.gguf", "some hash")
+def record(name: str = "a") -> CacheRecord:
+    return CacheRecord({"file": name, "format": 1}, f"{name}.gguf", "some hash")
 
 
 def write(size: int) -> object:

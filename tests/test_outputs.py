@@ -6,7 +6,7 @@ import pytest
 
 from thought1.cli import main
 from thought1.data.outputs import check_file, check_folder, local
-from thought1.tally import Tally
+from thought1.model.tally import Tally
 from thought1.types import Thought1Error
 
 

@@ -13,9 +13,9 @@ from transformers import TrainerControl, TrainerState
 
 from thought1.t1 import T1
 from thought1.training.cross_fit import sample_thoughts
-from thought1.training.data.thoughts import OwnThoughts
+from thought1.training.data.thoughts import SampledThoughts
 from thought1.training.reason import sampling
-from thought1.training.reason.sampling import OwnSampling, SampleOwnThoughts
+from thought1.training.reason.sampling import SampleOwnThoughts, ThoughtSampling
 from thought1.types import Sampling, Thought
 
 THOUGHTS = {"a": Thought("ice", (3, 1), "emb_token"), "b": Thought("", (), "budget")}
@@ -30,9 +30,9 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> T1:
 
 
 def test_a_round_is_read_as_it_was_written(tmp_path: Path) -> None:
-    own = OwnThoughts(tmp_path / "new" / "folder")
+    own = SampledThoughts(tmp_path / "new" / "folder")
     own.write(3, THOUGHTS)
-    for reader in (own, OwnThoughts(own.folder)):
+    for reader in (own, SampledThoughts(own.folder)):
         assert {q: tuple(ids) for q, ids in reader.read(3).items()} == {"a": (3, 1), "b": ()}
     lines = [json.loads(line) for line in own.path(3).read_text().splitlines()]
     assert [line["text"] for line in lines] == ["ice", ""]
@@ -40,7 +40,7 @@ def test_a_round_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 
 def test_a_round_that_is_written_again_is_read_anew(tmp_path: Path) -> None:
-    own = OwnThoughts(tmp_path)
+    own = SampledThoughts(tmp_path)
     for ids in ((1,), (2, 5)):
         own.write(0, {"a": Thought("", ids, "budget")})
         own.write(1, {"a": Thought("", (9,), "budget")})
@@ -51,7 +51,7 @@ def test_a_round_that_is_written_again_is_read_anew(tmp_path: Path) -> None:
 def test_an_interrupted_writing_leaves_what_was_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    own = OwnThoughts(tmp_path)
+    own = SampledThoughts(tmp_path)
     own.write(0, THOUGHTS)
     before = own.path(0).read_bytes()
 
@@ -125,8 +125,8 @@ def test_rounds_that_are_read_are_sampled_in_time(
         return {pair.query_id: Thought("", (seed,), "budget") for pair in pairs}
 
     monkeypatch.setattr(sampling, "sample_thoughts", sampled)
-    own = OwnThoughts(tmp_path)
-    its = OwnSampling(PAIRS, reason(own_every=3, share_own_end=0.5), 100, own, {0, 1, 3})
+    own = SampledThoughts(tmp_path)
+    its = ThoughtSampling(PAIRS, reason(own_every=3, share_own_end=0.5), 100, own, {0, 1, 3})
     callback = SampleOwnThoughts(model, its)
     state, arguments = TrainerState(), (object(), TrainerControl())
     callback.on_train_begin(arguments[0], state, arguments[1])  # type: ignore[arg-type]
@@ -145,10 +145,10 @@ def test_a_run_that_goes_on_samples_nothing_at_its_begin(
     model: T1, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sampling, "sample_thoughts", lambda *_: pytest.fail("sampled"))
-    own = OwnThoughts(tmp_path)
+    own = SampledThoughts(tmp_path)
     for step, rounds in ((4, {0, 1}), (0, {1})):
         callback = SampleOwnThoughts(
-            model, OwnSampling(PAIRS, reason(own_every=2, share_own_end=0.5), 0, own, rounds)
+            model, ThoughtSampling(PAIRS, reason(own_every=2, share_own_end=0.5), 0, own, rounds)
         )
         state = TrainerState(global_step=step)
         callback.on_train_begin(object(), state, TrainerControl())  # type: ignore[arg-type]

@@ -9,13 +9,13 @@ import torch
 from tiny import make_checkpoint
 from torch import nn
 
-from thought1.checkpoint import load_checkpoint
 from thought1.engines import precision
 from thought1.engines.hf import HFEngine
 from thought1.engines.linear import onednn_linears
 from thought1.engines.packed import PackedLinears, bfloat16_exists
 from thought1.engines.precision import thought_precision
 from thought1.engines.route import Rates
+from thought1.model.checkpoint_loading import load_checkpoint
 from thought1.types import Sampling, Thought1Error
 
 PREFIX = [3, 4, 3]

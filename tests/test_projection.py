@@ -13,8 +13,8 @@ from sentence_models import make_sentence_model
 from tiny import TEXTS, make_checkpoint
 
 from thought1.index import Index
-from thought1.projection import FILE_NAME
-from thought1.sentence_model import SentenceModel
+from thought1.model.projection import FILE_NAME
+from thought1.model.sentence_model import SentenceModel
 from thought1.t1 import T1
 from thought1.types import Document, Thought, Thought1Error, Vectors
 

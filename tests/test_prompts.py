@@ -6,10 +6,10 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerFast
 
-from thought1.prompts import Renderer, Template
-from thought1.settings import EMB_TOKEN
+from thought1.model.adapt_lm import default_settings
+from thought1.model.prompts import Renderer, Template
+from thought1.model.settings import EMB_TOKEN
 from thought1.types import Thought1Error
-from thought1.untrained import default_settings
 
 VOCABULARY = {
     "<unk>": 0, "<s>": 1, "</s>": 2, "<emb_token>": 3, "find": 10, "about": 11, "doc": 12,

@@ -402,7 +402,7 @@ def test_a_full_disk_is_one_sentence(home: PublicHome, tmp_path: Path) -> None:
     home.files[PLACE] = b"one\n"
     full = OSError(errno.ENOSPC, "No space left on device")
     with (
-        patch("thought1.whole.os.replace", side_effect=full),
+        patch("thought1.files.whole.os.replace", side_effect=full),
         pytest.raises(Thought1Error, match="plain cannot be written: No space left on device"),
     ):
         get_set(plain_set(), tmp_path, Downloads(mirror=home.url))

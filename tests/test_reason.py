@@ -25,16 +25,16 @@ from torch.nn.functional import cross_entropy, normalize
 from transformers.models.qwen3.modeling_qwen3 import Qwen3MLP
 
 from thought1.t1 import T1
+from thought1.training.contrastive_terms import stage_terms
 from thought1.training.cross_fit import sample_thoughts
-from thought1.training.data.batches import Batch, Mode, Plan, taught
+from thought1.training.data.batches import Batch, BatchPlan, Mode, sft_batch
 from thought1.training.data.collate import Collator
-from thought1.training.data.sources import Pair, TrainingData
-from thought1.training.data.thoughts import OwnThoughts, ThoughtCollator
+from thought1.training.data.sources import TrainingData, TrainingPair
+from thought1.training.data.thoughts import SampledThoughts, ThoughtCollator
 from thought1.training.data.tokens import tokenize
 from thought1.training.losses import IGNORE_INDEX
-from thought1.training.model.embedder import Embedder
+from thought1.training.model.embedder import TrainedEmbedder
 from thought1.training.reason.prepare import plan_thoughts, rounds_read
-from thought1.training.terms import stage_terms
 
 QUERIES = [pair.query for pair in PAIRS]
 MIXED: tuple[Mode, ...] = ("none", "reference", "reference", "own")
@@ -50,9 +50,9 @@ def qwen3(tmp_path_factory: pytest.TempPathFactory) -> T1:
     return tiny_model(tmp_path_factory.mktemp("qwen3"))
 
 
-def sampled(model: T1, folder: Path) -> OwnThoughts:
+def sampled(model: T1, folder: Path) -> SampledThoughts:
     """One round of the model's own thoughts about all questions."""
-    own = OwnThoughts(folder)
+    own = SampledThoughts(folder)
     own.write(0, sample_thoughts(model, PAIRS, reason(own_temperature=1.0), seed=5))
     return own
 
@@ -62,16 +62,16 @@ def forward(
 ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
     """Vectors of the query side, its language loss, and the tensors of the batch."""
     inputs = collate([batch_of(modes)])
-    embedder = Embedder(model.checkpoint.model, language=collate.language)
+    embedder = TrainedEmbedder(model.checkpoint.model, language=collate.language)
     sides = [inputs.get(f"query_{name}") for name in ("ids", "segments", "labels")]
     vectors, loss = embedder(*sides)
-    return vectors[inputs["query_places"]], loss, inputs
+    return vectors[inputs["query_indices"]], loss, inputs
 
 
 # -- the language loss -------------------------------------------------------------------------
 
 
-def plain_loss(model: T1, pairs: list[Pair]) -> Tensor:
+def plain_loss(model: T1, pairs: list[TrainingPair]) -> Tensor:
     """Cross entropy of the model's own logits, a question at a time, without this package's."""
     emb_id = model.checkpoint.emb_id
     losses = []
@@ -104,9 +104,9 @@ def test_sft_is_the_cross_entropy_of_the_reference_thoughts(
 
 def test_labels_are_thoughts_and_ends_alone(model: T1, tmp_path: Path) -> None:
     modes: tuple[Mode, ...] = ("none", "reference", "none", "reference")
-    inputs = collator(model, OwnThoughts(tmp_path))([batch_of(modes)])
+    inputs = collator(model, SampledThoughts(tmp_path))([batch_of(modes)])
     labels = [[i for i in row if i != IGNORE_INDEX] for row in unpacked(inputs, "labels")]
-    ours = inputs["query_places"].tolist()
+    ours = inputs["query_indices"].tolist()
     whole = model.renderer.text([pair.thought for pair in PAIRS])
     assert len(whole[1]) <= MOST < len(whole[2]), "one ends, one is cut"
     emb_id = model.checkpoint.emb_id
@@ -117,15 +117,15 @@ def test_labels_are_thoughts_and_ends_alone(model: T1, tmp_path: Path) -> None:
 
 
 def test_a_batch_without_any_reference_costs_nothing(qwen3: T1, tmp_path: Path) -> None:
-    collate = collator(qwen3, OwnThoughts(tmp_path), [PAIRS[0], replace(PAIRS[1], thought="")])
+    collate = collator(qwen3, SampledThoughts(tmp_path), [PAIRS[0], replace(PAIRS[1], thought="")])
     inputs = collate([batch_of(["none", "none"], PAIRS[:2])])
-    embedder = Embedder(qwen3.checkpoint.model, language=True)
+    embedder = TrainedEmbedder(qwen3.checkpoint.model, language=True)
     _, loss = embedder(*(inputs[f"query_{name}"] for name in ("ids", "segments", "labels")))
     assert float(loss.detach()) == 0
 
 
 def test_without_sft_no_row_is_added(qwen3: T1, tmp_path: Path) -> None:
-    collate = collator(qwen3, OwnThoughts(tmp_path), language=False)
+    collate = collator(qwen3, SampledThoughts(tmp_path), language=False)
     inputs = collate([batch_of(["none"] * 4)])
     assert len(unpacked(inputs)) == 4
     assert "query_labels" not in inputs
@@ -158,16 +158,16 @@ def test_vectors_are_those_of_the_model(model: T1, tmp_path: Path) -> None:
 
 def test_rows_for_sft_alone_are_no_queries(qwen3: T1, tmp_path: Path) -> None:
     """The contrastive terms see one vector for each query, in the batch's order."""
-    collate = collator(qwen3, OwnThoughts(tmp_path))
+    collate = collator(qwen3, SampledThoughts(tmp_path))
     inputs = collate([batch_of(("none", "none", "reference", "none"))])
-    model = Embedder(qwen3.checkpoint.model)
+    model = TrainedEmbedder(qwen3.checkpoint.model)
     vectors, _ = model(inputs["query_ids"], inputs["query_segments"])
     assert len(vectors) == 6
     stage = reason(weight_triplet=2.0)
     documents = torch.randn(4, vectors.shape[1], generator=torch.Generator().manual_seed(0))
     found = stage_terms(stage, vectors, documents, inputs)
     ours, _, _ = forward(qwen3, collate, ("none", "none", "reference", "none"))
-    alone = {name: inputs[name] for name in inputs if name != "query_places"}
+    alone = {name: inputs[name] for name in inputs if name != "query_indices"}
     expected = stage_terms(stage, ours, documents, alone)
     assert set(found) == {"contrastive", "triplet"}
     assert all(torch.equal(found[name], expected[name]) for name in found)
@@ -175,7 +175,7 @@ def test_rows_for_sft_alone_are_no_queries(qwen3: T1, tmp_path: Path) -> None:
 
 def test_evidence_is_rendered_as_the_model_renders_it(qwen3: T1, tmp_path: Path) -> None:
     shown = [replace(PAIRS[1], evidence=("Ice is frozen water.", "<emb_token>")), PAIRS[3]]
-    collate = collator(qwen3, OwnThoughts(tmp_path), shown)
+    collate = collator(qwen3, SampledThoughts(tmp_path), shown)
     inputs = collate([batch_of(["none", "reference"], shown)])
     evidence = [pair.evidence for pair in shown]
     rendered = qwen3.renderer.render(
@@ -186,8 +186,10 @@ def test_evidence_is_rendered_as_the_model_renders_it(qwen3: T1, tmp_path: Path)
     row = query_rows(inputs)[0]
     assert row[: len(prompts[0]) + 1] == [*prompts[0], emb_id]
     assert row.count(emb_id) == 1
-    vectors, _ = Embedder(qwen3.checkpoint.model)(inputs["query_ids"], inputs["query_segments"])
-    found = normalize(vectors[inputs["query_places"]].detach(), dim=-1).numpy()
+    vectors, _ = TrainedEmbedder(qwen3.checkpoint.model)(
+        inputs["query_ids"], inputs["query_segments"]
+    )
+    found = normalize(vectors[inputs["query_indices"]].detach(), dim=-1).numpy()
     expected = [
         np.asarray(qwen3.encode_query([shown[0].query], budget=0, evidence=evidence[:1]))[0],
         np.asarray(
@@ -208,7 +210,7 @@ FEW: tuple[tuple[Mode, ...], ...] = (MIXED, ("none",) * 4, ("none", "own", "refe
 
 
 def steps(model: T1, after: dict[str, Tensor]) -> Tensor:
-    start = dict(Embedder(model.checkpoint.model, language=True).named_parameters())
+    start = dict(TrainedEmbedder(model.checkpoint.model, language=True).named_parameters())
     return torch.cat([(after[name] - start[name]).detach().flatten() for name in start])
 
 
@@ -282,7 +284,7 @@ def test_only_documents_and_bare_queries_are_distilled(qwen3: T1, tmp_path: Path
     documents = torch.randn(4, vectors.shape[1], generator=generator)
     stage = reason(weight_contrastive=0.0, weight_triplet=1.0, weight_distill=2.0)
     packed = torch.zeros(len(unpacked(inputs)), vectors.shape[1])
-    packed[inputs["query_places"]] = vectors.detach()
+    packed[inputs["query_indices"]] = vectors.detach()
     given = {**inputs, "query_teacher": teacher, "document_teacher": teacher.flip(0)}
     found = stage_terms(stage, packed, documents, given)
     assert MIXED[0] == "none" and "none" not in MIXED[1:]
@@ -313,7 +315,7 @@ WIDE = batch_of(["none"] * 2000, PAIRS * 500)
 """Shares of so many queries are close to what they should be."""
 
 
-def shares(plan: Plan, mode: Mode) -> list[float]:
+def shares(plan: BatchPlan, mode: Mode) -> list[float]:
     return [batch.modes.count(mode) / len(batch.modes) for batch in plan.batches]
 
 
@@ -321,7 +323,7 @@ def shares(plan: Plan, mode: Mode) -> list[float]:
 def test_shares_go_linearly_from_the_first_step_to_the_last(batches: int) -> None:
     """Two batches a step; the last step may have one."""
     settings = reason(share_none=0.2, share_own_start=0.1, share_own_end=0.7, own_every=1)
-    plan = plan_thoughts(Plan([WIDE] * batches), settings, {"a", "b", "c", "d"}, 0, 2)
+    plan = plan_thoughts(BatchPlan([WIDE] * batches), settings, {"a", "b", "c", "d"}, 0, 2)
     assert shares(plan, "none") == pytest.approx([0.2] * batches, abs=0.04)
     last = max((batches + 1) // 2 - 1, 1)
     expected = [0.1 + 0.6 * (number // 2) / last for number in range(batches)]
@@ -333,28 +335,28 @@ SOME = [batch_of(["none"] * 4)] * 20
 
 def test_a_batch_reads_the_round_before_its_step() -> None:
     settings = reason(share_own_start=1.0, share_own_end=1.0, share_none=0.0, own_every=3)
-    plan = plan_thoughts(Plan(SOME), settings, set(), 0, 2)
+    plan = plan_thoughts(BatchPlan(SOME), settings, set(), 0, 2)
     assert [batch.round for batch in plan.batches[::2]] == [0, 0, 0, 0, 1, 1, 1, 2, 2, 2]
     assert [batch.round for batch in plan.batches[1::2]] == [
         batch.round for batch in plan.batches[::2]
     ]
     assert rounds_read(plan) == {0, 1, 2}
-    once = plan_thoughts(Plan(SOME), replace(settings, own_every=0, own_folds=2), set(), 0, 2)
+    once = plan_thoughts(BatchPlan(SOME), replace(settings, own_every=0, own_folds=2), set(), 0, 2)
     assert rounds_read(once) == {0}
-    none = plan_thoughts(Plan(SOME), reason(share_none=1.0), set(), 0, 2)
+    none = plan_thoughts(BatchPlan(SOME), reason(share_none=1.0), set(), 0, 2)
     assert rounds_read(none) == set()
 
 
 def test_batches_of_single_texts_stay_as_they_are() -> None:
     held = [Batch(thoughts=("0",)), batch_of(["none"] * 4), Batch(thoughts=("1",))]
-    plan = plan_thoughts(Plan(held), reason(share_none=1.0), set(), 0, 1)
+    plan = plan_thoughts(BatchPlan(held), reason(share_none=1.0), set(), 0, 1)
     assert [batch.modes for batch in plan.batches] == [(), ("none",) * 4, ()]
     assert [batch.thoughts for batch in plan.batches] == [("0",), (), ("1",)]
 
 
 def test_taught_questions_stand_before_their_references(qwen3: T1, tmp_path: Path) -> None:
-    inputs = collator(qwen3, OwnThoughts(tmp_path)).queries(taught(["b", "d"]))
-    embedder = Embedder(qwen3.checkpoint.model, language=True)
+    inputs = collator(qwen3, SampledThoughts(tmp_path)).queries(sft_batch(["b", "d"]))
+    embedder = TrainedEmbedder(qwen3.checkpoint.model, language=True)
     _, loss = embedder(*(inputs[f"query_{name}"] for name in ("ids", "segments", "labels")))
     expected = plain_loss(qwen3, [PAIRS[1], PAIRS[3]])
     torch.testing.assert_close(loss, expected, rtol=1e-5, atol=1e-5)

@@ -15,21 +15,21 @@ from transformers import TrainingArguments
 
 from thought1.t1 import T1
 from thought1.training import losses
-from thought1.training.data.batches import Batch, Plan, plan_pairs
+from thought1.training.contrastive_terms import Inputs, stage_terms
+from thought1.training.data.batches import Batch, BatchPlan, plan_pairs
 from thought1.training.data.collate import Collator
-from thought1.training.data.sources import Pair, Role, TrainingData
+from thought1.training.data.sources import Role, TrainingData, TrainingPair
 from thought1.training.data.tokens import tokenize
-from thought1.training.model.embedder import Embedder
-from thought1.training.model.start import switch_dropout_off
+from thought1.training.model.base_model import switch_dropout_off
+from thought1.training.model.embedder import TrainedEmbedder
 from thought1.training.recipe import RepresentStage
-from thought1.training.terms import Inputs, stage_terms
 from thought1.training.trainer import StageTrainer, total
 
 PAIRS = [
-    Pair("1", "Why do bridges have gaps?", (TEXTS[0], "Iron grows longer when it is hot.")),
-    Pair("2", "What breaks ice?", (TEXTS[1],)),
-    Pair("3", "How is temperature measured?", (TEXTS[2],)),
-    Pair("4", "Why salt on roads?", (TEXTS[3],)),
+    TrainingPair("1", "Why do bridges have gaps?", (TEXTS[0], "Iron grows longer when it is hot.")),
+    TrainingPair("2", "What breaks ice?", (TEXTS[1],)),
+    TrainingPair("3", "How is temperature measured?", (TEXTS[2],)),
+    TrainingPair("4", "Why salt on roads?", (TEXTS[3],)),
 ]
 DIM = 32
 RATE = 1e-4
@@ -82,7 +82,9 @@ def test_training_sees_the_vectors_of_the_model(model: T1, role: Role) -> None:
     ids, segments = encoded(model, role, texts)
     assert not segments.all()
     with torch.no_grad():
-        vectors = normalize(Embedder(model.checkpoint.model).train()(ids, segments)[0], dim=-1)
+        vectors = normalize(
+            TrainedEmbedder(model.checkpoint.model).train()(ids, segments)[0], dim=-1
+        )
     if role == "query":
         expected = model.encode_query(texts, budget=0)
     else:
@@ -93,7 +95,7 @@ def test_training_sees_the_vectors_of_the_model(model: T1, role: Role) -> None:
 def test_a_batch_without_padding(model: T1) -> None:
     ids, segments = encoded(model, "document", TEXTS[:1])
     assert segments.all()
-    vectors = Embedder(model.checkpoint.model)(ids, segments)[0]
+    vectors = TrainedEmbedder(model.checkpoint.model)(ids, segments)[0]
     assert vectors.dtype == torch.float32
     expected = model.encode_document(TEXTS[:1])
     np.testing.assert_allclose(normalize(vectors, dim=-1).detach().numpy(), expected, atol=1e-5)
@@ -101,7 +103,7 @@ def test_a_batch_without_padding(model: T1) -> None:
 
 def test_every_weight_but_the_language_head_is_trained(model: T1) -> None:
     whole = copy.deepcopy(model.checkpoint.model)
-    embedder = Embedder(whole)
+    embedder = TrainedEmbedder(whole)
     embedder(*encoded(model, "document", TEXTS))[0].sum().backward()
     own = {id(parameter) for parameter in embedder.parameters()}
     assert all(parameter.grad is not None for parameter in embedder.parameters())
@@ -295,7 +297,7 @@ def fit(
     size of the learning rate.
     """
     backbone = copy.deepcopy(model.checkpoint.model)
-    embedder = Embedder(backbone)
+    embedder = TrainedEmbedder(backbone)
     teacher = {}
     if settings.needs_teacher:
         generator = np.random.default_rng(0)
@@ -325,7 +327,7 @@ def fit(
             disable_tqdm=True,
             train_sampling_strategy="sequential",
         ),
-        train_dataset=Plan(batches),
+        train_dataset=BatchPlan(batches),
         data_collator=Collator(rows),
         optimizers=(optimizer, None),
     )
@@ -366,7 +368,7 @@ def test_grad_cache_equals_the_plain_step(
     np.testing.assert_allclose(cached_losses, plain_losses, atol=1e-5)
     for name, value in plain.items():
         torch.testing.assert_close(cached[name], value, rtol=0, atol=1e-6)
-    start = Embedder(model.checkpoint.model).named_parameters()
+    start = TrainedEmbedder(model.checkpoint.model).named_parameters()
     moves = [float((plain[name] - value).detach().abs().max()) for name, value in start]
     # Far more than the tolerance above (2e-5 to 1e-4 here, 0 where nothing is trained). A bias of
     # attention keys, as BERT has it, never gets a gradient.
@@ -377,13 +379,13 @@ def test_grad_cache_encodes_in_chunks(
     qwen3: T1, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes: list[int] = []
-    forward = Embedder.forward
+    forward = TrainedEmbedder.forward
 
-    def noted(self: Embedder, ids_BT: Tensor, *others: Tensor) -> tuple[Tensor, Tensor]:
+    def noted(self: TrainedEmbedder, ids_BT: Tensor, *others: Tensor) -> tuple[Tensor, Tensor]:
         sizes.append(len(ids_BT))
         return forward(self, ids_BT, *others)
 
-    monkeypatch.setattr(Embedder, "forward", noted)
+    monkeypatch.setattr(TrainedEmbedder, "forward", noted)
     fit(qwen3, stage(bf16=False, grad_cache_chunk=2), some_batches(1), tmp_path)
     assert max(sizes) == 2
     sizes.clear()
@@ -394,7 +396,7 @@ def test_grad_cache_encodes_in_chunks(
 @pytest.mark.numerics
 def test_accumulation_averages_the_gradients_of_its_batches(qwen3: T1, tmp_path: Path) -> None:
     batches = some_batches(2)
-    start = dict(Embedder(qwen3.checkpoint.model).named_parameters())
+    start = dict(TrainedEmbedder(qwen3.checkpoint.model).named_parameters())
     together, _ = fit(qwen3, stage(bf16=False, accumulation=2), batches, tmp_path)
     first, _ = fit(qwen3, stage(bf16=False), batches[:1], tmp_path)
     second, _ = fit(qwen3, stage(bf16=False), batches[1:], tmp_path)
@@ -409,7 +411,7 @@ def test_bfloat16_is_autocast_with_float32_weights(qwen3: T1, tmp_path: Path) ->
     full, _ = fit(qwen3, stage(bf16=False), batches, tmp_path)
     half, _ = fit(qwen3, stage(bf16=True), batches, tmp_path)
     chunked, _ = fit(qwen3, stage(bf16=True, grad_cache_chunk=2), batches, tmp_path)
-    start = dict(Embedder(qwen3.checkpoint.model).named_parameters())
+    start = dict(TrainedEmbedder(qwen3.checkpoint.model).named_parameters())
 
     def steps(values: dict[str, Tensor]) -> Tensor:
         return torch.cat([(values[name] - start[name]).detach().flatten() for name in start])

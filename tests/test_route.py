@@ -13,8 +13,8 @@ import torch
 
 from thought1.engines import route
 from thought1.engines.route import Rates, linear_route
+from thought1.files.user_cache import user_cache
 from thought1.types import Thought1Error
-from thought1.user_cache import user_cache
 
 KNOWN: Rates = {
     "few": {"torch": 2e9, "onednn": 1e9},

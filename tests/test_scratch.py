@@ -12,12 +12,13 @@ import torch
 from small_recipe import RECIPE, make_room, recipe, without_gpu
 from transformers import set_seed
 
-from thought1.checkpoint import Checkpoint, save_checkpoint
-from thought1.prompts import PROBES
-from thought1.settings import EMB_TOKEN
+from thought1.model.checkpoint import Checkpoint
+from thought1.model.checkpoint_saving import save_checkpoint
+from thought1.model.prompts import PROBES
+from thought1.model.settings import EMB_TOKEN
 from thought1.t1 import T1
+from thought1.training.model.base_model import start_checkpoint
 from thought1.training.model.scratch import build
-from thought1.training.model.start import start_checkpoint
 from thought1.training.recipe import ModelConfig, ScratchConfig, load_recipe
 from thought1.training.recipe.model import SMALLEST_BPE
 from thought1.training.run import train

@@ -11,11 +11,11 @@ from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 from transformers.cache_utils import DynamicLayer
 
-from thought1.checkpoint import load_checkpoint
 from thought1.engines import snapshots as snapshots_module
 from thought1.engines.hf import HFEngine
 from thought1.engines.snapshots import SnapshotReader, fork
 from thought1.engines.stream import collected
+from thought1.model.checkpoint_loading import load_checkpoint
 from thought1.types import Generation, Sampling, Step
 
 GREEDY = Sampling()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from thought1.data.formats import BeirFolder
-from thought1.training.data.sources import Pair, TrainingData, read_ids, read_sources
+from thought1.training.data.sources import TrainingData, TrainingPair, read_ids, read_sources
 from thought1.training.recipe import Recipe, ReinforceStage, SourceConfig, load_recipe
 from thought1.types import Thought1Error
 
@@ -66,8 +66,8 @@ def test_beir_gives_pairs_of_judged_queries(tmp_path: Path) -> None:
     data = read(tmp_path, SourceConfig("c", "beir", id_prefix="train:"))
     heat = "Heat\nmost solids expand when heated"
     assert data.pairs == [
-        Pair("train:1", "Why do bridges have gaps?", (heat,)),
-        Pair(
+        TrainingPair("train:1", "Why do bridges have gaps?", (heat,)),
+        TrainingPair(
             "train:2",
             "Why do roads stay wet in winter?",
             ("salt lowers the freezing point", heat),

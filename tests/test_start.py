@@ -20,11 +20,13 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
-from thought1.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from thought1.place import locate
-from thought1.prompts import Renderer, Template
+from thought1.model.checkpoint import Checkpoint
+from thought1.model.checkpoint_loading import load_checkpoint
+from thought1.model.checkpoint_saving import save_checkpoint
+from thought1.model.place import locate
+from thought1.model.prompts import Renderer, Template
 from thought1.t1 import T1
-from thought1.training.model.start import (
+from thought1.training.model.base_model import (
     keep_frequent,
     start_checkpoint,
     switch_dropout_off,

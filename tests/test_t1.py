@@ -12,11 +12,12 @@ import torch
 from tiny import ARCHITECTURES, TEXTS, make_checkpoint
 
 from thought1 import t1 as t1_module
-from thought1.checkpoint import Checkpoint, load_checkpoint
-from thought1.encoder import windows
 from thought1.engines.hf import HFEngine
-from thought1.prompts import Template
-from thought1.settings import ThoughtSettings
+from thought1.model.checkpoint import Checkpoint
+from thought1.model.checkpoint_loading import load_checkpoint
+from thought1.model.encoder import windows
+from thought1.model.prompts import Template
+from thought1.model.settings import ThoughtSettings
 from thought1.t1 import T1
 from thought1.types import (
     Document,

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from tiny import TEXTS, make_checkpoint
 
-from thought1.prompts import Template
+from thought1.model.prompts import Template
 from thought1.t1 import T1
 from thought1.training.data import sources, tokens
-from thought1.training.data.sources import Pair, Stream, TrainingData, read_sources
+from thought1.training.data.sources import Stream, TrainingData, TrainingPair, read_sources
 from thought1.training.data.tokens import TokenFile, render, stream, tokenize
 from thought1.training.recipe import SourceConfig
 from thought1.types import Thought1Error
@@ -206,7 +206,10 @@ def test_a_token_file_of_rows_of_any_length(tmp_path: Path) -> None:
 
 def test_texts_have_the_ids_of_their_role(model: T1) -> None:
     data = TrainingData(
-        pairs=[Pair("1", "why?", (TEXTS[0], TEXTS[1])), Pair("2", "why?", (TEXTS[0],))],
+        pairs=[
+            TrainingPair("1", "why?", (TEXTS[0], TEXTS[1])),
+            TrainingPair("2", "why?", (TEXTS[0],)),
+        ],
         texts=[("query", "what?"), ("document", TEXTS[2])],
         pool=[TEXTS[3]],
     )

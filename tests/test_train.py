@@ -29,16 +29,16 @@ from small_recipe import (
     write_recipe,
 )
 
+from thought1.model.weights import hash_weights
 from thought1.t1 import T1
 from thought1.training import prepare, run, stage_runs, teacher
-from thought1.training.data.batches import Plan, known_answers, plan_stage
+from thought1.training.data.batches import BatchPlan, known_answers, plan_stage
 from thought1.training.preflight import read_stage
 from thought1.training.recipe import Recipe, load_recipe
 from thought1.training.run import train
 from thought1.training.teacher import mine_negatives
 from thought1.training.trainer import StageTrainer
 from thought1.types import Thought1Error
-from thought1.weights import hash_weights
 
 
 @pytest.fixture(scope="module")
@@ -245,9 +245,9 @@ def test_hard_negatives_come_from_the_teacher(
     room: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(teacher, "_encode", FakeTeacher())
-    plans: list[Plan] = []
+    plans: list[BatchPlan] = []
 
-    def planned(*arguments: Any) -> Plan:
+    def planned(*arguments: Any) -> BatchPlan:
         plans.append(plan_stage(*arguments))
         return plans[-1]
 

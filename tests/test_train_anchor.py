@@ -29,8 +29,8 @@ from small_recipe import (
 )
 from torch.nn.functional import normalize
 
-from thought1.checkpoint import load_checkpoint
-from thought1.settings import Settings
+from thought1.model.checkpoint_loading import load_checkpoint
+from thought1.model.settings import Settings
 from thought1.t1 import T1
 from thought1.training.reinforce.grpo import ReinforceTrainer
 from thought1.training.reinforce.rewarder import Rewarder

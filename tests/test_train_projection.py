@@ -41,22 +41,22 @@ from small_recipe import (
 )
 from torch.nn.functional import normalize
 
-from thought1.projection import FILE_NAME
-from thought1.sentence_model import SentenceModel
-from thought1.settings import Settings
+from thought1.model.projection import FILE_NAME
+from thought1.model.sentence_model import SentenceModel
+from thought1.model.settings import Settings
 from thought1.t1 import T1
+from thought1.training.contrastive_terms import stage_terms
 from thought1.training.cross_fit import sample_thoughts
 from thought1.training.data.batches import Mode
 from thought1.training.data.sources import TrainingData
-from thought1.training.data.thoughts import OwnThoughts, ThoughtCollator
+from thought1.training.data.thoughts import SampledThoughts, ThoughtCollator
 from thought1.training.given import with_given
 from thought1.training.model.anchor import Anchor, ProjectedAnchor
-from thought1.training.model.embedder import Embedder
+from thought1.training.model.embedder import TrainedEmbedder
 from thought1.training.recipe import Recipe
 from thought1.training.reinforce.grpo import ReinforceTrainer
 from thought1.training.reinforce.rewarder import Rewarder
 from thought1.training.run import train
-from thought1.training.terms import stage_terms
 from thought1.types import Thought1Error
 
 DIM, WEIGHT = 24, 0.7
@@ -108,7 +108,7 @@ def projected(model: T1, *, learnt: bool = False) -> ProjectedAnchor:
 
 def collated(model: T1, folder: Path, *, language: bool = True) -> ThoughtCollator:
     """Of batches with own thoughts, one of them empty, and the companion's vectors."""
-    own = OwnThoughts(folder)
+    own = SampledThoughts(folder)
     thoughts = sample_thoughts(model, PAIRS, reason(own_temperature=1.0), seed=5)
     own.write(0, thoughts)
     own.write(1, {**thoughts, "d": replace(thoughts["d"], token_ids=())})
@@ -120,7 +120,7 @@ def collated(model: T1, folder: Path, *, language: bool = True) -> ThoughtCollat
 
 def fused(model: T1, inputs: dict[str, Any], anchor: ProjectedAnchor) -> torch.Tensor:
     names = ("ids", "segments", "labels")
-    embedder = Embedder(model.checkpoint.model, language=True, anchor=anchor)
+    embedder = TrainedEmbedder(model.checkpoint.model, language=True, anchor=anchor)
     rows, _ = embedder(*(inputs.get(f"query_{name}") for name in names))
     return anchor.queries(rows, inputs)
 
@@ -129,7 +129,7 @@ def fused(model: T1, inputs: dict[str, Any], anchor: ProjectedAnchor) -> torch.T
 def test_training_reads_what_the_model_gives(model: T1, tmp_path: Path, language: bool) -> None:
     collate = collated(model, tmp_path, language=language)
     inputs = collate([batch_of(MIXED)])
-    assert "document_ids" not in inputs and "anchor_places" not in inputs
+    assert "document_ids" not in inputs and "anchor_indices" not in inputs
     documents = np.asarray(model.encode_document([pair.positives[0] for pair in PAIRS]))
     np.testing.assert_allclose(inputs["document_given"].numpy(), documents, atol=1e-6)
     found = fused(model, inputs, projected(model)).detach().numpy()
@@ -148,7 +148,7 @@ def test_training_reads_what_the_model_gives(model: T1, tmp_path: Path, language
 def test_gradients_reach_the_language_model_and_the_projection(model: T1, tmp_path: Path) -> None:
     inputs = collated(model, tmp_path)([batch_of(MIXED)])
     anchor = projected(model, learnt=True)
-    embedder = Embedder(model.checkpoint.model, language=True, anchor=anchor)
+    embedder = TrainedEmbedder(model.checkpoint.model, language=True, anchor=anchor)
     names = ("query_ids", "query_segments", "query_labels")
     rows, _ = embedder(*(inputs[name] for name in names))
     stage = reason(weight_triplet=2.0)

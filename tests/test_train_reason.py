@@ -21,8 +21,8 @@ from torch import Tensor
 from thought1.t1 import T1
 from thought1.training import stage_runs
 from thought1.training.cross_fit import sample_thoughts
-from thought1.training.data.thoughts import OwnThoughts, ThoughtCollator
-from thought1.training.model.start import start_checkpoint
+from thought1.training.data.thoughts import SampledThoughts, ThoughtCollator
+from thought1.training.model.base_model import start_checkpoint
 from thought1.training.preflight import read_stage
 from thought1.training.reason import sampling
 from thought1.training.recipe import load_recipe
@@ -181,7 +181,7 @@ def test_a_step_reads_the_thoughts_that_the_plan_says(
         after = {name.removeprefix("network."): v for name, v in states[2 * number].items()}
         model.checkpoint.model.load_state_dict(after, strict=False)
         expected = sample_thoughts(model, pairs, stage, wanted.seed * 1_000_003 + number)
-        read = OwnThoughts(folder).read(number)
+        read = SampledThoughts(folder).read(number)
         assert {q: tuple(ids) for q, ids in read.items()} == {
             q: thought.token_ids for q, thought in expected.items()
         }
@@ -199,7 +199,7 @@ def test_own_thoughts_by_folds_are_sampled_once(
     wanted = recipe(room, tmp_path / "run", *settings, text=RECIPE)
     trained = train(wanted)
     assert list(own_files(trained.parent)) == ["own-thoughts-0.jsonl"]
-    read = OwnThoughts(trained.parent).read(0)
+    read = SampledThoughts(trained.parent).read(0)
     assert set(read) == {f"train:{i}" for i in range(2, 12)}
 
 
@@ -210,7 +210,7 @@ def test_temperature_zero_and_no_repetition_are_heard(room: Path, tmp_path: Path
     model = T1(start_checkpoint(wanted.model, []))
     (pair, *_) = read_stage(wanted, wanted.stages[0]).pairs
     (greedy,) = model.think([pair.query], budget=8, sampling=Sampling(no_repeat_ngram=1))
-    read = OwnThoughts(trained.parent).read(0)
+    read = SampledThoughts(trained.parent).read(0)
     assert tuple(read[pair.query_id]) == greedy.token_ids
     assert all(len(set(ids)) == len(ids) for ids in read.values())
 
@@ -284,15 +284,15 @@ def test_interrupted_while_it_thinks(
     room: Path, usual: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     wanted = recipe(room, tmp_path / "run", EVERY_STEP, text=RECIPE)
-    write = OwnThoughts.write
+    write = SampledThoughts.write
 
-    def interrupted(self: OwnThoughts, round_: int, thoughts: Any) -> None:
+    def interrupted(self: SampledThoughts, round_: int, thoughts: Any) -> None:
         if round_ == number:
             raise KeyboardInterrupt
         write(self, round_, thoughts)
 
     with monkeypatch.context() as patch:
-        patch.setattr(OwnThoughts, "write", interrupted)
+        patch.setattr(SampledThoughts, "write", interrupted)
         with pytest.raises(KeyboardInterrupt):
             train(wanted)
     result = train(wanted)

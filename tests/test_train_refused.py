@@ -22,7 +22,7 @@ from small_recipe import (
     write_recipe,
 )
 
-from thought1.place import locate
+from thought1.model.place import locate
 from thought1.t1 import T1
 from thought1.training import teacher
 from thought1.training.preflight import check_devices

@@ -23,11 +23,11 @@ from small_recipe import (
     write_recipe,
 )
 
-from thought1.checkpoint import load_checkpoint
 from thought1.data.rollouts import read_rollouts
+from thought1.model.checkpoint_loading import load_checkpoint
 from thought1.training.recipe import load_recipe
 from thought1.training.reinforce.alarms import Alarms
-from thought1.training.reinforce.best import KeepAlarms
+from thought1.training.reinforce.best_checkpoint import KeepAlarms
 from thought1.training.reinforce.grpo import ReinforceTrainer
 from thought1.training.run import train
 from thought1.types import Thought1Error

@@ -27,7 +27,7 @@ from transformers import TrainerControl, TrainerState
 from thought1.t1 import T1
 from thought1.training import callbacks, prepare, run
 from thought1.training.callbacks import SaveByClock, last_checkpoint
-from thought1.training.data.batches import Plan, plan_stage
+from thought1.training.data.batches import BatchPlan, plan_stage
 from thought1.training.recipe import load_recipe
 from thought1.training.run import train
 from thought1.training.trainer import StageTrainer
@@ -165,8 +165,10 @@ def test_two_processes_average_their_gradients(
         saved = {file.name for file in (folder / f"checkpoint-{steps}").iterdir()}
         assert {"rng_state_0.pth", "rng_state_1.pth", "trainer_state.json"} <= saved
 
-    def first_half(data: Any, rows: Any, stage: Any, seed: int, negatives: Any, _: int) -> Plan:
-        return Plan(plan_stage(data, rows, stage, seed, negatives, 2).batches[::2])
+    def first_half(
+        data: Any, rows: Any, stage: Any, seed: int, negatives: Any, _: int
+    ) -> BatchPlan:
+        return BatchPlan(plan_stage(data, rows, stage, seed, negatives, 2).batches[::2])
 
     monkeypatch.setattr(prepare, "plan_stage", first_half)
     alone = train(load_recipe(write_recipe(room, tmp_path / "alone", HEAD + ALONE + FACTS)))

@@ -30,14 +30,14 @@ from small_recipe import (
 from test_train_companion import TEACH
 
 from thought1.index import Index
-from thought1.sentence_model import SentenceModel
+from thought1.model.sentence_model import SentenceModel
 from thought1.t1 import T1
 from thought1.training.companion.embedder import CompanionEmbedder
 from thought1.training.companion.prepare import _Queries
 from thought1.training.cross_fit import sample_by_folds
 from thought1.training.data.batches import Batch, Mode, Rows
-from thought1.training.data.sources import Pair
-from thought1.training.data.thoughts import OwnThoughts
+from thought1.training.data.sources import TrainingPair
+from thought1.training.data.thoughts import SampledThoughts
 from thought1.training.preflight import read_stage
 from thought1.training.recipe import CompanionStage, Recipe, load_recipe
 from thought1.training.run import train
@@ -135,9 +135,9 @@ def test_each_thought_is_of_a_model_that_never_saw_its_question(
     found = wanted(room, tmp_path / "run", encoder)
     stage, settings = found.stages[1], T1.from_pretrained(trained).settings
     assert isinstance(stage, CompanionStage)
-    own, left_out = OwnThoughts(tmp_path), {}
+    own, left_out = SampledThoughts(tmp_path), {}
 
-    def writer(number: int, about: Sequence[Pair], _rest: Sequence[Pair]) -> Any:
+    def writer(number: int, about: Sequence[TrainingPair], _rest: Sequence[TrainingPair]) -> Any:
         held = {pair.query for pair in about}
         seen = read_stage(found, found.stages[0], held.__contains__)
         left_out[number] = {q for q, _ in everything} - {q for q, _ in seen.rationales}
@@ -156,7 +156,7 @@ def test_each_thought_is_of_a_model_that_never_saw_its_question(
 
 def test_the_vectors_of_training_are_those_of_searching(trained: Path) -> None:
     model = T1.from_pretrained(trained, device="cpu")
-    companion, own = model.companion, OwnThoughts(trained.parent)
+    companion, own = model.companion, SampledThoughts(trained.parent)
     assert companion is not None
     ids = list(own.read(0))[:3]
     texts = [f"Why is {q}?" for q in ids]
@@ -180,7 +180,7 @@ def test_all_weights_and_samples(room: Path, encoder: str, tmp_path: Path) -> No
     found = train(wanted(room, tmp_path / "run", encoder, *more))
     model = T1.from_pretrained(found, device="cpu")
     assert (found / "companion/modules.json").is_file() and model.companion is not None
-    rounds = [OwnThoughts(found.parent).read(number) for number in (0, 1)]
+    rounds = [SampledThoughts(found.parent).read(number) for number in (0, 1)]
     assert rounds[0].keys() == rounds[1].keys() and rounds[0] != rounds[1]
     entry = logged(found.parent)[-1]
     assert entry["validation_ndcg@10"] >= 0

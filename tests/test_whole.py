@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from thought1.whole import part_of, write_folder, write_whole
+from thought1.files.whole import part_of, write_folder, write_whole
 
 
 @pytest.fixture

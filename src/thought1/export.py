@@ -26,10 +26,10 @@ from tokenizers import Tokenizer, normalizers, pre_tokenizers
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from thought1 import __version__
-from thought1.prompts import PROBES, Template, uncut
+from thought1.files.whole import write_folder
+from thought1.model.prompts import PROBES, Template, uncut
 from thought1.t1 import T1
 from thought1.types import Thought1Error
-from thought1.whole import write_folder
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer

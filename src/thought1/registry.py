@@ -14,7 +14,7 @@ from thought1.types import Store, Thought1Error
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class RegistryEntry:
     """Where a part lives ("module:Class"), and the extra that brings what it imports."""
 
     target: str
@@ -22,8 +22,8 @@ class Entry:
     """"" where `pip install thought1` alone brings it."""
 
 
-STORES: Mapping[str, Entry] = {
-    "lance": Entry("thought1.store.lance:LanceStore"),
+STORES: Mapping[str, RegistryEntry] = {
+    "lance": RegistryEntry("thought1.store.lance:LanceStore"),
 }
 
 
@@ -56,7 +56,7 @@ def store_type(name: str) -> StoreType:
     return cast(StoreType, load("store", name, STORES))
 
 
-def load(kind: str, name: str, table: Mapping[str, Entry]) -> Any:
+def load(kind: str, name: str, table: Mapping[str, RegistryEntry]) -> Any:
     """Import what `table` lists under `name`; `kind` is the word for it in messages.
 
     Raises:

@@ -269,10 +269,10 @@ def copied(ids: Sequence[int], question_ids: Sequence[int]) -> float:
     """Share of `ids` that lie inside a 3-gram which the question has too; 0 for no tokens."""
     known = set(_trigrams(question_ids))
     inside = {
-        place
+        index
         for start, gram in enumerate(_trigrams(ids))
         if gram in known
-        for place in range(start, start + 3)
+        for index in range(start, start + 3)
     }
     return len(inside) / len(ids) if ids else 0.0
 

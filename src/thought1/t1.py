@@ -16,12 +16,15 @@ import torch
 from tqdm.auto import tqdm
 from transformers import PreTrainedTokenizerBase
 
-from thought1.checkpoint import Checkpoint, load_checkpoint, save_checkpoint, with_companion
-from thought1.encoder import Encoder, Progress, tokens_per_forward, windows
-from thought1.queries import Evidence, QuerySide
-from thought1.reader import Reader
-from thought1.settings import Settings, anchor_weight
-from thought1.tally import Tally
+from thought1.model.checkpoint import Checkpoint, with_companion
+from thought1.model.checkpoint_loading import load_checkpoint
+from thought1.model.checkpoint_saving import save_checkpoint
+from thought1.model.encoder import Encoder, Progress, tokens_per_forward, windows
+from thought1.model.queries import Evidence, QuerySide
+from thought1.model.reader import Reader
+from thought1.model.settings import Settings, anchor_weight
+from thought1.model.tally import Tally
+from thought1.search.vectors import fused
 from thought1.types import (
     Document,
     Engine,
@@ -30,7 +33,6 @@ from thought1.types import (
     Thought,
     Vectors,
 )
-from thought1.vectors import fused
 
 
 class T1:

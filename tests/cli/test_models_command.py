@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from t1_command import T1Command
 
-from thought1 import inventory, model_cache
+from thought1.model import inventory, model_cache
 
 
 def test_the_list(t1: T1Command) -> None:
@@ -38,7 +38,7 @@ def test_what_is_kept_is_shown_and_removed(t1: T1Command, cache: Path) -> None:
     assert t1("models", "--json").json()["kept"] == []
     assert "kept dequantised" not in t1("models").out
     size = 3_000_000
-    record = model_cache.Record({"file": "some hash"}, "some.gguf", "some hash")
+    record = model_cache.CacheRecord({"file": "some hash"}, "some.gguf", "some hash")
     model_cache.keep(record, size, lambda folder: (folder / "w").write_bytes(b"x" * size) and None)
     (one,) = t1("models", "--json").json()["kept"]
     assert one["model"] == "some.gguf" and one["bytes"] >= size

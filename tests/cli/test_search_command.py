@@ -11,7 +11,7 @@ from t1_command import T1Command, small_checkpoint, write_lines
 from thought1.cli.console import result_data
 from thought1.cli.where import parse_where
 from thought1.index import Index
-from thought1.prompts import Template
+from thought1.model.prompts import Template
 from thought1.search.options import Fusion, SearchOptions
 from thought1.t1 import T1
 from thought1.types import Sampling, Thought1Error

@@ -16,8 +16,8 @@ import torch
 from tiny import ARCHITECTURES, make_checkpoint
 from transformers import GenerationConfig, PreTrainedModel
 
-from thought1.checkpoint import load_checkpoint
 from thought1.engines.hf import HFEngine
+from thought1.model.checkpoint_loading import load_checkpoint
 from thought1.types import Engine, FinishReason, Generation, Sampling, Thought1Error, Vectors
 
 Build = Callable[[PreTrainedModel, int, frozenset[int]], Engine]

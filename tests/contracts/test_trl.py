@@ -10,11 +10,16 @@ from trl.trainer.grpo_config import GRPOConfig
 from trl.trainer.grpo_trainer import GRPOTrainer
 
 import thought1.training.reinforce.grpo as grpo
-from thought1.queries import Asked
+from thought1.model.queries import PromptedQueries
 from thought1.t1 import T1
+from thought1.training.model.base_model import switch_dropout_off
 from thought1.training.model.logprobs import completion_logprobs
-from thought1.training.model.start import switch_dropout_off
-from thought1.training.reinforce.rollouts import Rolled, policy_tensors, sample_groups, sequences
+from thought1.training.reinforce.rollouts import (
+    RolloutBatch,
+    policy_tensors,
+    sample_groups,
+    sequences,
+)
 from thought1.types import Sampling, Thought1Error
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,10 +34,10 @@ def load(name: str, folder: Path) -> T1:
     return T1.from_pretrained(folder, dtype="float32", device="cpu")
 
 
-def rolled_out(model: T1, sampling: Sampling) -> Rolled:
+def rolled_out(model: T1, sampling: Sampling) -> RolloutBatch:
     rendered = model.renderer.render(model.settings.query, QUESTIONS, 64)
     prompts = [[*rendered.prefix, *row] for row in rendered.rows]
-    asked = Asked([""] * len(prompts), (), prompts)
+    asked = PromptedQueries([""] * len(prompts), (), prompts)
     return sample_groups(model, asked, GROUP, BUDGET, sampling)
 
 

@@ -16,7 +16,7 @@ from thought1.training.data.batches import (
     plan_texts,
 )
 from thought1.training.data.collate import Collator
-from thought1.training.data.sources import Pair, Role, TrainingData
+from thought1.training.data.sources import Role, TrainingData, TrainingPair
 from thought1.training.recipe import RepresentStage
 from thought1.training.teacher import mine_negatives
 
@@ -32,7 +32,11 @@ pairs = st.lists(
     ),
     min_size=1,
     max_size=20,
-).map(lambda rows: [Pair(f"id{i}", query, tuple(facts)) for i, (query, facts) in enumerate(rows)])
+).map(
+    lambda rows: [
+        TrainingPair(f"id{i}", query, tuple(facts)) for i, (query, facts) in enumerate(rows)
+    ]
+)
 
 
 @given(rows=lengths, budget=st.integers(1, 300), seed=st.integers(0, 99))
@@ -80,7 +84,7 @@ def test_every_streamed_text_once_within_the_budget(
     seed=st.integers(0, 99),
 )
 def test_no_known_answer_is_ever_a_negative(
-    pairs: list[Pair], size: int, most: int, negatives: int, seed: int
+    pairs: list[TrainingPair], size: int, most: int, negatives: int, seed: int
 ) -> None:
     stage = RepresentStage(
         "test",
@@ -121,7 +125,7 @@ def test_no_known_answer_is_ever_a_negative(
     seed=st.integers(0, 99),
 )
 def test_no_query_twice_in_an_epoch_and_few_left_out(
-    pairs: list[Pair], size: int, epochs: float, seed: int
+    pairs: list[TrainingPair], size: int, epochs: float, seed: int
 ) -> None:
     batches = plan_pairs(pairs, RepresentStage("test", (), queries_per_batch=size), seed)
     planned = Counter(query for batch in batches for query in batch.queries)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from thought1.encoder import Encoder, batches, windows
+from thought1.model.encoder import Encoder, batches, windows
 from thought1.types import Document, Generation, Sampling, Vectors
 
 lengths = st.lists(st.integers(0, 40), max_size=60)

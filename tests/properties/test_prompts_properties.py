@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny import QWEN_PIECES, byte_level_tokenizer, unigram_tokenizer, word_piece_tokenizer
 
-from thought1.prompts import Renderer, Template
-from thought1.settings import EMB_TOKEN
+from thought1.model.prompts import Renderer, Template
+from thought1.model.settings import EMB_TOKEN
 
 MAX_TOKENS = 48
 TEMPLATE = Template("{instruction}\n{evidence}{text}\n", "Find it.", "- {evidence}\n")

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from reason_recipe import query_rows, unpacked
 
 from thought1.training.cross_fit import fold_of
-from thought1.training.data.batches import Batch, Mode, Plan, Rows
-from thought1.training.data.thoughts import OwnThoughts, ThoughtCollator, ThoughtRows
+from thought1.training.data.batches import Batch, BatchPlan, Mode, Rows
+from thought1.training.data.thoughts import SampledThoughts, ThoughtCollator, ThoughtRows
 from thought1.training.data.tokens import Trajectory
 from thought1.training.losses import IGNORE_INDEX
 from thought1.training.reason.prepare import plan_thoughts, rounds_read
@@ -23,7 +23,7 @@ shares = st.integers(0, 20).map(lambda n: n / 20)
 schedules = st.tuples(shares, shares, shares).filter(lambda s: s[0] + max(s[1:]) <= 1)
 
 
-def plan_of(sizes: Sequence[int]) -> Plan:
+def plan_of(sizes: Sequence[int]) -> BatchPlan:
     """Batches with so many queries; an empty one holds single texts."""
     batches = []
     for number, size in enumerate(sizes):
@@ -32,7 +32,7 @@ def plan_of(sizes: Sequence[int]) -> Plan:
         batches.append(
             Batch(ids, ids, positives, query_ids=ids) if size else Batch(thoughts=("0",))
         )
-    return Plan(batches)
+    return BatchPlan(batches)
 
 
 @given(
@@ -130,7 +130,7 @@ queries = st.lists(
 )
 
 
-class Held(OwnThoughts):
+class Held(SampledThoughts):
     """Thoughts in memory."""
 
     def __init__(self, thoughts: dict[str, tuple[int, ...]]) -> None:
@@ -180,7 +180,7 @@ def test_rows_of_a_batch(
 
 def test_a_round_in_memory_is_a_round_on_disk(tmp_path: Path) -> None:
     """What `Held` stands for above."""
-    own = OwnThoughts(tmp_path)
+    own = SampledThoughts(tmp_path)
     own.write(4, {"a": Thought("", (1, 2), "budget")})
     held = Held({"a": (1, 2)}).read(4)
     assert {q: tuple(ids) for q, ids in own.read(4).items()} == held

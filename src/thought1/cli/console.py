@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 from tqdm import tqdm
 
-from thought1.tally import Tally
+from thought1.model.tally import Tally
 from thought1.types import Receipt, SearchResult, Thought
 
 _SNIPPET = 160

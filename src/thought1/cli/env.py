@@ -54,8 +54,8 @@ def _facts() -> dict[str, Any]:
     from thought1.engines.devices import devices, threads
     from thought1.engines.precision import thought_precision
     from thought1.engines.route import linear_route
-    from thought1.inventory import default_model
-    from thought1.place import BUNDLED_MODELS, bundled_folder
+    from thought1.model.inventory import default_model
+    from thought1.model.place import BUNDLED_MODELS, bundled_folder
 
     default, bundled = default_model(), None
     if default.name in BUNDLED_MODELS:

@@ -31,8 +31,8 @@ def list_models(context: typer.Context, as_json: Json = False) -> None:
         return
     from dataclasses import asdict
 
-    from thought1.inventory import models as at_hand
-    from thought1.model_cache import kept
+    from thought1.model.inventory import models as at_hand
+    from thought1.model.model_cache import kept
 
     found, copies = at_hand(), kept()
     if as_json:
@@ -61,7 +61,7 @@ def list_models(context: typer.Context, as_json: Json = False) -> None:
 @models.command(cls=Command)
 def get(name: Name, yes: Yes = False) -> None:
     """Install what a bundled model needs: its base and its companion, by this Python's pip."""
-    from thought1.inventory import check, commands, install
+    from thought1.model.inventory import check, commands, install
 
     steps = commands(name)
     for step in steps:
@@ -76,7 +76,7 @@ def get(name: Name, yes: Yes = False) -> None:
 @models.command(cls=Command)
 def clear() -> None:
     """Remove what is kept of GGUF files to load them faster; the files themselves stay."""
-    from thought1 import model_cache
+    from thought1.model import model_cache
 
     try:
         size = model_cache.clear()

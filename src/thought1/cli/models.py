@@ -11,7 +11,7 @@ from thought1.types import Thought1Error
 
 if TYPE_CHECKING:
     from thought1.index import Index
-    from thought1.sentence_model import SentenceModel
+    from thought1.model.sentence_model import SentenceModel
     from thought1.t1 import T1
 
 Encoder: TypeAlias = "T1 | SentenceModel"
@@ -27,7 +27,7 @@ def quiet_libraries() -> None:
 
 def load_encoder(name: str | None, trust_remote_code: bool) -> "Encoder":
     """What an index may have: a T1, or as `st:NAME` a sentence-transformers model."""
-    from thought1.sentence_model import PREFIX, SentenceModel
+    from thought1.model.sentence_model import PREFIX, SentenceModel
 
     if name is None or not name.startswith(PREFIX):
         return load_model(name, trust_remote_code)
@@ -45,7 +45,7 @@ def load_model(name: str | None, trust_remote_code: bool) -> "T1":
 
 def default_name() -> str:
     """The model where none is named; which one it is, and why, is told in a line."""
-    from thought1.inventory import default_model
+    from thought1.model.inventory import default_model
 
     found = default_model()
     note(str(found))

@@ -128,8 +128,8 @@ def _index_system(
 ) -> "IndexSystem":
     from thought1.evaluation.indexed import IndexSystem
     from thought1.index import Index
+    from thought1.model.sentence_model import SentenceModel
     from thought1.search.options import SearchOptions
-    from thought1.sentence_model import SentenceModel
 
     options = SearchOptions(
         request.depth,
@@ -169,7 +169,7 @@ def _check_thinking(model: "Model", request: "Request") -> None:
 
 
 def _anchored(model: "Model", anchor: str) -> "Model":
-    from thought1.settings import anchor_weight
+    from thought1.model.settings import anchor_weight
 
     if not anchor:
         return model

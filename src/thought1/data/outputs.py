@@ -11,8 +11,8 @@ from tempfile import TemporaryDirectory
 from typing import IO
 
 from thought1.data.rows import show_path
+from thought1.files.whole import part_of, write_whole
 from thought1.types import Thought1Error
-from thought1.whole import part_of, write_whole
 
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 """The start of s3://bucket and the like, of which Path keeps one slash; one letter is a drive."""

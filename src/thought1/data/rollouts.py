@@ -4,7 +4,7 @@ What a reward needs, and what a person wants to read; the rewards themselves are
 Knows neither a reward nor the training that writes it.
 
 A line: `step`, `query_id`, `question`, `thought`, `tokens`, `ended`, `forced`, `repeated`,
-`copied`, `relevant` (places of the relevant candidates, from 0), `scores` (cosines to all
+`copied`, `relevant` (indices of the relevant candidates, from 0), `scores` (cosines to all
 candidates, rounded to 6 digits: what differs only beyond that is a tie when read back),
 `group_size`, `budget`, `length_target`. Lines that follow one another and agree in step, number of
 candidates and the last three make one batch.
@@ -58,7 +58,7 @@ _FIELDS: Mapping[str, tuple[tuple[type, ...], str]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class RolloutText:
     """What a person reads about one rollout."""
 
     query_id: str
@@ -74,16 +74,16 @@ class SavedRollouts:
 
     step: int
     rollouts: Rollouts
-    told: tuple[Told, ...]
+    told: tuple[RolloutText, ...]
     """One for each rollout."""
 
 
-def append_rollouts(path: Path, step: int, rollouts: Rollouts, told: Sequence[Told]) -> None:
+def append_rollouts(path: Path, step: int, rollouts: Rollouts, told: Sequence[RolloutText]) -> None:
     """Add a batch to the end of the file, which is made where there is none.
 
     Raises:
         Thought1Error: the file cannot be written.
-        ValueError: not one `Told` for each rollout, or a score that is not finite.
+        ValueError: not one `RolloutText` for each rollout, or a score that is not finite.
     """
     lines = [
         json.dumps(_record(step, rollouts, row, about), ensure_ascii=False, allow_nan=False) + "\n"
@@ -131,7 +131,7 @@ def read_rollouts(path: Path) -> list[SavedRollouts]:
     return batches
 
 
-def _record(step: int, rollouts: Rollouts, row: int, told: Told) -> dict[str, object]:
+def _record(step: int, rollouts: Rollouts, row: int, told: RolloutText) -> dict[str, object]:
     return {
         "step": step,
         "query_id": told.query_id,
@@ -185,7 +185,7 @@ def _check(record: Mapping[str, Any]) -> None:
     if not all(type(score) in (int, float) and -2 < score < 2 for score in scores):
         raise BadRow('field "scores" must hold cosines')
     if not relevant or not all(type(at) is int and 0 <= at < len(scores) for at in relevant):
-        raise BadRow('field "relevant" must hold places of scores, one or more')
+        raise BadRow('field "relevant" must hold indices of scores, one or more')
 
 
 def _batch_key(record: Mapping[str, Any]) -> tuple[int, ...]:
@@ -214,7 +214,7 @@ def _batch(records: Sequence[Mapping[str, Any]], location: str) -> SavedRollouts
     except ValueError as error:
         raise Thought1Error(f"{location}: in the batch that begins here, {error}") from None
     told = tuple(
-        Told(record["query_id"], record["question"], record["thought"], record["forced"])
+        RolloutText(record["query_id"], record["question"], record["thought"], record["forced"])
         for record in records
     )
     for row, about in enumerate(told):

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from thought1.data.passages import CHARACTERS, Splitter
-from thought1.metadata import to_metadata_value
+from thought1.store.metadata import to_metadata_value
 from thought1.types import Document, Metadata, MetadataValue, Thought1Error
 
 BOM = b"\xef\xbb\xbf"

@@ -29,7 +29,7 @@ from thought1.data.rows import (
     parse_document,
     show_path,
 )
-from thought1.metadata import to_metadata_value
+from thought1.store.metadata import to_metadata_value
 from thought1.types import MetadataValue, Thought1Error
 
 _PLAIN = (".txt", ".text")

@@ -9,6 +9,17 @@ def devices() -> list[str]:
     return [*gpus, "cpu"]
 
 
+def computes_bfloat16(device: str = "cpu") -> bool:
+    """Whether the device has instructions for bfloat16; without them its products take many times
+    longer than those of float32 (18 times on an AMD EPYC with AVX2)."""
+    if torch.device(device).type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    found = torch.cpu.get_capabilities()
+    if found["architecture"] == "x86_64":
+        return bool(found["avx512_bf16"] or found["amx_bf16"])
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
 def threads() -> int:
     """Threads of one computation on the CPU (OMP_NUM_THREADS, as a rule)."""
     return torch.get_num_threads()

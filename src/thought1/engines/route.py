@@ -23,9 +23,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from thought1.files.user_cache import user_cache
+from thought1.files.whole import write_whole
 from thought1.types import Thought1Error
-from thought1.user_cache import user_cache
-from thought1.whole import write_whole
 
 VARIABLE = "T1_LINEAR"
 FEW_ROWS = 64

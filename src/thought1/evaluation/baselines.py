@@ -22,10 +22,10 @@ from thought1.evaluation.collection import DEPTH
 from thought1.evaluation.openai_server import OpenAIServer
 from thought1.evaluation.provenance import version_of
 from thought1.evaluation.systems import Progress, SystemFacts, revision_of, short_name
+from thought1.model.sentence_identity import weights_of
+from thought1.model.sentence_model import SentenceModel
 from thought1.search.exact import exact_run
 from thought1.search.pipeline import BATCH
-from thought1.sentence_identity import weights_of
-from thought1.sentence_model import SentenceModel
 from thought1.types import (
     Document,
     Hit,

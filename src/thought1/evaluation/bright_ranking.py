@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from thought1.data.bright import BrightSubset
-from thought1.encoder import Progress, windows
+from thought1.model.encoder import Progress, windows
 from thought1.search.blockwise import BlockwiseSearch
 from thought1.types import Receipt, Run, Thought, Vectors
 

@@ -12,7 +12,6 @@ import numpy as np
 
 from thought1.data.bright import BrightSubset
 from thought1.data.hashing import hash_json
-from thought1.encoder import Progress
 from thought1.evaluation.baselines import (
     WORDS,
     Cost,
@@ -32,6 +31,7 @@ from thought1.evaluation.bright_ranking import (
 from thought1.evaluation.indexed import facts_of
 from thought1.evaluation.systems import SystemFacts
 from thought1.evaluation.vector_cache import Ingredients, VectorCache
+from thought1.model.encoder import Progress
 from thought1.search.options import SearchOptions
 from thought1.t1 import T1
 from thought1.types import Receipt, Vectors

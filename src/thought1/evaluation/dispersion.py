@@ -20,9 +20,9 @@ import numpy.typing as npt
 
 from thought1.evaluation.faithfulness import MEASURE, JudgedQuestions
 from thought1.evaluation.protocol import PairedDifference, paired_bootstrap
+from thought1.search.vectors import fused
 from thought1.t1 import T1
 from thought1.types import Sampling, Vectors
-from thought1.vectors import fused
 
 BARE = "bare"
 """The row of the questions without a thought, with which the others are compared."""

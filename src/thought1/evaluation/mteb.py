@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 from tqdm.auto import tqdm
 
-from thought1.encoder import WINDOW
+from thought1.model.encoder import WINDOW
 from thought1.search.blockwise import Allowed, BlockwiseSearch
 from thought1.types import Document, Run, Thought1Error, Vectors
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from thought1.evaluation.bright_results import KIND, BrightRequest
 from thought1.evaluation.measure import Request
-from thought1.place import BUNDLED_MODELS
+from thought1.model.place import BUNDLED_MODELS
 from thought1.types import Run, Thought1Error
 
 TOLERANCE = 1e-6

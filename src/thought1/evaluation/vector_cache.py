@@ -16,8 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
+from thought1.files.whole import write_whole
 from thought1.types import Thought1Error, Vectors
-from thought1.whole import write_whole
 
 logger = logging.getLogger(__name__)
 

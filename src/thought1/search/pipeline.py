@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from thought1.search.options import SearchOptions
-from thought1.search.steps import Bm25, Dense, Fetch, Found, Fuse, Read, Step, Think, Thinker
+from thought1.search.steps import Bm25, Dense, Fetch, Found, Fuse, Read, SearchStep, Think, Thinker
 from thought1.types import Hit, Receipt, SearchResult, Store, Thought
 
 BATCH = 64
@@ -21,13 +21,13 @@ Progress = Callable[[int], object]
 
 def plan(
     store: Store, model: Thinker, options: SearchOptions, *, thought: bool = False
-) -> list[Step]:
+) -> list[SearchStep]:
     """The steps of a search, in their order.
 
     Args:
         thought: the thoughts are there already.
     """
-    steps: list[Step] = []
+    steps: list[SearchStep] = []
     if options.evidence:
         steps = _reading(store, model, options)
     if options.mode != "bm25":
@@ -40,11 +40,14 @@ def plan(
     return [*steps, Fetch(store, options)]
 
 
-def _reading(store: Store, model: Thinker, options: SearchOptions) -> list[Step]:
+def _reading(store: Store, model: Thinker, options: SearchOptions) -> list[SearchStep]:
     """A search with the bare query, whose first documents are read; its ranking by words serves
     the search behind the thought too."""
     bare = replace(options, think=0, samples=1, evidence=0, sampling=None)
-    steps: list[Step] = [Think(model, bare, "first-embed"), Dense(store, options, "first-dense")]
+    steps: list[SearchStep] = [
+        Think(model, bare, "first-embed"),
+        Dense(store, options, "first-dense"),
+    ]
     if options.mode == "hybrid":
         steps += [Bm25(store, options, "first-bm25"), Fuse(options, "first-fuse")]
     return [*steps, Read(store, model, options)]

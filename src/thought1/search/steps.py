@@ -12,8 +12,8 @@ import numpy as np
 
 from thought1.search.fuse import reciprocal_rank_fusion
 from thought1.search.options import SearchOptions
+from thought1.search.vectors import fused
 from thought1.types import Document, Ranking, Sampling, Store, Thought, Vectors
-from thought1.vectors import fused
 
 HYBRID_DEPTH = 100
 """Documents that hybrid search takes from each side before fusing, or more where more are asked."""
@@ -84,7 +84,7 @@ class Found:
     documents: Mapping[str, Document] = field(default_factory=dict)
 
 
-class Step(Protocol):
+class SearchStep(Protocol):
     """One step of a search."""
 
     @property

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from thought1.encoder import windows
-from thought1.queries import Asked
+from thought1.model.encoder import windows
+from thought1.model.queries import PromptedQueries
 from thought1.serving.batching import Batcher
 from thought1.serving.jobs import Listener, Ticket
 from thought1.t1 import T1
@@ -98,7 +98,7 @@ class Asking:
 
     def _prompts(
         self, model: T1, queries: Sequence[str], evidence: Sequence[Sequence[str]] | None
-    ) -> Asked:
+    ) -> PromptedQueries:
         with self.batcher.text_lock:
             return model.queries.prompts(list(queries), self.instruction, evidence)
 

@@ -15,8 +15,8 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
-from thought1.queries import Asked
-from thought1.sentence_model import SentenceModel
+from thought1.model.queries import PromptedQueries
+from thought1.model.sentence_model import SentenceModel
 from thought1.serving.jobs import (
     BareJob,
     CallJob,
@@ -24,8 +24,8 @@ from thought1.serving.jobs import (
     DocumentJob,
     Job,
     Listener,
-    Row,
     ThinkJob,
+    BatchRow,
     Ticket,
 )
 from thought1.t1 import T1
@@ -78,7 +78,7 @@ class Batcher:
         self._inbox: deque[Job] = deque()
         self._closing = False
         self._running: RunningBatch | None = None
-        self._rows: dict[int, Row] = {}
+        self._rows: dict[int, BatchRow] = {}
         self._thoughts: deque[ThinkJob] = deque()
         self._bare: deque[BareJob] = deque()
         self._calls: deque[CallJob] = deque()
@@ -92,7 +92,7 @@ class Batcher:
 
     def think(
         self,
-        asked: Asked,
+        asked: PromptedQueries,
         budget: int,
         sampling: Sampling,
         samples: int,
@@ -104,7 +104,7 @@ class Batcher:
             return []
         return list(self._submit(ThinkJob(ticket, asked, budget, sampling, samples, listener)))
 
-    def bare(self, asked: Asked, ticket: Ticket) -> Vectors:
+    def bare(self, asked: PromptedQueries, ticket: Ticket) -> Vectors:
         """Vectors (n, d) of questions without thoughts."""
         vectors: Vectors = self._submit(BareJob(ticket, asked))
         return vectors
@@ -286,7 +286,7 @@ class Batcher:
         )
         owners = itertools.chain(*([job] * job.samples for job, _ in group))
         for row, job, number in zip(rows, owners, numbers, strict=True):
-            self._rows[row] = Row(job, number)
+            self._rows[row] = BatchRow(job, number)
 
     def _end(self, job: ThinkJob, error: Exception) -> None:
         job.fail(error)
@@ -340,7 +340,7 @@ class Batcher:
                 self._bare.remove(job)
                 jobs.append(job)
                 texts += len(job.asked.texts)
-        together = Asked(
+        together = PromptedQueries(
             [text for job in jobs for text in job.asked.texts],
             first.asked.prefix,
             [row for job in jobs for row in job.asked.rows],

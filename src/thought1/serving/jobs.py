@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from thought1.queries import Asked
+from thought1.model.queries import PromptedQueries
 from thought1.types import Generation, Sampling, Snapshot, Thought, Vectors
 
 
@@ -78,7 +78,7 @@ class Job:
 class ThinkJob(Job):
     """Thoughts about some questions."""
 
-    asked: Asked
+    asked: PromptedQueries
     budget: int
     sampling: Sampling
     samples: int
@@ -109,7 +109,7 @@ class ThinkJob(Job):
 class BareJob(Job):
     """Vectors of questions without thoughts."""
 
-    asked: Asked
+    asked: PromptedQueries
 
 
 @dataclass(eq=False)
@@ -139,7 +139,7 @@ class DocumentJob(Job):
 
 
 @dataclass(eq=False, slots=True)
-class Row:
+class BatchRow:
     """A thought that is being written: whose it is, and what was read aside of it."""
 
     job: ThinkJob

@@ -38,6 +38,7 @@ from thought1.store.lance_rows import (
 )
 from thought1.store.lance_search import matching, nearest, partitions
 from thought1.store.lance_words import word_index
+from thought1.store.search_text import search_text
 from thought1.types import (
     Document,
     Filter,
@@ -47,7 +48,6 @@ from thought1.types import (
     Thought1Error,
     Vectors,
 )
-from thought1.words import search_text
 
 EXACT_LIMIT = 100_000
 """Up to this many documents every vector is compared: about 50 ms at 384 dimensions."""

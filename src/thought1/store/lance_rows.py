@@ -9,8 +9,8 @@ import pyarrow as pa
 
 from thought1.store.lance_commits import id_field
 from thought1.store.lance_filter import COLUMN, filterable
+from thought1.store.search_text import search_text
 from thought1.types import Document, StoredRow, Thought1Error, Vectors
-from thought1.words import search_text
 
 _TEXT = "text"
 """Tables made before this column exists index texts as they are given."""

@@ -3,7 +3,7 @@
 import operator
 from collections.abc import Mapping
 
-from thought1.metadata import to_metadata_value
+from thought1.store.metadata import to_metadata_value
 from thought1.types import Document, MetadataValue, Thought1Error
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from transformers import TrainingArguments
 
+from thought1.engines.devices import computes_bfloat16
 from thought1.training.recipe import Recipe, ReinforceStage, Stage, SupervisedStage
 
 
@@ -45,6 +46,7 @@ def grpo_values(recipe: Recipe, stage: ReinforceStage, folder: Path) -> dict[str
 
 
 def _common(recipe: Recipe, stage: Stage, folder: Path) -> dict[str, Any]:
+    device = "cuda" if torch.cuda.is_available() else "cpu"
     return {
         "output_dir": str(folder),
         "gradient_accumulation_steps": stage.accumulation,
@@ -53,8 +55,8 @@ def _common(recipe: Recipe, stage: Stage, folder: Path) -> dict[str, Any]:
         "warmup_steps": stage.warmup_ratio,  # below 1: a share of all steps
         "weight_decay": stage.weight_decay,
         "max_grad_norm": stage.max_grad_norm,
-        "bf16": stage.bf16,
-        "use_cpu": not torch.cuda.is_available(),
+        "bf16": computes_bfloat16(device) if stage.bf16 == "auto" else stage.bf16,
+        "use_cpu": device == "cpu",
         "seed": recipe.seed,
         "logging_steps": stage.log_steps,
         "save_strategy": "no",  # SaveByClock asks

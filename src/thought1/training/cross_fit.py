@@ -7,7 +7,7 @@ thoughts about each fold come from a model that was taught the other folds' thou
 decision, after cross-fitting (Wolpert 1992, Stacked Generalization).
 
 It knows models and questions, not how the models of the folds are taught, and no files but through
-`OwnThoughts`.
+`SampledThoughts`.
 """
 
 import hashlib
@@ -17,14 +17,14 @@ from collections.abc import Callable, Collection, Sequence
 from accelerate import PartialState
 
 from thought1.t1 import T1
-from thought1.training.data.sources import Pair
-from thought1.training.data.thoughts import OwnThoughts
+from thought1.training.data.sources import TrainingPair
+from thought1.training.data.thoughts import SampledThoughts
 from thought1.training.recipe import CompanionStage, ReasonStage
 from thought1.types import Sampling, Thought
 
 logger = logging.getLogger(__name__)
 
-Writer = Callable[[int, Sequence[Pair], Sequence[Pair]], T1]
+Writer = Callable[[int, Sequence[TrainingPair], Sequence[TrainingPair]], T1]
 """The model of a fold, from its number, the questions it writes about, and all others."""
 
 
@@ -35,8 +35,8 @@ def fold_of(query: str, folds: int) -> int:
 
 def sample_by_folds(
     stage: ReasonStage | CompanionStage,
-    pairs: Sequence[Pair],
-    own: OwnThoughts,
+    pairs: Sequence[TrainingPair],
+    sampled: SampledThoughts,
     rounds: Collection[int],
     seed: int,
     writer: Writer,
@@ -46,7 +46,7 @@ def sample_by_folds(
     Args:
         seed: of round 0.
     """
-    missing = [number for number in sorted(rounds) if not own.path(number).is_file()]
+    missing = [number for number in sorted(rounds) if not sampled.path(number).is_file()]
     process = PartialState()
     process.wait_for_everyone()  # all have looked before one writes
     if not missing:
@@ -63,12 +63,12 @@ def sample_by_folds(
                 found[number] |= sample_thoughts(model, about, stage, seed + number)
     if process.is_main_process:
         for number, thoughts in found.items():
-            own.write(number, thoughts)
+            sampled.write(number, thoughts)
     process.wait_for_everyone()
 
 
 def sample_thoughts(
-    model: T1, pairs: Sequence[Pair], stage: ReasonStage | CompanionStage, seed: int
+    model: T1, pairs: Sequence[TrainingPair], stage: ReasonStage | CompanionStage, seed: int
 ) -> dict[str, Thought]:
     """A thought of the model about each question, by query id."""
     model.checkpoint.model.eval()  # a trainer leaves it in training mode

@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from thought1.sentence_model import SentenceModel
+from thought1.files.whole import write_whole
+from thought1.model.sentence_model import SentenceModel
 from thought1.t1 import T1
 from thought1.training.data.batches import Rows, Text
 from thought1.training.data.sources import Role, TrainingData
 from thought1.training.recipe import Stage
-from thought1.whole import write_whole
 
 
 def with_given(rows: Rows, stage: Stage, model: T1, data: TrainingData, cache: Path) -> Rows:

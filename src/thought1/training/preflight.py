@@ -15,6 +15,7 @@ import torch
 from accelerate import PartialState
 
 from thought1.data.outputs import local
+from thought1.files.whole import write_whole
 from thought1.rewards import find_reward
 from thought1.training.data.sources import TrainingData, read_sources
 from thought1.training.recipe import (
@@ -29,7 +30,6 @@ from thought1.training.recipe.read import reread
 from thought1.training.recipe.reason import ROUNDING
 from thought1.training.validation import Validation
 from thought1.types import Thought1Error
-from thought1.whole import write_whole
 
 
 def check_devices(processes: int) -> None:

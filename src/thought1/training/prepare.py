@@ -11,7 +11,7 @@ from accelerate import PartialState
 from transformers import TrainerCallback
 
 from thought1.t1 import T1
-from thought1.training.data.batches import Plan, Rows, plan_stage
+from thought1.training.data.batches import BatchPlan, Rows, plan_stage
 from thought1.training.data.collate import Collator
 from thought1.training.data.sources import TrainingData
 from thought1.training.data.tokens import stream, tokenize
@@ -24,7 +24,7 @@ from thought1.training.teacher import TeacherVectors, mine_negatives
 class Parts:
     """The parts of a stage's training."""
 
-    plan: Plan
+    plan: BatchPlan
     collator: Collator
     callbacks: list[TrainerCallback] = field(default_factory=list)
     notes: dict[str, Any] = field(default_factory=dict)
@@ -32,17 +32,17 @@ class Parts:
 
 
 @dataclass(frozen=True, slots=True)
-class Read:
+class TokenizedData:
     """A stage's data, tokenised and planned."""
 
     data: TrainingData
     rows: Rows
-    plan: Plan
+    plan: BatchPlan
 
 
 def read_rows(
     recipe: Recipe, stage: SupervisedStage, model: T1, data: TrainingData, teacher: TeacherVectors
-) -> Read:
+) -> TokenizedData:
     """Tokenise, mine negatives, and plan the batches."""
     process = PartialState()
     with process.main_process_first():
@@ -53,7 +53,7 @@ def read_rows(
         rows = with_given(rows, stage, model, data, Path(recipe.output))
     negatives = negatives_of(stage, data, rows)
     plan = plan_stage(data, rows, stage, recipe.seed, negatives, process.num_processes)
-    return Read(data, rows, plan)
+    return TokenizedData(data, rows, plan)
 
 
 def negatives_of(

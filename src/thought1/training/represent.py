@@ -8,10 +8,10 @@ distillation, the language loss and all values are our own choice.
 """
 
 from thought1.training.data.collate import Collator
-from thought1.training.prepare import Parts, Read
+from thought1.training.prepare import Parts, TokenizedData
 from thought1.training.recipe import RepresentStage
 
 
-def represent_parts(stage: RepresentStage, read: Read) -> Parts:
+def represent_parts(stage: RepresentStage, read: TokenizedData) -> Parts:
     """What the trainer of stage 1 is given."""
     return Parts(read.plan, Collator(read.rows, language=stage.weight_language > 0))

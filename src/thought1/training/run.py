@@ -22,14 +22,16 @@ from torch import nn
 from transformers import set_seed
 
 from thought1 import __version__
-from thought1.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from thought1.place import locate
+from thought1.model.checkpoint import Checkpoint
+from thought1.model.checkpoint_loading import load_checkpoint
+from thought1.model.checkpoint_saving import save_checkpoint
+from thought1.model.place import locate
 from thought1.t1 import T1
 from thought1.training.callbacks import last_checkpoint
 from thought1.training.cross_fit import Writer
-from thought1.training.data.sources import Pair, TrainingData
+from thought1.training.data.sources import TrainingData, TrainingPair
 from thought1.training.model.adapters import merged
-from thought1.training.model.start import (
+from thought1.training.model.base_model import (
     check_stages,
     check_teachers,
     choose_attention,
@@ -162,7 +164,7 @@ def _writer(recipe: Recipe, stage: CompanionStage, folder: Path) -> Writer:
     place = next(i for i, one in enumerate(recipe.stages) if one is stage)
     before = tuple(s for s in recipe.stages[:place] if not isinstance(s, CompanionStage))
 
-    def write(number: int, about: Sequence[Pair], _rest: Sequence[Pair]) -> T1:
+    def write(number: int, about: Sequence[TrainingPair], _rest: Sequence[TrainingPair]) -> T1:
         held = {pair.query for pair in about}
         output = str(folder / f"fold-{number + 1}")
         fold = replace(recipe, stages=before, output=output, release="", validation=None)

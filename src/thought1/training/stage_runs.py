@@ -12,7 +12,7 @@ from typing import Any
 from accelerate import PartialState
 from transformers import TrainerCallback, set_seed
 
-from thought1.checkpoint import Checkpoint
+from thought1.model.checkpoint import Checkpoint
 from thought1.t1 import T1
 from thought1.training.arguments import supervised_arguments
 from thought1.training.callbacks import FollowAnchor, JsonLog, SaveByClock, Scores, Validate
@@ -21,11 +21,10 @@ from thought1.training.companion.prepare import companion_parts
 from thought1.training.companion.tune import trainable, with_trained
 from thought1.training.cross_fit import Writer, sample_by_folds
 from thought1.training.data.sources import TrainingData
-from thought1.training.data.thoughts import OwnThoughts
-from thought1.training.gauge import thought_scores
+from thought1.training.data.thoughts import SampledThoughts
 from thought1.training.model.adapters import adapt
 from thought1.training.model.anchor import Anchor, find_anchor, kept_with
-from thought1.training.model.embedder import Embedder
+from thought1.training.model.embedder import TrainedEmbedder
 from thought1.training.prepare import Parts, read_rows
 from thought1.training.reason.prepare import reason_parts
 from thought1.training.recipe import (
@@ -39,6 +38,7 @@ from thought1.training.recipe import (
 )
 from thought1.training.represent import represent_parts
 from thought1.training.teacher import TeacherVectors
+from thought1.training.thinking_validation import thought_scores
 from thought1.training.trainer import StageTrainer
 from thought1.training.validation import Validation
 
@@ -86,10 +86,10 @@ def run_supervised(
     if isinstance(stage, RepresentStage):
         parts = represent_parts(stage, read)
     else:
-        parts = reason_parts(stage, read, model, OwnThoughts(folder), args)
+        parts = reason_parts(stage, read, model, SampledThoughts(folder), args)
     anchor = _anchor(recipe, stage, model)
     adapted = adapt(checkpoint, stage)
-    embedder = Embedder(checkpoint.model, language=stage.weight_language > 0, anchor=anchor)
+    embedder = TrainedEmbedder(checkpoint.model, language=stage.weight_language > 0, anchor=anchor)
     steps, scores = _fit(given, stage, parts, embedder, model)
     return Trained(kept_with(anchor, adapted), scores, steps, parts.notes)
 
@@ -103,14 +103,14 @@ def run_companion(
         writer: the language models whose thoughts it reads.
     """
     recipe, folder, data = given.recipe, given.folder, given.data
-    checkpoint, own = given.model.checkpoint, OwnThoughts(folder)
+    checkpoint, sampled = given.model.checkpoint, SampledThoughts(folder)
     assert checkpoint.companion is not None
     rounds, first_seed = range(stage.own_samples), recipe.seed * 1_000_003
-    sample_by_folds(stage, data.pairs, own, rounds, first_seed, writer)
+    sample_by_folds(stage, data.pairs, sampled, rounds, first_seed, writer)
     set_seed(recipe.seed)
     companion = trainable(checkpoint.companion, stage)
     model = T1(replace(checkpoint, companion=companion))
-    parts = companion_parts(stage, model, data, teacher, own, recipe.seed)
+    parts = companion_parts(stage, model, data, teacher, sampled, recipe.seed)
     embedder = CompanionEmbedder(companion.model, model.settings.anchor_weight)
     steps, scores = _fit(given, stage, parts, embedder, model)
     share, dtype = stage.share_kept, recipe.release_dtype
@@ -122,7 +122,7 @@ def _fit(
     given: StageRun,
     stage: RepresentStage | ReasonStage | CompanionStage,
     parts: Parts,
-    embedder: Embedder | CompanionEmbedder,
+    embedder: TrainedEmbedder | CompanionEmbedder,
     model: T1,
 ) -> tuple[int, Scores]:
     """Train `embedder`; the steps, and the last scores of the model that it is part of."""

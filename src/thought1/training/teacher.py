@@ -14,10 +14,11 @@ import numpy.typing as npt
 import torch
 
 from thought1.data.hashing import hash_file
-from thought1.loading import check_modules, check_pointers, loading_errors
+from thought1.engines.devices import computes_bfloat16
+from thought1.files.whole import write_whole
+from thought1.model.loading import check_modules, check_pointers, loading_errors
+from thought1.model.weights import hash_weights
 from thought1.types import Thought1Error
-from thought1.weights import hash_weights
-from thought1.whole import write_whole
 
 logger = logging.getLogger(__name__)
 
@@ -81,8 +82,8 @@ def _encode(model: Path, texts: Sequence[str], trust_remote_code: bool) -> npt.N
     with loading_errors(f"the teacher {model} cannot be loaded", str(model)):
         teacher = SentenceTransformer(str(model), trust_remote_code=trust_remote_code)
     check_modules(str(model), teacher, trust_remote_code)
-    bf16 = torch.autocast(teacher.device.type, dtype=torch.bfloat16)
-    with bf16:
+    device = teacher.device.type
+    with torch.autocast(device, dtype=torch.bfloat16, enabled=computes_bfloat16(device)):
         vectors = teacher.encode(
             list(texts),
             batch_size=128,

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from transformers import Trainer
 
 from thought1.training import losses
+from thought1.training.contrastive_terms import Inputs, Terms, stage_terms
 from thought1.training.model.anchor import Anchor, set_rate
 from thought1.training.recipe import SupervisedStage
-from thought1.training.terms import Inputs, Terms, stage_terms
 
 
 class StageTrainer(Trainer):

@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
 from thought1.data.public.catalogue import Original
+from thought1.files.whole import write_whole
 from thought1.types import Thought1Error
-from thought1.whole import write_whole
 
 PAUSE_SECONDS = 1.0
 """Before the second attempt; twice as long before the third; longer where a server asks for it."""
@@ -29,7 +29,7 @@ _CHUNK = 2**18
 _PASSING = (429, 500, 502, 503, 504)
 
 Progress = Callable[[int], None]
-"""Told how many bytes have come, from several threads."""
+"""RolloutText how many bytes have come, from several threads."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,8 +23,8 @@ from thought1.data.worlds.compositions import Question
 from thought1.data.worlds.documents import relevant
 from thought1.data.worlds.thoughts import statement
 from thought1.data.worlds.world import World
+from thought1.files.whole import write_folder
 from thought1.types import Thought1Error
-from thought1.whole import write_folder
 
 
 def check_target(folder: Path) -> None:

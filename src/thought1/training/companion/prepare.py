@@ -14,14 +14,14 @@ import torch
 from accelerate import PartialState
 from torch import Tensor
 
-from thought1.reader import joined
-from thought1.sentence_model import SentenceModel
+from thought1.model.reader import joined
+from thought1.model.sentence_model import SentenceModel
 from thought1.t1 import T1
 from thought1.training.data.batches import (
     Batch,
+    BatchPlan,
     Ids,
     Mode,
-    Plan,
     Rows,
     Text,
     known_answers,
@@ -29,7 +29,7 @@ from thought1.training.data.batches import (
 )
 from thought1.training.data.collate import Collator, named, packed
 from thought1.training.data.sources import TrainingData
-from thought1.training.data.thoughts import OwnThoughts
+from thought1.training.data.thoughts import SampledThoughts
 from thought1.training.prepare import Parts, negatives_of
 from thought1.training.recipe import CompanionStage
 from thought1.training.teacher import TeacherVectors
@@ -40,7 +40,7 @@ def companion_parts(
     model: T1,
     data: TrainingData,
     teacher: TeacherVectors,
-    own: OwnThoughts,
+    sampled: SampledThoughts,
     seed: int,
 ) -> Parts:
     """The plan of batches and their collator; the thoughts are written already."""
@@ -57,11 +57,11 @@ def companion_parts(
     plan = plan_stage(data, rows, stage, seed, negatives, PartialState().num_processes)
     decode = model.queries.decode
     return Parts(
-        _with_modes(plan, stage, len(data.pairs), seed), _Queries(rows, companion, own, decode)
+        _with_modes(plan, stage, len(data.pairs), seed), _Queries(rows, companion, sampled, decode)
     )
 
 
-def _with_modes(plan: Plan, stage: CompanionStage, pairs: int, seed: int) -> Plan:
+def _with_modes(plan: BatchPlan, stage: CompanionStage, pairs: int, seed: int) -> BatchPlan:
     """The same batches, with which queries think, and which of their thoughts."""
     rng = random.Random(f"{seed} companion")
     per_epoch = max(1, pairs // min(stage.queries_per_batch, pairs))
@@ -72,7 +72,7 @@ def _with_modes(plan: Plan, stage: CompanionStage, pairs: int, seed: int) -> Pla
         ]
         sample = number // per_epoch % stage.own_samples
         planned.append(replace(batch, modes=tuple(modes), round=sample))
-    return Plan(planned)
+    return BatchPlan(planned)
 
 
 class _Queries(Collator):
@@ -82,20 +82,20 @@ class _Queries(Collator):
         self,
         rows: Rows,
         companion: SentenceModel,
-        own: OwnThoughts,
+        sampled: SampledThoughts,
         decode: Callable[[Ids], str],
     ) -> None:
         super().__init__(rows)
         self.companion = companion
-        self.own = own
+        self.sampled = sampled
         self.decode = decode
 
     def queries(self, batch: Batch) -> dict[str, Tensor]:
         """One row for each query; see `CompanionEmbedder.forward`. `bare`, True where it does not
         think."""
-        own = self.own.read(batch.round)
+        sampled = self.sampled.read(batch.round)
         written = [
-            self.decode(own[q]).strip() if mode == "own" else ""
+            self.decode(sampled[q]).strip() if mode == "own" else ""
             for q, mode in zip(batch.query_ids, batch.modes, strict=True)
         ]
         bare = self.companion.query_ids(batch.queries)

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import torch
 
-from thought1.checkpoint import Checkpoint
-from thought1.sentence_adapter import add_updates, save_updates, transformer
-from thought1.sentence_model import SentenceModel
-from thought1.settings import OWN_COMPANION, Base, Companion
-from thought1.training.model.start import switch_dropout_off
+from thought1.model.checkpoint import Checkpoint
+from thought1.model.sentence_adapter import add_updates, save_updates, transformer
+from thought1.model.sentence_model import SentenceModel
+from thought1.model.settings import OWN_COMPANION, Base, Companion
+from thought1.training.model.base_model import switch_dropout_off
 from thought1.training.recipe import CompanionStage
 from thought1.types import Thought1Error
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from torch.utils.data import Dataset
 
-from thought1.training.data.sources import Pair, Role, TrainingData
+from thought1.training.data.sources import Role, TrainingData, TrainingPair
 from thought1.training.recipe import Stage, SupervisedStage
 
 BUCKETS = 40
@@ -27,7 +27,7 @@ Mode = Literal["none", "reference", "own"]
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Queries and documents of one step; for query q, `positives[q]` are places in `documents`."""
+    """Queries and documents of one step; `positives[q]` are indices into `documents`."""
 
     queries: tuple[str, ...] = ()
     documents: tuple[str, ...] = ()
@@ -64,13 +64,13 @@ class Rows:
     space is trained; else empty."""
 
 
-def taught(query_ids: Sequence[str]) -> Batch:
+def sft_batch(query_ids: Sequence[str]) -> Batch:
     """Queries with their reference thoughts, for the next-token loss alone."""
     modes: list[Mode] = ["reference"] * len(query_ids)
     return Batch(query_ids=tuple(query_ids), modes=tuple(modes))
 
 
-class Plan(Dataset[Batch]):
+class BatchPlan(Dataset[Batch]):
     """The batches of a stage, in order."""
 
     def __init__(self, batches: Sequence[Batch]) -> None:
@@ -136,7 +136,7 @@ def _filled(order: Sequence[int], lengths: Sequence[int], tokens: int) -> list[l
 
 
 def plan_pairs(
-    pairs: Sequence[Pair],
+    pairs: Sequence[TrainingPair],
     stage: Stage,
     seed: int,
     negatives: Mapping[str, Sequence[str]] | None = None,
@@ -160,7 +160,7 @@ def plan_pairs(
 
 
 def pair_batch(
-    pairs: Sequence[Pair],
+    pairs: Sequence[TrainingPair],
     stage: Stage,
     rng: random.Random,
     negatives: Mapping[str, Sequence[str]],
@@ -185,7 +185,7 @@ def spread(first: list[Batch], second: list[Batch]) -> list[Batch]:
     return [batch for _, batch in sorted(keyed, key=lambda item: item[0])]
 
 
-def known_answers(pairs: Iterable[Pair]) -> dict[str, frozenset[str]]:
+def known_answers(pairs: Iterable[TrainingPair]) -> dict[str, frozenset[str]]:
     """Query -> the positives of all pairs with this query, for `Rows.answers`."""
     answers: dict[str, frozenset[str]] = {}
     for pair in pairs:
@@ -200,7 +200,7 @@ def plan_stage(
     seed: int,
     negatives: Mapping[str, Sequence[str]] | None = None,
     processes: int = 1,
-) -> Plan:
+) -> BatchPlan:
     """All batches of a stage, epoch by epoch, cut at `max_steps` optimizer steps.
 
     `processes` train together: each takes every so manieth batch.
@@ -222,4 +222,4 @@ def plan_stage(
         share = min(1.0, stage.epochs - epoch) if wanted is None else 1.0
         batches += part[: max(1, round(len(part) * share))]
         epoch += 1
-    return Plan(batches[:wanted])
+    return BatchPlan(batches[:wanted])

@@ -33,7 +33,7 @@ class Collator:
         """One `Batch`: for each role it has, `ROLE_ids` and `ROLE_segments` (B, T) as `Embedder`
         takes them; with a teacher `ROLE_teacher` (M, E), in the order of the segments; of single
         texts with a language loss `ROLE_labels` (B, T); for pairs `positives` and `answers`;
-        where a frozen companion has read them `document_given` (N, E) in the place of ids.
+        where a frozen companion has read them `document_given` (N, E) instead of ids.
         """
         (batch,) = items
         if batch.streamed:
@@ -87,9 +87,9 @@ class Collator:
         order = [texts[i] for group in groups for i in group] if texts else []
         return named(role, tensors) | self._teacher(role, order)
 
-    def _labels(self, role: Role, row: Ids, place: int, texts: Sequence[str]) -> list[int]:
+    def _labels(self, role: Role, row: Ids, index: int, texts: Sequence[str]) -> list[int]:
         if role == "thought":  # whose end is learnt too
-            start, end = self.rows.starts[texts[place]], len(row)
+            start, end = self.rows.starts[texts[index]], len(row)
         else:
             start, end = self.rows.heads[role], len(row) - 1
         # Nothing precedes a row's first token but, in packed rows, another text.
@@ -106,8 +106,8 @@ class Collator:
         """Booleans (Q, N): sampled positives, and everything known to be relevant."""
         positives_QN = torch.zeros(len(batch.queries), len(batch.documents), dtype=torch.bool)
         answers_QN = positives_QN.clone()
-        for q, (query, places) in enumerate(zip(batch.queries, batch.positives, strict=True)):
-            positives_QN[q, list(places)] = True
+        for q, (query, indices) in enumerate(zip(batch.queries, batch.positives, strict=True)):
+            positives_QN[q, list(indices)] = True
             known = self.rows.answers[query]
             answers_QN[q] = torch.tensor([text in known for text in batch.documents])
         return positives_QN, answers_QN
@@ -119,19 +119,19 @@ def named(role: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def fit(lengths: Sequence[int], width: int) -> list[list[int]]:
-    """Groups of places whose lengths sum to at most `width`: first fit, the longest first.
+    """Groups of indices whose lengths sum to at most `width`: first fit, the longest first.
 
     What is longer than `width` by itself gets a group of its own.
     """
     groups: list[list[int]] = []
     room: list[int] = []
     for i in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
-        place = next((g for g, left in enumerate(room) if left >= lengths[i]), len(groups))
-        if place == len(groups):
+        index = next((g for g, left in enumerate(room) if left >= lengths[i]), len(groups))
+        if index == len(groups):
             groups.append([])
             room.append(width)
-        groups[place].append(i)
-        room[place] -= lengths[i]
+        groups[index].append(i)
+        room[index] -= lengths[i]
     return groups
 
 

@@ -14,7 +14,7 @@ from typing import Literal, TypeVar
 
 from thought1.data.formats import BeirFolder
 from thought1.data.hashing import hash_file
-from thought1.training.data.lines import filled, text_lines
+from thought1.training.data.jsonl_templates import filled, text_lines
 from thought1.training.data.trajectories import read_evidence, read_thoughts
 from thought1.training.recipe import SourceConfig
 from thought1.types import Thought1Error
@@ -29,7 +29,7 @@ MIN_WORDS = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class TrainingPair:
     """A training query with the texts that answer it."""
 
     query_id: str
@@ -57,7 +57,7 @@ class Stream:
 class TrainingData:
     """What the sources of a stage hold."""
 
-    pairs: list[Pair] = field(default_factory=list)
+    pairs: list[TrainingPair] = field(default_factory=list)
     texts: list[tuple[Role, str]] = field(default_factory=list)
     rationales: list[tuple[str, str]] = field(default_factory=list)
     """Questions and thoughts for the next-token loss alone."""
@@ -170,7 +170,7 @@ def _read_beir(
         positives = tuple(texts[i] for i, grade in grades.items() if grade > 0 and texts[i])
         if query_id not in excluded and positives:
             extra = thoughts.get(query_id, ""), evidence.get(query_id, ())
-            pairs.append(Pair(query_id, queries[query_id], positives, *extra))
+            pairs.append(TrainingPair(query_id, queries[query_id], positives, *extra))
     found.pairs += _limited(pairs, source.limit, seed)
     found.pool += filter(None, texts.values())
     for name, digest in folder.hashes(source.split).items():
@@ -180,7 +180,7 @@ def _read_beir(
             found.files[name] = hash_file(data / name)
 
 
-def _read_columns(source: SourceConfig, path: Path) -> Iterator[Pair]:
+def _read_columns(source: SourceConfig, path: Path) -> Iterator[TrainingPair]:
     for line in text_lines(path):
         cells = line.text.rstrip("\r\n").split("\t")
         if len(cells) <= max(source.query, source.document):
@@ -193,7 +193,7 @@ def _read_columns(source: SourceConfig, path: Path) -> Iterator[Pair]:
             query = query.partition(source.cut)[0]
         query, document = _plain(query), _plain(cells[source.document])
         if len(query.split()) >= MIN_WORDS and len(document.split()) >= MIN_WORDS:
-            yield Pair(line.location, query, (document,))
+            yield TrainingPair(line.location, query, (document,))
 
 
 def _read_texts(source: SourceConfig, path: Path) -> Iterator[str]:

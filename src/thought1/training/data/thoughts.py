@@ -12,17 +12,17 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from thought1.files.whole import write_whole
 from thought1.t1 import T1
 from thought1.training.data.batches import Batch, Ids, Mode, Rows
 from thought1.training.data.collate import PACKED_TOKENS, Collator, fit, named, packed
-from thought1.training.data.sources import Pair
+from thought1.training.data.sources import TrainingPair
 from thought1.training.data.tokens import Trajectory, render, trajectories
 from thought1.training.losses import IGNORE_INDEX
 from thought1.types import Thought
-from thought1.whole import write_whole
 
 
-class OwnThoughts:
+class SampledThoughts:
     """Sampled thoughts by round and query id, in a stage's folder."""
 
     def __init__(self, folder: Path) -> None:
@@ -76,7 +76,7 @@ class ThoughtCollator(Collator):
     def __init__(
         self,
         thoughts: ThoughtRows,
-        own: OwnThoughts,
+        sampled: SampledThoughts,
         *,
         language: bool,
         anchored: bool = False,
@@ -84,7 +84,7 @@ class ThoughtCollator(Collator):
         super().__init__(thoughts.rows, language=language)
         self.anchored = anchored
         self.thoughts = thoughts
-        self.own = own
+        self.sampled = sampled
 
     def __call__(self, items: Sequence[Batch]) -> dict[str, Tensor]:
         """As `Collator`, and of queries without documents the query side."""
@@ -95,15 +95,16 @@ class ThoughtCollator(Collator):
 
     def queries(self, batch: Batch) -> dict[str, Tensor]:
         """`query_ids`, `query_segments` (packed: their lengths differ much), with a language loss
-        `query_labels`, with a teacher `query_teacher` (Q, E); and (Q,) `query_places`, the queries'
-        places among the vectors, and `bare`, True where a vector is read without a thought; with
-        anchors `anchor_places` (Q,), those of the queries before their thoughts; with a frozen
-        companion its `query_given` (Q, E), and `thinking` (Q,), True where there is a thought.
+        `query_labels`, with a teacher `query_teacher` (Q, E); and (Q,) `query_indices`, the
+        indices of the queries among the vectors, and `bare`, True where a vector is read without
+        a thought; with anchors `anchor_indices` (Q,), those of the queries before their thoughts;
+        with a frozen companion its `query_given` (Q, E), and `thinking` (Q,), True where there is a
+        thought.
         """
-        own = self.own.read(batch.round) if "own" in batch.modes else {}
+        sampled = self.sampled.read(batch.round) if "own" in batch.modes else {}
         rows, labels, behind = [], [], []
         for query_id, mode in zip(batch.query_ids, batch.modes, strict=True):
-            thought = self._thought(query_id, mode, own)
+            thought = self._thought(query_id, mode, sampled)
             row = [*self.thoughts.prompts[query_id], *thought, self.thoughts.emb_id]
             rows.append(row)
             labels.append(self._sft(query_id) if mode == "reference" else _blank(len(row)))
@@ -119,14 +120,14 @@ class ThoughtCollator(Collator):
         groups = fit([len(row) for row in rows], PACKED_TOKENS)
         targets = [[labels[i] for i in group] for group in groups] if self.language else ()
         tensors = named("query", packed([[rows[i] for i in group] for group in groups], targets))
-        places = {row: place for place, row in enumerate(i for group in groups for i in group)}
-        tensors["query_places"] = torch.tensor([places[q] for q in range(len(batch.query_ids))])
+        indices = {row: index for index, row in enumerate(i for group in groups for i in group)}
+        tensors["query_indices"] = torch.tensor([indices[q] for q in range(len(batch.query_ids))])
         if self.anchored:
-            tensors["anchor_places"] = torch.tensor([places[row] for row in anchors])
+            tensors["anchor_indices"] = torch.tensor([indices[row] for row in anchors])
         if self.rows.given and batch.positives:
             thinking = [
-                len(rows[place]) > len(self.thoughts.prompts[query_id]) + 1
-                for place, query_id in enumerate(batch.query_ids)
+                len(rows[index]) > len(self.thoughts.prompts[query_id]) + 1
+                for index, query_id in enumerate(batch.query_ids)
             ]
             tensors["thinking"] = torch.tensor(thinking)
             tensors |= self._given("query", batch.queries)
@@ -137,19 +138,19 @@ class ThoughtCollator(Collator):
         """For each query the row that holds its prompt alone: its own where nothing is thought,
         else one more, appended to `rows`."""
         found = []
-        for place, query_id in enumerate(batch.query_ids if self.anchored else ()):
+        for index, query_id in enumerate(batch.query_ids if self.anchored else ()):
             prompt = [*self.thoughts.prompts[query_id], self.thoughts.emb_id]
-            if rows[place] == prompt:
-                found.append(place)
+            if rows[index] == prompt:
+                found.append(index)
             else:
                 found.append(len(rows))
                 rows.append(prompt)
         return found
 
-    def _thought(self, query_id: str, mode: Mode, own: Mapping[str, Ids]) -> Ids:
+    def _thought(self, query_id: str, mode: Mode, sampled: Mapping[str, Ids]) -> Ids:
         if mode == "reference":
             return self.thoughts.references[query_id].ids
-        return own[query_id] if mode == "own" else ()
+        return sampled[query_id] if mode == "own" else ()
 
     def _sft(self, query_id: str) -> list[int]:
         """Labels of a row that ends in the reference thought; a cut one does not teach to end."""
@@ -162,7 +163,7 @@ def _blank(length: int) -> list[int]:
     return [IGNORE_INDEX] * length
 
 
-def thought_rows(model: T1, pairs: Sequence[Pair], rows: Rows, most: int) -> ThoughtRows:
+def thought_rows(model: T1, pairs: Sequence[TrainingPair], rows: Rows, most: int) -> ThoughtRows:
     """`rows`, with the prompts of `pairs` and their reference thoughts of at most `most` tokens."""
     shown = [pair.evidence for pair in pairs] if any(pair.evidence for pair in pairs) else None
     _, ended = render(model, "query", [pair.query for pair in pairs], shown)

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
-from thought1.prompts import Template
+from thought1.files.whole import write_whole
+from thought1.model.prompts import Template
 from thought1.t1 import T1
 from thought1.training.data.batches import Ids, Rows, Text, known_answers
 from thought1.training.data.sources import Role, Stream, TrainingData
 from thought1.training.teacher import TeacherVectors
 from thought1.types import Thought1Error
-from thought1.whole import write_whole
 
 WINDOW = 4096
 """Texts that are tokenised at a time."""
@@ -110,9 +110,9 @@ class TokenFile(Sequence[Ids]):
         lengths: list[int] = np.diff(self._ends, prepend=0).tolist()
         return lengths
 
-    def __getitem__(self, place: int) -> Ids:  # type: ignore[override]
-        start = int(self._ends[place - 1]) if place else 0
-        row: list[int] = self._ids[start : self._ends[place]].tolist()
+    def __getitem__(self, index: int) -> Ids:  # type: ignore[override]
+        start = int(self._ends[index - 1]) if index else 0
+        row: list[int] = self._ids[start : self._ends[index]].tolist()
         return row
 
 

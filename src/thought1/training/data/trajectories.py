@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from thought1.data.rows import BadRow, Line, parse_id
-from thought1.training.data.lines import filled, objects
+from thought1.training.data.jsonl_templates import filled, objects
 from thought1.training.recipe import SourceConfig
 from thought1.types import Thought1Error
 

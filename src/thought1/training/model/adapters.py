@@ -11,7 +11,7 @@ from dataclasses import replace
 from torch import nn
 from transformers import PreTrainedModel
 
-from thought1.checkpoint import Checkpoint
+from thought1.model.checkpoint import Checkpoint
 from thought1.training.recipe import Stage
 from thought1.types import Thought1Error
 

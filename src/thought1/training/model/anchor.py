@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from thought1.checkpoint import Checkpoint
-from thought1.reader import Reader
+from thought1.model.checkpoint import Checkpoint
+from thought1.model.reader import Reader
 from thought1.training import losses
 from thought1.types import Vectors
 
@@ -68,10 +68,10 @@ class Anchor(nn.Module):
         Args:
             rows_MD: vectors of all rows of the query side, not normalised.
         """
-        behind_QD = rows_MD[inputs["query_places"]]
-        if "anchor_places" not in inputs:
+        behind_QD = rows_MD[inputs["query_indices"]]
+        if "anchor_indices" not in inputs:
             return behind_QD
-        return self.fused(rows_MD[inputs["anchor_places"]], behind_QD)
+        return self.fused(rows_MD[inputs["anchor_indices"]], behind_QD)
 
     def followed(self, reader: Reader) -> Reader:
         """What reads at inference as this does now."""
@@ -110,7 +110,7 @@ class ProjectedAnchor(Anchor):
 
     def queries(self, rows_MD: Tensor, inputs: Mapping[str, Tensor]) -> Tensor:
         """The query vectors (Q, E) of a batch of pairs."""
-        behind_QD = rows_MD[inputs["query_places"]]
+        behind_QD = rows_MD[inputs["query_indices"]]
         if "query_given" not in inputs:
             return behind_QD
         return self.moved(inputs["query_given"], behind_QD, inputs["thinking"])

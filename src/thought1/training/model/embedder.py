@@ -19,7 +19,7 @@ from thought1.training.model.anchor import Anchor
 from thought1.training.model.next_token import next_token
 
 
-class Embedder(nn.Module):
+class TrainedEmbedder(nn.Module):
     """A causal language model with vectors and a language loss as its outputs.
 
     One module with one forward, so that wrappers of several processes see every pass.
@@ -59,7 +59,7 @@ class Embedder(nn.Module):
         Args:
             ids_BT: token ids; padding only at the end of a row.
             segments_BT: 0 for padding, else the number of the text within its row, from 1.
-            labels_BT: at the places of the input, `IGNORE_INDEX` where a token is no target; the
+            labels_BT: at the positions of the input, `IGNORE_INDEX` where a token is no target; the
                 label at i + 1 is learnt at position i. None computes no language loss.
 
         Returns:
@@ -120,7 +120,7 @@ def keep_each_once(state: dict[str, Any]) -> None:
 
 
 def _positions(segments_BT: Tensor) -> Tensor:
-    """The place of each token within its text, from 0."""
+    """The position of each token within its text, from 0."""
     columns_T = torch.arange(segments_BT.shape[1], device=segments_BT.device)
     starts_BT = torch.ones_like(segments_BT, dtype=torch.bool)
     starts_BT[:, 1:] = segments_BT[:, 1:] != segments_BT[:, :-1]
@@ -143,7 +143,7 @@ def _ends(segments_BT: Tensor) -> Tensor:
 
 @contextmanager
 def head_reads(backbone: nn.Module, picked_BT: Tensor) -> Iterator[list[Tensor]]:
-    """Inside, the language head gets only the picked places, as one row (1, M).
+    """Inside, the language head gets only the picked positions, as one row (1, M).
 
     The model's own head computes the logits (some transform, scale or cap them), but not those of
     prompts and padding. The list holds the backbone's whole last hidden state (B, T, D).

@@ -1,7 +1,7 @@
 """Log-probabilities of given tokens under a causal language model, through its own head.
 
 Position ids come from the mask, so that padding changes nothing; some heads transform, scale or
-cap what they read, so the model's own one computes the logits, of the wanted places alone. The
+cap what they read, so the model's own one computes the logits, at the wanted positions alone. The
 gradient recomputes a few rows of the distribution at a time. It knows tensors, no text.
 """
 
@@ -26,12 +26,12 @@ def completion_logprobs(
     length: int,
     sampling: Sampling,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Log-probabilities and entropies of the last `length` places, and the vectors of the rows.
+    """Log-probabilities and entropies of the last `length` positions, and the vectors of the rows.
 
     Args:
         model: gives `.logits`; maybe wrapped for several processes.
         backbone: its part without the language head.
-        ids_BT: prompts padded on the left, then completions of `length` places, padded on the
+        ids_BT: prompts padded on the left, then completions of `length` positions, padded on the
             right.
         mask_BT: 1 on real tokens.
         sampling: how the completions were sampled, with its temperature and repetition control:
@@ -56,9 +56,9 @@ def completion_logprobs(
     if sampling.no_repeat_ngram:
         logits_MV = _blocked(logits_MV, ids_BT, mask_BT, length, sampling.no_repeat_ngram)
     logprobs_M, entropies_M = _TokenLogprobs.apply(logits_MV, targets_M, sampling.temperature)  # type: ignore[no-untyped-call]
-    places = mask_BT[:, width - length :].bool()
-    logprobs_BC = logprobs_M.new_zeros(places.shape).masked_scatter(places, logprobs_M)
-    entropies_BC = entropies_M.new_zeros(places.shape).masked_scatter(places, entropies_M)
+    positions = mask_BT[:, width - length :].bool()
+    logprobs_BC = logprobs_M.new_zeros(positions.shape).masked_scatter(positions, logprobs_M)
+    entropies_BC = entropies_M.new_zeros(positions.shape).masked_scatter(positions, entropies_M)
     columns_T = torch.arange(width, device=ids_BT.device)
     last_B = (columns_T * mask_BT).argmax(1)
     rows_B = torch.arange(len(ids_BT), device=ids_BT.device)
@@ -68,14 +68,14 @@ def completion_logprobs(
 def _blocked(logits_MV: Tensor, ids_BT: Tensor, mask_BT: Tensor, length: int, n: int) -> Tensor:
     """Logits without the tokens that would have completed an n-gram a second time."""
     rows, tokens = [], []
-    place = 0
+    row = 0
     for ids, mask in zip(ids_BT[:, -length:].tolist(), mask_BT[:, -length:].tolist(), strict=True):
         thought = ids[: sum(mask)]
         for end in range(len(thought)):
             found = completions(thought[:end], n)
-            rows += [place] * len(found)
+            rows += [row] * len(found)
             tokens += found
-            place += 1
+            row += 1
     blocked = torch.zeros_like(logits_MV, dtype=torch.bool)
     blocked[rows, tokens] = True
     return logits_MV.masked_fill(blocked, -torch.inf)

@@ -17,13 +17,13 @@ from pathlib import Path
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedModel, PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
-from thought1.checkpoint import Checkpoint
-from thought1.place import Place
-from thought1.prompts import Template
-from thought1.settings import DOCUMENT_INSTRUCTION, EMB_TOKEN, QUERY_INSTRUCTION
+from thought1.model.adapt_lm import add_emb_token, default_settings
+from thought1.model.checkpoint import Checkpoint
+from thought1.model.place import Place
+from thought1.model.prompts import Template
+from thought1.model.settings import DOCUMENT_INSTRUCTION, EMB_TOKEN, QUERY_INSTRUCTION
 from thought1.training.recipe.model import SCRATCH, ModelConfig, ScratchConfig
 from thought1.types import Thought1Error
-from thought1.untrained import add_emb_token, default_settings
 
 PAD, UNKNOWN, END = SPECIALS = ("<pad>", "<unk>", "<|endoftext|>")
 BYTES = pre_tokenizers.ByteLevel.alphabet()

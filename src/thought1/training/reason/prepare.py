@@ -20,17 +20,21 @@ from transformers import TrainerCallback, TrainingArguments
 
 from thought1.t1 import T1
 from thought1.training.cross_fit import sample_by_folds
-from thought1.training.data.batches import Mode, Plan
-from thought1.training.data.thoughts import OwnThoughts, ThoughtCollator, thought_rows
-from thought1.training.prepare import Parts, Read
-from thought1.training.reason.folds import fold_writer
-from thought1.training.reason.gain import drop_useless_thoughts
-from thought1.training.reason.sampling import OwnSampling, SampleOwnThoughts
+from thought1.training.data.batches import BatchPlan, Mode
+from thought1.training.data.thoughts import SampledThoughts, ThoughtCollator, thought_rows
+from thought1.training.prepare import Parts, TokenizedData
+from thought1.training.reason.cross_fit import fold_writer
+from thought1.training.reason.sampling import SampleOwnThoughts, ThoughtSampling
+from thought1.training.reason.thought_filter import drop_useless_thoughts
 from thought1.training.recipe import ReasonStage
 
 
 def reason_parts(
-    stage: ReasonStage, read: Read, model: T1, own: OwnThoughts, args: TrainingArguments
+    stage: ReasonStage,
+    read: TokenizedData,
+    model: T1,
+    sampled: SampledThoughts,
+    args: TrainingArguments,
 ) -> Parts:
     """What the trainer of stage 2 is given, with the reference thoughts filtered, and own thoughts
     sampled or about to be.
@@ -51,21 +55,21 @@ def reason_parts(
     found = thought_rows(model, pairs, read.rows, most)
     anchored = model.companion is None and model.settings.anchor_weight > 0
     language = stage.weight_language > 0
-    collator = ThoughtCollator(found, own, language=language, anchored=anchored)
+    collator = ThoughtCollator(found, sampled, language=language, anchored=anchored)
     callbacks: list[TrainerCallback] = []
-    sampling = OwnSampling(pairs, stage, args.seed * 1_000_003, own, rounds)
+    sampling = ThoughtSampling(pairs, stage, args.seed * 1_000_003, sampled, rounds)
     if stage.own_folds:
-        teaching = ThoughtCollator(found, own, language=True)
+        teaching = ThoughtCollator(found, sampled, language=True)
         writer = fold_writer(model, stage, sampling.seed, teaching, args)
-        sample_by_folds(stage, pairs, own, rounds, sampling.seed, writer)
+        sample_by_folds(stage, pairs, sampled, rounds, sampling.seed, writer)
     elif rounds:
         callbacks.append(SampleOwnThoughts(model, sampling))
     return Parts(plan, collator, callbacks, notes)
 
 
 def plan_thoughts(
-    plan: Plan, stage: ReasonStage, known: Set[str], seed: int, batches_per_step: int
-) -> Plan:
+    plan: BatchPlan, stage: ReasonStage, known: Set[str], seed: int, batches_per_step: int
+) -> BatchPlan:
     """The same batches, with the thought behind which each query's vector is read.
 
     Args:
@@ -85,7 +89,7 @@ def plan_thoughts(
         # The loader prepares one batch ahead: what is sampled after a step is read one step later.
         sampling = max(step - 1, 0) // stage.own_every if stage.own_every else 0
         planned.append(replace(batch, modes=modes, round=sampling))
-    return Plan(planned)
+    return BatchPlan(planned)
 
 
 def _mode(rng: random.Random, stage: ReasonStage, share_own: float, known: bool) -> Mode:
@@ -97,6 +101,6 @@ def _mode(rng: random.Random, stage: ReasonStage, share_own: float, known: bool)
     return "reference" if known else "none"
 
 
-def rounds_read(plan: Plan) -> set[int]:
+def rounds_read(plan: BatchPlan) -> set[int]:
     """The samplings of own thoughts that a plan reads."""
     return {batch.round for batch in plan.batches if "own" in batch.modes}

@@ -12,19 +12,19 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from thought1.t1 import T1
 from thought1.training.cross_fit import sample_thoughts
-from thought1.training.data.sources import Pair
-from thought1.training.data.thoughts import OwnThoughts
+from thought1.training.data.sources import TrainingPair
+from thought1.training.data.thoughts import SampledThoughts
 from thought1.training.recipe import ReasonStage
 
 
 @dataclass(frozen=True, slots=True)
-class OwnSampling:
+class ThoughtSampling:
     """What own thoughts are sampled for, and where they go."""
 
-    pairs: Sequence[Pair]
+    pairs: Sequence[TrainingPair]
     stage: ReasonStage
     seed: int
-    own: OwnThoughts
+    sampled: SampledThoughts
     rounds: Collection[int]
     """Those that the plan of batches reads."""
 
@@ -36,7 +36,7 @@ class SampleOwnThoughts(TrainerCallback):
     the loader prepares one batch ahead.
     """
 
-    def __init__(self, model: T1, sampling: OwnSampling) -> None:
+    def __init__(self, model: T1, sampling: ThoughtSampling) -> None:
         self.model = model
         self.sampling = sampling
 
@@ -60,5 +60,5 @@ class SampleOwnThoughts(TrainerCallback):
         if process.is_main_process:
             its = self.sampling
             thoughts = sample_thoughts(self.model, its.pairs, its.stage, its.seed + number)
-            its.own.write(number, thoughts)
+            its.sampled.write(number, thoughts)
         process.wait_for_everyone()

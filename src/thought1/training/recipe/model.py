@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import ValidationInfo, model_validator
 
-from thought1.settings import anchor_weight, check_reader
+from thought1.model.settings import anchor_weight, check_reader
 from thought1.training.recipe.table import Count, Float, Natural, Text, check_marks, table
 from thought1.types import Thought1Error
 

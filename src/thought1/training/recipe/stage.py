@@ -1,6 +1,6 @@
 """What a recipe may say about every stage, and about stages 1 and 2, `[[stages]]`."""
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from thought1.training.recipe.sources import SourceConfig
 from thought1.training.recipe.table import (
@@ -44,8 +44,9 @@ class Stage:
     weight_decay: Weight = 0.01
     max_grad_norm: Weight = 1.0
     """Longer gradients are shortened to this norm; 0 leaves them."""
-    bf16: Flag = True
-    """Autocast to bfloat16; weights and optimizer stay float32."""
+    bf16: Literal[True, False, "auto"] = "auto"
+    """Autocast to bfloat16; weights and optimizer stay float32. "auto": on a device that has
+    instructions for it."""
     weight_contrastive: Weight = 1.0
     temperature: Positive = 0.05
     max_thought_tokens: Count = 64

@@ -29,7 +29,7 @@ from trl.trainer.grpo_trainer import GRPOTrainer
 from thought1.training import losses
 from thought1.training.data.collate import PACKED_TOKENS, fit, packed
 from thought1.training.model.anchor import NAME, Anchor, ProjectedAnchor, set_rate
-from thought1.training.model.embedder import Embedder, keep_each_once
+from thought1.training.model.embedder import TrainedEmbedder, keep_each_once
 from thought1.training.model.logprobs import completion_logprobs
 from thought1.training.reinforce.rollouts import bare_rows, sequences
 from thought1.types import Sampling, Thought1Error
@@ -39,7 +39,7 @@ PINNED = "1.16.0"
 
 
 @dataclass(frozen=True, slots=True)
-class Scored:
+class ScoredRollouts:
     """What a `Roll` makes of the questions of one step."""
 
     policy: dict[str, Tensor]
@@ -54,11 +54,11 @@ class Scored:
     facts: dict[str, float]
     """For the log."""
     given: tuple[Tensor, Tensor] | None = None
-    """Vectors of a frozen companion in the place of those documents': (R, E) of each rollout's
+    """Vectors of a frozen companion instead of those documents': (R, E) of each rollout's
     question, (N, E) of the documents."""
 
 
-Roll = Callable[[Sequence[int], int], Scored]
+Roll = Callable[[Sequence[int], int], ScoredRollouts]
 """Numbers of questions, step -> rollouts, scored."""
 
 
@@ -96,7 +96,7 @@ class ReinforceTrainer(GRPOTrainer):
     """trl's trainer with our rollouts, log-probabilities and InfoNCE term.
 
     Args:
-        places: numbers of questions in the order of the steps, all epochs in one: trl's own order
+        indices: numbers of questions in the order of the steps, all epochs in one: trl's own order
             begins anew in a run that is resumed after its first epoch.
     """
 
@@ -106,7 +106,7 @@ class ReinforceTrainer(GRPOTrainer):
         model: PreTrainedModel,
         tokenizer: PreTrainedTokenizerBase,
         args: GRPOConfig,
-        places: Sequence[int],
+        indices: Sequence[int],
         roll: Roll,
         policy: Policy,
         **others: Any,
@@ -114,7 +114,7 @@ class ReinforceTrainer(GRPOTrainer):
         if policy.anchor is not None and policy.anchor.moves:
             # A part of what is trained, saved, restored and kept equal among processes.
             model.add_module(NAME, policy.anchor)
-        rows = [{"prompt": str(place), "place": place} for place in places]
+        rows = [{"prompt": str(index), "index": index} for index in indices]
         super().__init__(
             model=model,
             reward_funcs=[_never],
@@ -126,14 +126,14 @@ class ReinforceTrainer(GRPOTrainer):
         self.roll = roll
         self.policy = policy
         self.beta = policy.weight_kl  # trl would load its reference model from a path
-        self.embedder = Embedder(model)
+        self.embedder = TrainedEmbedder(model)
         self._documents: Sequence[Sequence[int]] = ()
         self._given_NE: Tensor | None = None
         self._vectors_BD = torch.zeros(0)
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
-        places = [row["place"] for row in inputs[:: self.num_generations]]
-        scored = self.roll(places, self.state.global_step)
+        indices = [row["index"] for row in inputs[:: self.num_generations]]
+        scored = self.roll(indices, self.state.global_step)
         self._documents = scored.documents
         self._given_NE = None if scored.given is None else scored.given[1]
         for name, value in scored.facts.items():
@@ -229,8 +229,8 @@ class ReinforceTrainer(GRPOTrainer):
         rows = bare_rows(inputs, self.policy.emb_id)
         different = list(dict.fromkeys(rows))  # a group shares its prompt
         found_MD = self._encode([*different, *self._documents])
-        places = [different.index(row) for row in rows]
-        queries_BD = anchor.fused(found_MD[places], self._vectors_BD)
+        indices = [different.index(row) for row in rows]
+        queries_BD = anchor.fused(found_MD[indices], self._vectors_BD)
         return queries_BD, found_MD[len(different) :]
 
     def _encode(self, rows: Sequence[Sequence[int]]) -> Tensor:

@@ -20,17 +20,17 @@ from thought1.training.callbacks import FollowAnchor, JsonLog, SaveByClock
 from thought1.training.data.sources import TrainingData
 from thought1.training.data.thoughts import thought_rows
 from thought1.training.data.tokens import tokenize
-from thought1.training.gauge import thought_scores
 from thought1.training.given import with_given
 from thought1.training.model.anchor import Anchor
 from thought1.training.recipe import Recipe, ReinforceStage
 from thought1.training.reinforce.alarms import Alarms
-from thought1.training.reinforce.best import KeepAlarms, ValidateBest
-from thought1.training.reinforce.candidates import Index, encode
+from thought1.training.reinforce.best_checkpoint import KeepAlarms, ValidateBest
+from thought1.training.reinforce.document_pool import DocumentPool, encode
 from thought1.training.reinforce.grpo import Policy, ReinforceTrainer, grpo_config
-from thought1.training.reinforce.probe import Probe
+from thought1.training.reinforce.policy_probe import Probe
 from thought1.training.reinforce.rewarder import ROLLOUTS, Rewarder
 from thought1.training.teacher import mine_negatives
+from thought1.training.thinking_validation import thought_scores
 from thought1.training.validation import Validation
 from thought1.types import Sampling
 
@@ -67,7 +67,7 @@ def prepare_reinforce(
         negatives=negatives,
         seed=recipe.seed,
         folder=folder,
-        index=Index(model, data.pool, config, folder) if config.pool == "index" else None,
+        index=DocumentPool(model, data.pool, config, folder) if config.pool == "index" else None,
         alarms=Alarms(stage.max_thought_tokens),
         questions={
             pair.query_id: ids
@@ -134,7 +134,7 @@ def reinforce_trainer(
         model=model.checkpoint.model,
         tokenizer=_padding(copy.deepcopy(model.tokenizer), model.checkpoint.emb_id),
         args=grpo_config(grpo_values(recipe, stage, folder)),
-        places=plan_questions(
+        indices=plan_questions(
             len(rewarder.pairs), stage, recipe.seed, PartialState().num_processes
         ),
         roll=rewarder,
@@ -164,14 +164,14 @@ def plan_questions(count: int, stage: ReinforceStage, seed: int, processes: int)
     size = stage.queries_per_batch * processes
     steps = -(-stage.max_steps // stage.reinforce.iterations)
     wanted = steps if stage.max_steps > 0 else max(1, round(stage.epochs * (count // size)))
-    places: list[int] = []
+    indices: list[int] = []
     epoch = 0
-    while len(places) < wanted * size:
+    while len(indices) < wanted * size:
         order = list(range(count))
         random.Random(f"{seed} {epoch} questions").shuffle(order)
-        places += order[: count - count % size]
+        indices += order[: count - count % size]
         epoch += 1
-    return places[: wanted * size]
+    return indices[: wanted * size]
 
 
 def _padding(tokenizer: PreTrainedTokenizerBase, emb_id: int) -> PreTrainedTokenizerBase:

@@ -26,16 +26,16 @@ from accelerate import PartialState
 from torch import Tensor
 
 from thought1 import rewards
-from thought1.data.rollouts import Told, append_rollouts
-from thought1.queries import Asked
+from thought1.data.rollouts import RolloutText, append_rollouts
+from thought1.model.queries import PromptedQueries
 from thought1.t1 import T1
 from thought1.training.data.batches import Ids, Rows, pair_batch
-from thought1.training.data.sources import Pair
+from thought1.training.data.sources import TrainingPair
 from thought1.training.recipe import ReinforceConfig, ReinforceStage
 from thought1.training.reinforce.alarms import Alarm, Alarms, StepFacts
-from thought1.training.reinforce.candidates import Index, encode
-from thought1.training.reinforce.grpo import Scored
-from thought1.training.reinforce.rollouts import Rolled, policy_tensors, sample_groups
+from thought1.training.reinforce.document_pool import DocumentPool, encode
+from thought1.training.reinforce.grpo import ScoredRollouts
+from thought1.training.reinforce.rollouts import RolloutBatch, policy_tensors, sample_groups
 from thought1.types import Sampling, Vectors
 
 ROLLOUTS = "rollouts.jsonl"
@@ -47,13 +47,13 @@ class Rewarder:
 
     model: T1
     stage: ReinforceStage
-    pairs: Sequence[Pair]
+    pairs: Sequence[TrainingPair]
     prompts: Mapping[str, Ids]
     rows: Rows
     negatives: Mapping[str, Sequence[str]]
     seed: int
     folder: Path
-    index: Index | None
+    index: DocumentPool | None
     alarms: Alarms
     questions: Mapping[str, Ids]
     """Query id -> ids of the question alone, for the share of it that a thought copies."""
@@ -63,10 +63,10 @@ class Rewarder:
         """The stage's own values."""
         return self.stage.reinforce
 
-    def __call__(self, places: Sequence[int], step: int) -> Scored:
+    def __call__(self, indices: Sequence[int], step: int) -> ScoredRollouts:
         """Sample, rank, reward."""
-        pairs = [self.pairs[place] for place in places]
-        rng = random.Random(f"{self.seed} {step} {list(places)}")
+        pairs = [self.pairs[index] for index in indices]
+        rng = random.Random(f"{self.seed} {step} {list(indices)}")
         drawn = pair_batch(pairs, self.stage, rng, self.negatives)
         rolled = self._sample(pairs, step)
         texts, vectors_ND = self._candidates(drawn.documents, step)
@@ -87,7 +87,7 @@ class Rewarder:
         device = self.model.checkpoint.model.device
         emb_id = self.model.checkpoint.emb_id
         size = self.config.group_size
-        return Scored(
+        return ScoredRollouts(
             policy_tensors(rolled, kept_R.tolist(), emb_id, device),
             torch.tensor(advantages_R, dtype=torch.float32, device=device),
             torch.tensor(positives_GN.repeat(size, 0), device=device),
@@ -97,7 +97,9 @@ class Rewarder:
             self._given(pairs, drawn.documents) if self.rows.given else None,
         )
 
-    def _given(self, pairs: Sequence[Pair], documents: Sequence[str]) -> tuple[Tensor, Tensor]:
+    def _given(
+        self, pairs: Sequence[TrainingPair], documents: Sequence[str]
+    ) -> tuple[Tensor, Tensor]:
         """The frozen companion's vectors, of each rollout's question and of the documents."""
         asked = [self.rows.given["query", pair.query] for pair in pairs]
         read = [self.rows.given["document", text] for text in documents]
@@ -105,14 +107,14 @@ class Rewarder:
         asked_GE, read_NE = (torch.from_numpy(np.stack(part)).to(device) for part in (asked, read))
         return asked_GE.repeat_interleave(self.config.group_size, 0), read_NE
 
-    def _sample(self, pairs: Sequence[Pair], step: int) -> Rolled:
+    def _sample(self, pairs: Sequence[TrainingPair], step: int) -> RolloutBatch:
         sampling = Sampling(
             temperature=self.config.sampling_temperature,
             seed=self.seed * 1_000_003 + step,
             no_repeat_ngram=self.model.settings.thought.no_repeat_ngram,
         )
         prompts = [self.prompts[pair.query_id] for pair in pairs]
-        asked = Asked([pair.query for pair in pairs], (), prompts)
+        asked = PromptedQueries([pair.query for pair in pairs], (), prompts)
         budget = self.stage.max_thought_tokens
         return sample_groups(self.model, asked, self.config.group_size, budget, sampling)
 
@@ -124,7 +126,11 @@ class Rewarder:
         return drawn, encode(self.model, drawn)
 
     def _rollouts(
-        self, pairs: Sequence[Pair], rolled: Rolled, texts: Sequence[str], scores_RN: Vectors
+        self,
+        pairs: Sequence[TrainingPair],
+        rolled: RolloutBatch,
+        texts: Sequence[str],
+        scores_RN: Vectors,
     ) -> rewards.Rollouts:
         size = self.config.group_size
         thoughts = [thought.token_ids for thought in rolled.thoughts]
@@ -143,7 +149,7 @@ class Rewarder:
             length_target=self.config.length_target,
         )
 
-    def _answers(self, pairs: Sequence[Pair], texts: Sequence[str]) -> rewards.Bools:
+    def _answers(self, pairs: Sequence[TrainingPair], texts: Sequence[str]) -> rewards.Bools:
         """Which texts answer each question, (G, N)."""
         known = [self.rows.answers[pair.query] for pair in pairs]
         return np.array([[text in answers for text in texts] for answers in known])
@@ -184,13 +190,17 @@ class Rewarder:
         return facts
 
     def _save(
-        self, step: int, pairs: Sequence[Pair], rolled: Rolled, scored: rewards.Rollouts
+        self,
+        step: int,
+        pairs: Sequence[TrainingPair],
+        rolled: RolloutBatch,
+        scored: rewards.Rollouts,
     ) -> None:
         asked = [pair for pair in pairs for _ in range(self.config.group_size)]
         decode = self.model.tokenizer.decode
         texts = [str(decode(list(t.token_ids), skip_special_tokens=True)) for t in rolled.thoughts]
         told = [
-            Told(pair.query_id, pair.query, text, thought.finish_reason in ("eos", "budget"))
+            RolloutText(pair.query_id, pair.query, text, thought.finish_reason in ("eos", "budget"))
             for pair, thought, text in zip(asked, rolled.thoughts, texts, strict=True)
         ]
         append_rollouts(self.folder / ROLLOUTS, step, scored, told)

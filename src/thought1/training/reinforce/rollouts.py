@@ -12,14 +12,14 @@ import torch
 from torch import Tensor
 
 from thought1.engines.padding import pad
-from thought1.queries import Asked
+from thought1.model.queries import PromptedQueries
 from thought1.t1 import T1
 from thought1.training.data.batches import Ids
 from thought1.types import Generation, Sampling, Vectors
 
 
 @dataclass(frozen=True, slots=True)
-class Rolled:
+class RolloutBatch:
     """R thoughts, group by group."""
 
     prompts: Sequence[Ids]
@@ -33,8 +33,8 @@ class Rolled:
 
 
 def sample_groups(
-    model: T1, asked: Asked, group_size: int, budget: int, sampling: Sampling
-) -> Rolled:
+    model: T1, asked: PromptedQueries, group_size: int, budget: int, sampling: Sampling
+) -> RolloutBatch:
     """`group_size` thoughts after each prompt; a group reads its prompt once."""
     budgets, reader = [budget] * len(asked.rows), model.queries.reader
     with evaluating(model):
@@ -49,7 +49,7 @@ def sample_groups(
     queries = [text for text in asked.texts for _ in range(group_size)]
     thoughts = reader.read(queries, found, (), model.queries.decode)
     prompts = [[*asked.prefix, *row] for row in asked.rows for _ in range(group_size)]
-    return Rolled(prompts, thoughts)
+    return RolloutBatch(prompts, thoughts)
 
 
 @contextmanager
@@ -65,7 +65,7 @@ def evaluating(model: T1) -> Iterator[None]:
 
 
 def policy_tensors(
-    rolled: Rolled, kept_R: Sequence[bool], emb_id: int, device: torch.device
+    rolled: RolloutBatch, kept_R: Sequence[bool], emb_id: int, device: torch.device
 ) -> dict[str, Tensor]:
     """What the policy loss reads, under trl's names.
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from thought1.t1 import T1
-from thought1.training.data.sources import Pair
+from thought1.training.data.sources import TrainingPair
 from thought1.types import Thought, Vectors
 
 logger = logging.getLogger(__name__)
@@ -26,8 +26,8 @@ class GainCounts:
 
 
 def drop_useless_thoughts(
-    model: T1, pairs: Sequence[Pair], pool: Sequence[str], most: int
-) -> tuple[list[Pair], GainCounts]:
+    model: T1, pairs: Sequence[TrainingPair], pool: Sequence[str], most: int
+) -> tuple[list[TrainingPair], GainCounts]:
     """The pairs, without the thoughts behind which DCG over the whole pool does not rise.
 
     Args:
@@ -36,7 +36,7 @@ def drop_useless_thoughts(
     """
     model.checkpoint.model.eval()
     documents = list(dict.fromkeys([*pool, *(text for p in pairs for text in p.positives)]))
-    places = {text: i for i, text in enumerate(documents)}
+    indices = {text: i for i, text in enumerate(documents)}
     documents_ND = np.asarray(model.encode_document(documents))
     thinking = [pair for pair in pairs if pair.thought]
     texts = [pair.query for pair in thinking]
@@ -47,7 +47,7 @@ def drop_useless_thoughts(
     behind_QD = np.asarray(model.encode_query(texts, thoughts=thoughts, evidence=shown))
     kept = set()
     for q, pair in enumerate(thinking):
-        relevant = [places[text] for text in pair.positives]
+        relevant = [indices[text] for text in pair.positives]
         if _dcg(documents_ND, behind_QD[q], relevant) > _dcg(documents_ND, bare_QD[q], relevant):
             kept.add(pair.query_id)
     counts = GainCounts(len(kept), len(thinking) - len(kept))
@@ -59,5 +59,5 @@ def drop_useless_thoughts(
 def _dcg(documents_ND: Vectors, query_D: Vectors, relevant: Sequence[int]) -> float:
     """Discounted cumulative gain over all documents, binary grades."""
     scores_N = documents_ND @ query_D
-    ranks = [1 + int((scores_N > scores_N[place]).sum()) for place in relevant]
+    ranks = [1 + int((scores_N > scores_N[index]).sum()) for index in relevant]
     return float(sum(1 / np.log2(1 + rank) for rank in ranks))

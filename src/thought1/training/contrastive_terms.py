@@ -50,14 +50,14 @@ def stage_terms(
 
     Args:
         inputs: of a batch of pairs `positives` and `answers` (Q, N), booleans; with a teacher
-            `query_teacher` (Q, E) and `document_teacher` (N, E). In stage 2 `query_places`, the
-            queries' places among the vectors (rows behind them serve the next-token loss alone),
-            and `bare` (Q,), True where a vector is read without a thought.
+            `query_teacher` (Q, E) and `document_teacher` (N, E). In stage 2 `query_indices`, the
+            indices of the queries among the vectors (the rows after them serve the next-token loss
+            alone), and `bare` (Q,), True where a vector is read without a thought.
         anchor: fuses the queries' vectors with those before their thoughts.
     """
-    if "query_places" in inputs:
+    if "query_indices" in inputs:
         if anchor is None:
-            queries_QD = queries_QD[inputs["query_places"]]
+            queries_QD = queries_QD[inputs["query_indices"]]
         else:
             queries_QD = anchor.queries(queries_QD, inputs)
     sides = Sides(queries_QD, documents_ND, inputs)

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
-from thought1.loading import loading_errors
-from thought1.place import Place
+from thought1.model.loading import loading_errors
+from thought1.model.place import Place
 from thought1.types import Thought1Error, Vectors
 
 FILE_NAME = "companion_projection.safetensors"

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from thought1.prompts import Renderer, Template
-from thought1.settings import DOCUMENT_INSTRUCTION, EMB_TOKEN, QUERY_INSTRUCTION, Settings
+from thought1.model.prompts import Renderer, Template
+from thought1.model.settings import DOCUMENT_INSTRUCTION, EMB_TOKEN, QUERY_INSTRUCTION, Settings
 
 TEMPLATE_DATE = date(2024, 7, 26)
 """The date in default templates. Llama 3's own chat template writes it where it cannot ask for

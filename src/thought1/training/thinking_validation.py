@@ -11,12 +11,12 @@ import torch
 
 from thought1.evaluation.faithfulness import JudgedQuestions, measure_faithfulness
 from thought1.t1 import T1
-from thought1.training.data.batches import Rows, taught
-from thought1.training.data.sources import Pair
-from thought1.training.data.thoughts import OwnThoughts, ThoughtCollator, thought_rows
+from thought1.training.data.batches import Rows, sft_batch
+from thought1.training.data.sources import TrainingPair
+from thought1.training.data.thoughts import SampledThoughts, ThoughtCollator, thought_rows
 from thought1.training.data.trajectories import read_thoughts
 from thought1.training.losses import IGNORE_INDEX
-from thought1.training.model.embedder import Embedder
+from thought1.training.model.embedder import TrainedEmbedder
 from thought1.training.recipe import Recipe, StageConfig
 from thought1.training.validation import Validation
 
@@ -84,13 +84,13 @@ def _thought_loss(
     An empty one (a pattern whose fields are empty) teaches nothing, and does not count.
     """
     known = [q for q in validation.queries if references[q]]
-    pairs = [Pair(q, validation.queries[q], (), references[q]) for q in known]
+    pairs = [TrainingPair(q, validation.queries[q], (), references[q]) for q in known]
     rows = thought_rows(model, pairs, Rows({}, {}, {}), most)
-    collate = ThoughtCollator(rows, OwnThoughts(Path()), language=True)
-    embedder = Embedder(model.checkpoint.model, language=True)
+    collate = ThoughtCollator(rows, SampledThoughts(Path()), language=True)
+    embedder = TrainedEmbedder(model.checkpoint.model, language=True)
     total, count = 0.0, 0
     for start in range(0, len(pairs), 32):
-        inputs = collate.queries(taught([p.query_id for p in pairs[start : start + 32]]))
+        inputs = collate.queries(sft_batch([p.query_id for p in pairs[start : start + 32]]))
         device = model.checkpoint.model.device
         ids, segments, labels = (
             inputs[f"query_{name}"].to(device) for name in ("ids", "segments", "labels")

@@ -12,8 +12,8 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
-from thought1.prompts import Renderer
-from thought1.settings import Settings
+from thought1.model.prompts import Renderer
+from thought1.model.settings import Settings
 
 Identity = Mapping[str, str | int]
 """By name, as an error message says it."""

@@ -14,15 +14,15 @@ from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerBase
 
 from thought1.data.hashing import hash_json
-from thought1.encoder import Progress, windows
-from thought1.identity import hash_tokenizer
-from thought1.loading import check_modules, check_pointers, loading_errors
-from thought1.place import locate
-from thought1.prompts import uncut
-from thought1.sentence_adapter import is_tuned, put_updates, read_base
-from thought1.sentence_identity import folder_of, identity
-from thought1.settings import Base
-from thought1.tally import Tally
+from thought1.model.encoder import Progress, windows
+from thought1.model.identity import hash_tokenizer
+from thought1.model.loading import check_modules, check_pointers, loading_errors
+from thought1.model.place import locate
+from thought1.model.prompts import uncut
+from thought1.model.sentence_adapter import is_tuned, put_updates, read_base
+from thought1.model.sentence_identity import folder_of, identity
+from thought1.model.settings import Base
+from thought1.model.tally import Tally
 from thought1.types import Document, Sampling, Thought, Thought1Error, Vectors
 
 PREFIX = "st:"

@@ -13,10 +13,10 @@ from torch import nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_callback import ExportableState
 
+from thought1.files.whole import write_whole
 from thought1.training.callbacks import JsonLog, Scores, Validate
 from thought1.training.reinforce.alarms import Alarms, EvalFacts
 from thought1.training.reinforce.rewarder import ring
-from thought1.whole import write_whole
 
 MEASURE = "thinking_ndcg@10"
 

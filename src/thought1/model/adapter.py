@@ -19,8 +19,9 @@ from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from thought1.data.hashing import hash_file, hash_json
-from thought1.dequantised import check_file
-from thought1.loading import (
+from thought1.model.adapt_lm import add_emb_token, token_id
+from thought1.model.dequantised import check_file
+from thought1.model.loading import (
     Loaded,
     check_finite,
     check_pointers,
@@ -28,12 +29,11 @@ from thought1.loading import (
     load_model,
     loading_errors,
 )
-from thought1.packages import reinstall
-from thought1.place import Place, find_model, reason
-from thought1.settings import Base, Settings
+from thought1.model.packages import reinstall
+from thought1.model.place import Place, find_model, reason
+from thought1.model.settings import Base, Settings
+from thought1.model.weights import hash_weights
 from thought1.types import Thought1Error
-from thought1.untrained import add_emb_token, token_id
-from thought1.weights import hash_weights
 
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"

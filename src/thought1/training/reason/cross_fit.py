@@ -11,11 +11,11 @@ from transformers import PrinterCallback, TrainingArguments
 
 from thought1.t1 import T1
 from thought1.training.cross_fit import Writer
-from thought1.training.data.batches import Batch, Plan, taught
-from thought1.training.data.sources import Pair
+from thought1.training.data.batches import Batch, BatchPlan, sft_batch
+from thought1.training.data.sources import TrainingPair
 from thought1.training.data.thoughts import ThoughtCollator
 from thought1.training.model.adapters import adapt, copied, merged
-from thought1.training.model.embedder import Embedder
+from thought1.training.model.embedder import TrainedEmbedder
 from thought1.training.recipe import ReasonStage
 from thought1.training.trainer import StageTrainer
 
@@ -30,7 +30,7 @@ def fold_writer(
         args: of the stage's trainer.
     """
 
-    def write(fold: int, _about: Sequence[Pair], rest: Sequence[Pair]) -> T1:
+    def write(fold: int, _about: Sequence[TrainingPair], rest: Sequence[TrainingPair]) -> T1:
         known = [pair for pair in rest if pair.thought]
         return _taught(model, known, collate, stage, seed + fold, args)
 
@@ -39,7 +39,7 @@ def fold_writer(
 
 def _taught(
     model: T1,
-    pairs: Sequence[Pair],
+    pairs: Sequence[TrainingPair],
     collate: ThoughtCollator,
     stage: ReasonStage,
     seed: int,
@@ -57,9 +57,9 @@ def _taught(
     alone = replace(args, logging_strategy="no", report_to=[], gradient_accumulation_steps=1)
     trainer = StageTrainer(
         stage=replace(stage, weight_sft=1.0),
-        model=Embedder(checkpoint.model, language=True),
+        model=TrainedEmbedder(checkpoint.model, language=True),
         args=alone,
-        train_dataset=Plan(batches),
+        train_dataset=BatchPlan(batches),
         data_collator=collate,
     )
     trainer.remove_callback(PrinterCallback)
@@ -67,14 +67,14 @@ def _taught(
     return T1(merged(checkpoint))
 
 
-def _batches(pairs: Sequence[Pair], stage: ReasonStage, seed: int) -> list[Batch]:
+def _batches(pairs: Sequence[TrainingPair], stage: ReasonStage, seed: int) -> list[Batch]:
     rng = random.Random(seed)
     if not pairs:  # so few questions that all thoughts are in the fold held out
         return []
     size = min(stage.queries_per_batch, len(pairs))
     wanted = max(1, round(stage.fold_epochs * len(pairs) / size))
-    order: list[Pair] = []
+    order: list[TrainingPair] = []
     while len(order) < wanted * size:
         order += rng.sample(list(pairs), len(pairs))
     groups = [order[i * size : (i + 1) * size] for i in range(wanted)]
-    return [taught([pair.query_id for pair in group]) for group in groups]
+    return [sft_batch([pair.query_id for pair in group]) for group in groups]

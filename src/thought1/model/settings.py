@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from thought1.prompts import Template
+from thought1.model.prompts import Template
 from thought1.types import Sampling, Thought1Error
 
 FILE_NAME = "t1.json"

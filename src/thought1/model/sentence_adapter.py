@@ -10,11 +10,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from thought1.adapter import hash_content, put_in, read_adapter, save_adapter
 from thought1.data.hashing import hash_json
-from thought1.loading import check_pointers, loading_errors
-from thought1.place import Place
-from thought1.settings import Base
+from thought1.model.adapter import hash_content, put_in, read_adapter, save_adapter
+from thought1.model.loading import check_pointers, loading_errors
+from thought1.model.place import Place
+from thought1.model.settings import Base
 from thought1.types import Thought1Error
 
 FILE_NAME = "base.json"

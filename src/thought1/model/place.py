@@ -12,7 +12,7 @@ from pathlib import Path
 from huggingface_hub import hf_hub_download, snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
-from thought1.packages import PACKAGE, known
+from thought1.model.packages import PACKAGE, known
 from thought1.types import Thought1Error
 
 BUNDLED_MODELS = ("t1-nano", "t1-mini-companion", "t1-mini-tuned")
@@ -71,7 +71,7 @@ def find_model(name: str | Path) -> Place:
 
 def bundled_folder(name: str) -> Path:
     """A bundled model's folder: inside the installed package, or in a checkout."""
-    package = Path(__file__).parent
+    package = Path(__file__).parents[1]
     for folder in (package / "models" / name, package.parents[1] / "models" / name):
         if any((folder / f"{kind}config.json").is_file() for kind in ("", "adapter_")):
             return folder

@@ -21,11 +21,11 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from thought1.dequantised import load_gguf
 from thought1.engines.hf import HFEngine
 from thought1.engines.probe import disagreement, keeps_a_state
-from thought1.place import Place, reason
-from thought1.prompts import PROBES, Renderer
+from thought1.model.dequantised import load_gguf
+from thought1.model.place import Place, reason
+from thought1.model.prompts import PROBES, Renderer
 from thought1.types import Thought1Error
 
 NAMED = 3

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from thought1.packages import reinstall
-from thought1.place import Place
-from thought1.sentence_model import SentenceModel
-from thought1.settings import OWN_COMPANION, Settings
+from thought1.model.packages import reinstall
+from thought1.model.place import Place
+from thought1.model.sentence_model import SentenceModel
+from thought1.model.settings import OWN_COMPANION, Settings
 from thought1.types import Generation, Snapshot, Thought1Error, Vectors
 
 

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from thought1.data.hashing import hash_json
-from thought1.user_cache import user_cache
+from thought1.files.user_cache import user_cache
 
 VARIABLE = "T1_MODEL_CACHE"
 """Another folder, or `off`."""
@@ -33,7 +33,7 @@ Key = Mapping[str, str | int]
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class CacheRecord:
     """What an entry says of itself."""
 
     key: dict[str, str | int]
@@ -64,7 +64,7 @@ def cache_folder() -> Path | None:
     return base and base / "models"
 
 
-def find(key: Key) -> tuple[Path, Record] | None:
+def find(key: Key) -> tuple[Path, CacheRecord] | None:
     """The entry of that key, noted as used; None where there is none. A broken one is removed."""
     folder = _folder(key)
     if folder is None or not folder.exists():
@@ -78,7 +78,7 @@ def find(key: Key) -> tuple[Path, Record] | None:
     return folder, record
 
 
-def keep(record: Record, size: int, write: Callable[[Path], None]) -> Path | None:
+def keep(record: CacheRecord, size: int, write: Callable[[Path], None]) -> Path | None:
     """Let `write` fill a new entry of about `size` bytes; None where none came about.
 
     An entry of the same key stays, if another process was faster.
@@ -146,10 +146,10 @@ def _folder(key: Key) -> Path | None:
     return base and base / hash_json(dict(key))[:32]
 
 
-def _read(folder: Path) -> Record | None:
+def _read(folder: Path) -> CacheRecord | None:
     try:
         content = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
-        record = Record(**content)
+        record = CacheRecord(**content)
     except (OSError, ValueError, TypeError, RecursionError):
         return None
     texts = isinstance(record.model, str) and isinstance(record.content, str)

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from thought1.data.hashing import hash_file, hash_json
-from thought1.place import locate
-from thought1.sentence_adapter import is_tuned, read_base, tuned_weights
+from thought1.model.place import locate
+from thought1.model.sentence_adapter import is_tuned, read_base, tuned_weights
 
 
 def hash_files(name: str) -> str:

@@ -13,14 +13,19 @@ from typing import Any
 import numpy as np
 import torch
 
-from thought1.queries import Asked
+from thought1.files.whole import write_whole
+from thought1.model.queries import PromptedQueries
 from thought1.t1 import T1
 from thought1.training.data.batches import Ids
 from thought1.training.data.tokens import render
 from thought1.training.model.logprobs import completion_logprobs
-from thought1.training.reinforce.rollouts import Rolled, policy_tensors, sample_groups, sequences
+from thought1.training.reinforce.rollouts import (
+    RolloutBatch,
+    policy_tensors,
+    sample_groups,
+    sequences,
+)
 from thought1.types import Generation, Sampling
-from thought1.whole import write_whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +54,9 @@ class Probe:
         prompts = [row[:-1] for row in rows]
         path = self.folder / "probe-start.json"
         if step == 0 or not path.is_file():  # a stage that was killed at its start begins anew
-            rolled = sample_groups(model, Asked(texts, (), prompts), 1, self.budget, self.sampling)
+            rolled = sample_groups(
+                model, PromptedQueries(texts, (), prompts), 1, self.budget, self.sampling
+            )
             known = [_known(thought) for thought in rolled.thoughts]
             with write_whole(path) as stream:
                 stream.write(json.dumps(known).encode())
@@ -64,7 +71,7 @@ class Probe:
     def _moved(self, model: T1, prompts: Sequence[Ids], then: Sequence[Generation]) -> float:
         network = model.checkpoint.model
         tensors = policy_tensors(
-            Rolled(prompts, then), [True] * len(then), model.checkpoint.emb_id, network.device
+            RolloutBatch(prompts, then), [True] * len(then), model.checkpoint.emb_id, network.device
         )
         now_BC, _, _ = completion_logprobs(
             network, network.base_model, *sequences(tensors), self.sampling

@@ -6,11 +6,11 @@ It knows token ids, an engine and how vectors are read; `t1` binds it to the doc
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from thought1.checkpoint import Checkpoint
-from thought1.encoder import Encoder, Progress
-from thought1.prompts import Renderer
-from thought1.reader import Reader
-from thought1.tally import Tally
+from thought1.model.checkpoint import Checkpoint
+from thought1.model.encoder import Encoder, Progress
+from thought1.model.prompts import Renderer
+from thought1.model.reader import Reader
+from thought1.model.tally import Tally
 from thought1.types import Engine, Generation, Sampling, Thought, Thought1Error, Vectors
 
 Evidence = Sequence[Sequence[str]]
@@ -18,7 +18,7 @@ Evidence = Sequence[Sequence[str]]
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class PromptedQueries:
     """Queries, and the prompts that the language model reads."""
 
     texts: Sequence[str]
@@ -106,18 +106,18 @@ class QuerySide:
 
     def prompts(
         self, texts: list[str], instruction: str | None, evidence: Evidence | None
-    ) -> Asked:
+    ) -> PromptedQueries:
         """The prompts of queries; one that is too long is cut, and counted in `read`."""
         own = self.checkpoint.settings
         prompts = self.renderer.render(
             own.query, texts, own.max_query_tokens, instruction=instruction, evidence=evidence
         )
         self.read.add(len(prompts.rows), prompts.truncated)
-        return Asked(texts, prompts.prefix, prompts.rows)
+        return PromptedQueries(texts, prompts.prefix, prompts.rows)
 
     def bare(
         self,
-        asked: Asked,
+        asked: PromptedQueries,
         batch_size: int,
         on_progress: Progress | None = None,
     ) -> Vectors:
@@ -131,7 +131,7 @@ class QuerySide:
 
     def behind(
         self,
-        asked: Asked,
+        asked: PromptedQueries,
         thoughts: Sequence[str | Thought],
         batch_size: int,
         on_progress: Progress | None,
@@ -167,7 +167,7 @@ class QuerySide:
 
     def generations(
         self,
-        asked: Asked,
+        asked: PromptedQueries,
         budget: int,
         sampling: Sampling | None,
         batch_size: int = 32,
@@ -192,7 +192,7 @@ class QuerySide:
 
     def think(
         self,
-        asked: Asked,
+        asked: PromptedQueries,
         budget: int,
         sampling: Sampling | None,
         batch_size: int,

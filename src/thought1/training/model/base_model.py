@@ -14,10 +14,11 @@ from tokenizers import Tokenizer
 from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from thought1.checkpoint import Checkpoint, load_checkpoint, with_companion
 from thought1.engines.hf import max_positions, takes_positions
-from thought1.prompts import Renderer, Template
-from thought1.settings import Base, Settings, ThoughtSettings, check_reader
+from thought1.model.checkpoint import Checkpoint, with_companion
+from thought1.model.checkpoint_loading import load_checkpoint
+from thought1.model.prompts import Renderer, Template
+from thought1.model.settings import Base, Settings, ThoughtSettings, check_reader
 from thought1.training.model.scratch import build
 from thought1.training.recipe import (
     LEARNT,

@@ -15,12 +15,12 @@ from pathlib import Path
 from huggingface_hub import scan_cache_dir
 from huggingface_hub.errors import CacheNotFound
 
-from thought1.adapter import hash_content
-from thought1.packages import PACKAGE, PACKAGES, known, reinstall
-from thought1.place import BUNDLED_MODELS, bundled_folder, find_model, locate
-from thought1.sentence_adapter import is_tuned, read_base
-from thought1.sentence_identity import hash_files
-from thought1.settings import OWN_COMPANION, Base, Companion, Settings
+from thought1.model.adapter import hash_content
+from thought1.model.packages import PACKAGE, PACKAGES, known, reinstall
+from thought1.model.place import BUNDLED_MODELS, bundled_folder, find_model, locate
+from thought1.model.sentence_adapter import is_tuned, read_base
+from thought1.model.sentence_identity import hash_files
+from thought1.model.settings import OWN_COMPANION, Base, Companion, Settings
 from thought1.types import Thought1Error
 
 VARIABLE = "T1_MODEL"

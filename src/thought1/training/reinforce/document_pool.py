@@ -19,7 +19,7 @@ PROBES = 64
 """Documents whose vectors tell how far an index has drifted."""
 
 
-class Index:
+class DocumentPool:
     """Vectors of all documents, computed anew by interval or when they have drifted.
 
     They are kept in files by step, so that a resumed run ranks against the same ones.
@@ -36,8 +36,8 @@ class Index:
         """Mean cosine of the probe documents' vectors to current ones, when last looked at."""
         self._step = -1
         self._vectors_ND: Vectors = np.zeros((0, 0), np.float32)
-        places = random.Random(0).sample(range(len(self.texts)), min(PROBES, len(self.texts)))
-        self._probes = sorted(places)
+        indices = random.Random(0).sample(range(len(self.texts)), min(PROBES, len(self.texts)))
+        self._probes = sorted(indices)
 
     def vectors(self, step: int) -> Vectors:
         """Those to rank against in this step (N, d)."""

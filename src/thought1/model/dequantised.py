@@ -21,12 +21,12 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
-from thought1 import model_cache
 from thought1.data.hashing import hash_file, hash_json
 from thought1.engines.hf import max_positions
-from thought1.gguf_file import check_gguf
+from thought1.model import model_cache
+from thought1.model.gguf_file import check_gguf
+from thought1.model.weights import add_tensor
 from thought1.types import Thought1Error
-from thought1.weights import add_tensor
 
 logger = logging.getLogger(__name__)
 
@@ -157,7 +157,7 @@ def _keep(label: str, key: model_cache.Key, read: _Read) -> None:
         except Exception as error:  # of whichever library; a full disk among them
             raise OSError(str(error)) from error
 
-    model_cache.keep(model_cache.Record(dict(key), label, content), size, write)
+    model_cache.keep(model_cache.CacheRecord(dict(key), label, content), size, write)
 
 
 def _compact(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
