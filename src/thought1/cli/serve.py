@@ -9,6 +9,7 @@ Knows addresses and names, not what is answered (`thought1.serving`):
 
 import logging
 import math
+import signal
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -131,6 +132,8 @@ def serve(
         ending = math.ceil(timeout)
         quiet: dict[str, Any] = {"log_level": "warning", "access_log": False}
         config = uvicorn.Config(app, server_header=False, timeout_graceful_shutdown=ending, **quiet)
+        # uvicorn raises the signal again when it has ended; by then all is done, and well.
+        signal.signal(signal.SIGTERM, lambda *_: None)
         uvicorn.Server(config).run(sockets=[listening])
 
 

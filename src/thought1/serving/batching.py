@@ -19,13 +19,13 @@ from thought1.model.queries import PromptedQueries
 from thought1.model.sentence_model import SentenceModel
 from thought1.serving.jobs import (
     BareJob,
+    BatchRow,
     CallJob,
     Cancelled,
     DocumentJob,
     Job,
     Listener,
     ThinkJob,
-    BatchRow,
     Ticket,
 )
 from thought1.t1 import T1

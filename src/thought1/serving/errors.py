@@ -3,6 +3,7 @@
 {"error": {"message": "...", "type": "invalid_request_error", "param": "k", "code": "..."}}
 """
 
+import re
 from collections.abc import Mapping
 
 from fastapi import Request
@@ -22,6 +23,9 @@ TYPES = {
     503: "server_error",
     504: "timeout_error",
 }
+
+
+_KIND = re.compile(r"str|constrained-str|(list|function)\b.*|[A-Z]\w*")
 
 
 class ErrorDetail(BaseModel):
@@ -89,7 +93,8 @@ def _invalid(error: RequestValidationError) -> ApiError:
     first = error.errors()[0]
     if first["type"] == "json_invalid":
         return ApiError(422, "invalid_json", "the body is not JSON")
-    place = [str(part) for part in first["loc"] if part not in ("body", "query", "path")]
+    # The first part is where it stood (body, query, path); kinds of value stand for members of unions.
+    place = [str(part) for part in first["loc"][1:] if not _KIND.fullmatch(str(part))]
     name = ".".join(place) or None
     message = first["msg"]
     return ApiError(422, "invalid_request", f"{name}: {message}" if name else message, name)
