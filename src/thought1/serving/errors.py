@@ -4,13 +4,14 @@
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-from fastapi import Request
+from fastapi import APIRouter, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
+from starlette.routing import Match, Route
 
 from thought1.types import Thought1Error
 
@@ -103,3 +104,20 @@ def _invalid(error: RequestValidationError) -> ApiError:
 async def answer(request: Request, error: Exception) -> JSONResponse:
     """An exception handler of FastAPI."""
     return as_api_error(error).response()
+
+
+def not_allowed(
+    routers: Sequence[APIRouter],
+) -> Callable[[Request, Exception], Awaitable[JSONResponse]]:
+    """A handler of 405 that names all methods of a path, not those of its first route alone."""
+    routes = [route for router in routers for route in router.routes if isinstance(route, Route)]
+
+    async def handle(request: Request, error: Exception) -> JSONResponse:
+        found = [route for route in routes if route.matches(request.scope)[0] is not Match.NONE]
+        methods = sorted({method for route in found for method in route.methods or ()})
+        refusal = as_api_error(error)
+        if methods:
+            refusal.headers["Allow"] = ", ".join(methods)
+        return refusal.response()
+
+    return handle
