@@ -23,7 +23,7 @@ from thought1.serving.app import create_app
 from thought1.serving.batching import Batcher
 from thought1.serving.metrics import Metrics, ModelMeter
 from thought1.serving.shelf import Shelf, make_shelf
-from thought1.serving.tokens import TokenFile, add_token
+from thought1.serving.tokens import BearerTokenFile, add_token
 from thought1.t1 import T1
 from thought1.types import Document
 
@@ -48,7 +48,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str
         {"notes": index}, lambda one, name: Batcher(model, ModelMeter(metrics, name))
     )
     token = add_token(place / "tokens.json", "all", "write")
-    admission = Admission(["127.0.0.1"], TokenFile(place / "tokens.json"))
+    admission = Admission(["127.0.0.1"], BearerTokenFile(place / "tokens.json"))
     with listening(create_app(shelf, metrics=metrics, admission=admission)) as url:
         yield url, token
 

@@ -94,7 +94,7 @@ def _invalid(error: RequestValidationError) -> ApiError:
     first = error.errors()[0]
     if first["type"] == "json_invalid":
         return ApiError(422, "invalid_json", "the body is not JSON")
-    # The first part is where it stood (body, query, path); kinds of value stand for members of unions.
+    # First stands where it was (body, query, path); a kind of value is a member of a union.
     place = [str(part) for part in first["loc"][1:] if not _KIND.fullmatch(str(part))]
     name = ".".join(place) or None
     message = first["msg"]
