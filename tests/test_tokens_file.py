@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from thought1.serving.tokens import TokenFile, add_token, read_entries, remove_token
+from thought1.serving.tokens import BearerTokenFile, add_token, read_entries, remove_token
 from thought1.types import Thought1Error
 
 
@@ -17,7 +17,7 @@ def path(tmp_path: Path) -> Path:
 
 def test_a_token_has_the_scope_it_was_made_with(path: Path) -> None:
     reader, writer = add_token(path, "laptop", "read"), add_token(path, "import", "write")
-    file = TokenFile(path)
+    file = BearerTokenFile(path)
     assert len(file) == 2
     assert (file.scope(reader), file.scope(writer)) == ("read", "write")
     for other in ("", reader[:-1], reader + "x", reader.upper(), "t1_", "\udcff", "é"):
@@ -38,7 +38,7 @@ def test_every_entry_is_compared_whichever_is_right(
 ) -> None:
     """No early exit: the time must not tell at which entry a token stands."""
     tokens = [add_token(path, f"n{i}", "read") for i in range(4)]
-    file = TokenFile(path)
+    file = BearerTokenFile(path)
     calls: list[int] = []
     monkeypatch.setattr("hmac.compare_digest", lambda a, b: calls.append(1) or a == b, raising=True)
     for token in (*tokens, "t1_wrong"):
@@ -49,7 +49,7 @@ def test_every_entry_is_compared_whichever_is_right(
 
 def test_a_change_of_the_file_counts_at_once(path: Path) -> None:
     first = add_token(path, "first", "read")
-    file = TokenFile(path)
+    file = BearerTokenFile(path)
     second = add_token(path, "second", "write")
     assert file.scope(second) == "write"
     remove_token(path, "first")
@@ -62,7 +62,7 @@ def test_a_file_that_is_gone_or_broken_later_accepts_nobody(
     path: Path, later: str | None, caplog: pytest.LogCaptureFixture
 ) -> None:
     token = add_token(path, "laptop", "write")
-    file = TokenFile(path)
+    file = BearerTokenFile(path)
     if later is None:
         path.unlink()
     else:
@@ -108,12 +108,12 @@ def test_what_is_no_token_file_is_refused(path: Path, content: str, problem: str
     path.write_text(content, encoding="utf-8")
     path.chmod(0o600)
     with pytest.raises(Thought1Error, match=problem):
-        TokenFile(path)
+        BearerTokenFile(path)
 
 
 def test_a_missing_file_is_told_how_to_make(path: Path) -> None:
     with pytest.raises(Thought1Error, match="t1 tokens add FILE NAME"):
-        TokenFile(path)
+        BearerTokenFile(path)
     with pytest.raises(Thought1Error, match="cannot be read"):
         read_entries(path.parent)
 
@@ -123,4 +123,4 @@ def test_a_file_that_others_may_write_is_refused(path: Path) -> None:
     add_token(path, "laptop", "read")
     path.chmod(0o620)
     with pytest.raises(Thought1Error, match="chmod 600"):
-        TokenFile(path)
+        BearerTokenFile(path)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from t1_command import T1Command
 
-from thought1.serving.tokens import TokenFile
+from thought1.serving.tokens import BearerTokenFile
 
 
 def test_a_token_is_made_listed_and_removed(t1: T1Command, tmp_path: Path) -> None:
@@ -14,9 +14,9 @@ def test_a_token_is_made_listed_and_removed(t1: T1Command, tmp_path: Path) -> No
     assert made.code == 0
     assert token not in made.err
     assert "only its hash" in made.err
-    assert TokenFile(Path(file)).scope(token) == "read"
+    assert BearerTokenFile(Path(file)).scope(token) == "read"
     other = t1("tokens", "add", file, "import", "--scope", "write", "--json").json()
-    assert TokenFile(Path(file)).scope(other["token"]) == "write"
+    assert BearerTokenFile(Path(file)).scope(other["token"]) == "write"
     listed = t1("tokens", "list", file)
     assert [line.split("\t")[:2] for line in listed.out.splitlines()] == [
         ["laptop", "read"],
@@ -25,7 +25,7 @@ def test_a_token_is_made_listed_and_removed(t1: T1Command, tmp_path: Path) -> No
     rows = t1("tokens", "list", file, "--json").json()["tokens"]
     assert [sorted(row) for row in rows] == [["created", "name", "scope"]] * 2
     assert t1("tokens", "remove", file, "laptop").code == 0
-    assert TokenFile(Path(file)).scope(token) is None
+    assert BearerTokenFile(Path(file)).scope(token) is None
 
 
 def test_what_is_wrong_is_told(t1: T1Command, tmp_path: Path) -> None:

@@ -11,11 +11,13 @@ from starlette.testclient import TestClient
 
 from thought1.serving.address import Address
 from thought1.serving.admission import Admission, needs
-from thought1.serving.tokens import TokenFile, add_token, remove_token
+from thought1.serving.tokens import BearerTokenFile, add_token, remove_token
 from thought1.types import Thought1Error
 
 
-def client(names: Sequence[str] = ("localhost", "::1"), tokens: TokenFile | None = None) -> Any:
+def client(
+    names: Sequence[str] = ("localhost", "::1"), tokens: BearerTokenFile | None = None
+) -> Any:
     app = Admission(names, tokens).before(PlainTextResponse("in"))
     return TestClient(app, base_url="http://localhost:8000")
 
@@ -95,7 +97,7 @@ def test_what_a_request_needs(method: str, path: str, scope: str | None) -> None
 def test_tokens_open_what_their_scope_allows(tmp_path: Path) -> None:
     path = tmp_path / "tokens.json"
     tokens = {scope: add_token(path, scope, scope) for scope in ("read", "write")}
-    ask = client(tokens=TokenFile(path))
+    ask = client(tokens=BearerTokenFile(path))
 
     def status(method: str, place: str, authorization: str | None) -> int:
         headers = {} if authorization is None else {"Authorization": authorization}

@@ -28,7 +28,7 @@ from thought1.serving.limits import Limits
 from thought1.serving.metrics import Metrics, ModelMeter
 from thought1.serving.shelf import Shelf, make_shelf, shown_name
 from thought1.serving.streaming import TextStream
-from thought1.serving.tokens import TokenFile, add_token
+from thought1.serving.tokens import BearerTokenFile, add_token
 from thought1.t1 import T1
 from thought1.types import Document, Thought
 
@@ -100,7 +100,7 @@ def serve(tmp_path_factory: pytest.TempPathFactory, checkpoint: str) -> Iterator
             shelf = make_shelf(
                 indexes, lambda _index, name: Batcher(loaded, ModelMeter(metrics, name))
             )
-            admission = Admission(["127.0.0.1"], TokenFile(tokens) if tokens else None)
+            admission = Admission(["127.0.0.1"], BearerTokenFile(tokens) if tokens else None)
             app = create_app(shelf, metrics=metrics, limits=limits, admission=admission)
             url = stack.enter_context(listening(app))
             client = stack.enter_context(httpx.Client(base_url=url, timeout=30))

@@ -59,10 +59,10 @@ def mcp(
     from thought1.mcp.http import serve_http
     from thought1.mcp.server import thinking, tools_server
     from thought1.serving.address import Address
-    from thought1.serving.tokens import TokenFile
+    from thought1.serving.tokens import BearerTokenFile
 
     address = Address(host, port, tuple(allow_host or ()), bool(tokens), no_token)
-    accepted = TokenFile(tokens) if tokens else None
+    accepted = BearerTokenFile(tokens) if tokens else None
     index, loaded = open_index(folder, model, trust_remote_code)
     server = tools_server(index, thinking(loaded))
     if over_http:

@@ -9,6 +9,7 @@ Knows addresses and names, not what is answered (`thought1.serving`):
 
 import logging
 import math
+import signal
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -25,58 +26,75 @@ if TYPE_CHECKING:
     from thought1.index import Index
 
 
+Indexes = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="[NAME=]DIR...", help="Folders of indexes; by default named as their folders."
+    ),
+]
+Host = Annotated[str, typer.Option("--host", metavar="ADDRESS", help="Address to listen on.")]
+Port = Annotated[
+    int, typer.Option("--port", min=0, max=65535, metavar="N", help="0 takes a free one.")
+]
+Tokens = Annotated[
+    Path | None,
+    typer.Option(
+        "--tokens", metavar="FILE", help="Accept only these tokens; `t1 tokens add` makes one."
+    ),
+]
+AllowHost = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow-host",
+        metavar="NAME",
+        help="A host name by which clients call the server. May be repeated.",
+    ),
+]
+NoToken = Annotated[
+    bool,
+    typer.Option(
+        "--no-token", help="Let whoever reaches an address beyond loopback read and write."
+    ),
+]
+MaxBatch = Annotated[
+    int,
+    typer.Option(
+        "--max-batch", min=1, metavar="N", help="Thoughts that are written together at most."
+    ),
+]
+MaxRequests = Annotated[
+    int,
+    typer.Option(
+        "--max-requests", min=1, max=4096, metavar="N", help="Requests at a time; beyond it, 429."
+    ),
+]
+MaxThink = Annotated[
+    int,
+    typer.Option("--max-think", min=0, metavar="N", help="Most tokens of a thought in a request."),
+]
+Timeout = Annotated[
+    float,
+    typer.Option(
+        "--timeout", min=0.1, metavar="SECONDS", help="How long a request may take; beyond it, 504."
+    ),
+]
+LogRequests = Annotated[
+    bool, typer.Option("--log-requests", help="A line on stderr for each request.")
+]
+
+
 def serve(
-    indexes: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="[NAME=]DIR...", help="Folders of indexes; by default named as their folders."
-        ),
-    ],
-    host: Annotated[
-        str, typer.Option("--host", metavar="ADDRESS", help="Address to listen on.")
-    ] = "127.0.0.1",
-    port: Annotated[
-        int, typer.Option("--port", min=0, max=65535, metavar="N", help="0 takes a free one.")
-    ] = 8000,
-    tokens: Annotated[
-        Path | None,
-        typer.Option(
-            "--tokens", metavar="FILE", help="Accept only these tokens; `t1 tokens add` makes one."
-        ),
-    ] = None,
-    allow_host: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--allow-host",
-            metavar="NAME",
-            help="A host name by which clients call the server. May be repeated.",
-        ),
-    ] = None,
-    no_token: Annotated[
-        bool,
-        typer.Option(
-            "--no-token", help="Let whoever reaches an address beyond loopback read and write."
-        ),
-    ] = False,
-    max_batch: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Thoughts that are written together at most.")
-    ] = 32,
-    max_requests: Annotated[
-        int,
-        typer.Option(min=1, max=4096, metavar="N", help="Requests at a time; beyond it, 429."),
-    ] = 128,
-    max_think: Annotated[
-        int, typer.Option(min=0, metavar="N", help="Most tokens of a thought in a request.")
-    ] = 512,
-    timeout: Annotated[
-        float,
-        typer.Option(
-            min=0.1, metavar="SECONDS", help="How long a request may take; beyond it, 504."
-        ),
-    ] = 120.0,
-    log_requests: Annotated[
-        bool, typer.Option("--log-requests", help="A line on stderr for each request.")
-    ] = False,
+    indexes: Indexes,
+    host: Host = "127.0.0.1",
+    port: Port = 8000,
+    tokens: Tokens = None,
+    allow_host: AllowHost = None,
+    no_token: NoToken = False,
+    max_batch: MaxBatch = 32,
+    max_requests: MaxRequests = 128,
+    max_think: MaxThink = 512,
+    timeout: Timeout = 120.0,
+    log_requests: LogRequests = False,
     model: IndexModel = None,
     trust_remote_code: TrustRemoteCode = False,
 ) -> None:
@@ -91,14 +109,13 @@ def serve(
         from thought1.serving.limits import Limits
         from thought1.serving.metrics import Metrics, ModelMeter
         from thought1.serving.shelf import make_shelf
-        from thought1.serving.tokens import TokenFile
+        from thought1.serving.tokens import BearerTokenFile
     except ModuleNotFoundError as error:
         raise Thought1Error(
             't1 serve needs more packages: pip install "thought1[serve]"'
         ) from error
-
     address = Address(host, port, tuple(allow_host or ()), bool(tokens), no_token)
-    accepted = TokenFile(tokens) if tokens else None
+    accepted = BearerTokenFile(tokens) if tokens else None
     metrics = Metrics()
     limits = replace(Limits(), requests=max_requests, think=max_think, seconds=timeout)
 
@@ -107,19 +124,16 @@ def serve(
         return Batcher(loaded, ModelMeter(metrics, name), max_rows=max_batch)
 
     shelf = make_shelf(_open(indexes, model, trust_remote_code), start)
-    app = create_app(
-        shelf, metrics=metrics, limits=limits, admission=Admission(address.names, accepted)
-    )
+    admission = Admission(address.names, accepted)
+    app = create_app(shelf, metrics=metrics, limits=limits, admission=admission)
     _log_on_stderr(log_requests)
     with address.bind() as listening:
         note(f"serving {', '.join(shelf.indexes)} at {address.url(listening)}")
-        config = uvicorn.Config(
-            app,
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=math.ceil(timeout),
-        )
+        ending = math.ceil(timeout)
+        quiet: dict[str, Any] = {"log_level": "warning", "access_log": False}
+        config = uvicorn.Config(app, server_header=False, timeout_graceful_shutdown=ending, **quiet)
+        # uvicorn raises the signal again when it has ended; by then all is done, and well.
+        signal.signal(signal.SIGTERM, lambda *_: None)
         uvicorn.Server(config).run(sockets=[listening])
 
 

@@ -24,7 +24,7 @@ from thought1.engines.packed import PackedLinears
 from thought1.engines.padding import Ids, Padded, no_row_empty, pad
 from thought1.engines.precision import thought_precision
 from thought1.engines.prefix import PrefixCache
-from thought1.engines.running import RunningBatch, normalized
+from thought1.engines.running import JoinableBatch, normalized
 from thought1.engines.snapshots import fork
 from thought1.engines.stream import collected
 from thought1.types import Generation, Sampling, Step, Thought1Error, Vectors
@@ -155,9 +155,9 @@ class HFEngine:
         self.check_length(len(prefix) + longest + 1)
         return self._steps(prefix, rows, budgets, sampling, copies, snapshots)
 
-    def running(self) -> RunningBatch:
+    def running(self) -> JoinableBatch:
         """An empty batch that rows join and leave."""
-        return RunningBatch(self)
+        return JoinableBatch(self)
 
     def _steps(
         self,

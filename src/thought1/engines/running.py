@@ -89,8 +89,8 @@ class _Part:
         return found
 
 
-class RunningBatch:
-    """Rows that are still thinking; see the `RunningBatch` of `thought1.types`."""
+class JoinableBatch:
+    """Rows that are still thinking; the `RunningBatch` of `thought1.types`."""
 
     def __init__(self, model: Forwards) -> None:
         self._model = model

@@ -32,8 +32,8 @@ def fork(cache: DynamicCache) -> DynamicCache:
     return other
 
 
-class Rows(Protocol):
-    """Rows that think, of one batch or of a part of it."""
+class ThinkingRows(Protocol):
+    """ThinkingRows that think, of one batch or of a part of it."""
 
     @property
     def row_ids(self) -> list[int]:
@@ -47,7 +47,7 @@ class Rows(Protocol):
         """Places among them of those whose current token is `token`."""
 
 
-Some = TypeVar("Some", bound=Rows)
+Some = TypeVar("Some", bound=ThinkingRows)
 
 
 class SnapshotReader:
@@ -84,7 +84,7 @@ class SnapshotReader:
             Row -> what was read; nothing where no vector is wanted at this length.
         """
         length, self._length = self._length, self._length + 1
-        # Rows that read it anyway need no step of their own.
+        # ThinkingRows that read it anyway need no step of their own.
         if length not in self.lengths or len(batch.reads(self.emb_id)) == batch.size:
             return {}
         started = perf_counter()

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from thought1.types import Document, Hit, MetadataValue, Receipt, Thought
 
 
-class Found(BaseModel):
+class FoundDocument(BaseModel):
     """A document that a search found."""
 
     id: str = Field(description="Give it to `fetch` to read the whole document.")
@@ -21,7 +21,7 @@ class Found(BaseModel):
     metadata: dict[str, MetadataValue]
 
     @classmethod
-    def of(cls, hit: Hit, chars: int) -> "Found":
+    def of(cls, hit: Hit, chars: int) -> "FoundDocument":
         """A hit with at most so many characters of its text."""
         return cls(
             id=hit.id,
@@ -54,7 +54,7 @@ class Written(BaseModel):
 class SearchAnswer(BaseModel):
     """The answer of `search`."""
 
-    results: list[Found] = Field(description="Best first; empty where nothing was found.")
+    results: list[FoundDocument] = Field(description="Best first; empty where nothing was found.")
     thought: Written | None = Field(description="What the model thought before it searched.")
     milliseconds: dict[str, float] = Field(description="Wall time of each step.")
 
@@ -64,7 +64,7 @@ class SearchAnswer(BaseModel):
     ) -> "SearchAnswer":
         """The result of one query."""
         return cls(
-            results=[Found.of(hit, chars) for hit in hits],
+            results=[FoundDocument.of(hit, chars) for hit in hits],
             thought=None if thought is None else Written.of(thought),
             milliseconds=_rounded(receipt.milliseconds),
         )

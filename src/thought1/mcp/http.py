@@ -12,7 +12,7 @@ from starlette.types import ASGIApp
 
 from thought1.serving.address import Address
 from thought1.serving.admission import Admission
-from thought1.serving.tokens import Scope, TokenFile
+from thought1.serving.tokens import BearerTokenFile, Scope
 
 MAX_BODY = 256 * 1024
 """Bytes of one request; a question and its conditions take far less."""
@@ -22,7 +22,7 @@ _CHECKED = TransportSecuritySettings(enable_dns_rebinding_protection=False)
 """The admission in front does it."""
 
 
-def http_app(server: MCPServer, address: Address, tokens: TokenFile | None) -> ASGIApp:
+def http_app(server: MCPServer, address: Address, tokens: BearerTokenFile | None) -> ASGIApp:
     """The server's application, at /mcp."""
     app = server.streamable_http_app(transport_security=_CHECKED, max_request_body_size=MAX_BODY)
     return Admission(address.names, tokens, _reads).before(app)
@@ -34,7 +34,7 @@ def _reads(_method: str, _path: str) -> Scope:
 
 
 def serve_http(
-    server: MCPServer, address: Address, tokens: TokenFile | None, told: Callable[[str], None]
+    server: MCPServer, address: Address, tokens: BearerTokenFile | None, told: Callable[[str], None]
 ) -> None:
     """Serve until the process is told to end; calls that run are finished.
 

@@ -12,8 +12,8 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from thought1.serving.errors import ApiError
+from thought1.serving.tokens import BearerTokenFile
 from thought1.serving.tokens import Scope as TokenScope
-from thought1.serving.tokens import TokenFile
 
 OPEN = ("/health", "/ready")
 """What needs no token: it tells nothing but that the server is there."""
@@ -42,7 +42,7 @@ class Admission:
     """
 
     def __init__(
-        self, names: Iterable[str], tokens: TokenFile | None = None, needs: Needs = needs
+        self, names: Iterable[str], tokens: BearerTokenFile | None = None, needs: Needs = needs
     ) -> None:
         self._names = {_plain(name) for name in names}
         self._tokens = tokens

@@ -18,7 +18,7 @@ from thought1.serving.address import LOOPBACK
 from thought1.serving.admission import Admission
 from thought1.serving.context import Context
 from thought1.serving.desk import Desk
-from thought1.serving.errors import ApiError, answer
+from thought1.serving.errors import ApiError, answer, not_allowed
 from thought1.serving.guard import Guard
 from thought1.serving.limits import Limits
 from thought1.serving.metrics import Metrics
@@ -58,9 +58,11 @@ def create_app(
         redirect_slashes=False,
     )
     app.state.context = Context(shelf, Desk(limits, metrics), limits, metrics)
-    for module in (searching, embedding, documents, catalogue):
-        app.include_router(module.router)
-    app.include_router(catalogue.open_router)
+    modules = (searching, embedding, documents, catalogue)
+    routers = [*(module.router for module in modules), catalogue.open_router]
+    for router in routers:
+        app.include_router(router)
+    app.add_exception_handler(405, not_allowed(routers))
     for kind in (ApiError, Thought1Error, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, answer)
     app.add_middleware(Guard, admission or Admission(LOOPBACK), limits, metrics)

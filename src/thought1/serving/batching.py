@@ -19,12 +19,12 @@ from thought1.model.queries import PromptedQueries
 from thought1.model.sentence_model import SentenceModel
 from thought1.serving.jobs import (
     BareJob,
+    BatchRow,
     CallJob,
     Cancelled,
     DocumentJob,
     Job,
     Listener,
-    Row,
     ThinkJob,
     Ticket,
 )
@@ -78,7 +78,7 @@ class Batcher:
         self._inbox: deque[Job] = deque()
         self._closing = False
         self._running: RunningBatch | None = None
-        self._rows: dict[int, Row] = {}
+        self._rows: dict[int, BatchRow] = {}
         self._thoughts: deque[ThinkJob] = deque()
         self._bare: deque[BareJob] = deque()
         self._calls: deque[CallJob] = deque()
@@ -286,7 +286,7 @@ class Batcher:
         )
         owners = itertools.chain(*([job] * job.samples for job, _ in group))
         for row, job, number in zip(rows, owners, numbers, strict=True):
-            self._rows[row] = Row(job, number)
+            self._rows[row] = BatchRow(job, number)
 
     def _end(self, job: ThinkJob, error: Exception) -> None:
         job.fail(error)

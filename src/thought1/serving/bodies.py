@@ -85,7 +85,7 @@ class FusionIn(Body):
     bm25_weight: Annotated[float, Field(ge=0)] = 1.0
 
 
-class Asking(Body):
+class Questions(Body):
     """What questions to think about, and how."""
 
     query: Text | Texts
@@ -105,7 +105,7 @@ class Asking(Body):
         return [self.query] if isinstance(self.query, str) else self.query
 
 
-class ThinkRequest(Asking):
+class ThinkRequest(Questions):
     """POST /v1/think."""
 
     model: Name | None = None
@@ -114,7 +114,7 @@ class ThinkRequest(Asking):
     """Replaces the model's own instruction."""
 
 
-class SearchRequest(Asking):
+class SearchRequest(Questions):
     """POST /v1/search: the fields of `SearchOptions`."""
 
     index: Name | None = None

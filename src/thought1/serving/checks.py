@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from thought1.serving.bodies import Asking, SearchRequest
+from thought1.serving.bodies import Questions, SearchRequest
 from thought1.serving.errors import ApiError
 from thought1.serving.limits import Limits
 
@@ -28,7 +28,7 @@ def check_texts(name: str, texts: Sequence[str], most: int, characters: int) -> 
         )
 
 
-def check_asking(body: Asking, limits: Limits) -> None:
+def check_asking(body: Questions, limits: Limits) -> None:
     """Raises ApiError where questions or thoughts go beyond a limit."""
     check_texts("query", body.queries, limits.texts, limits.characters)
     at_most("think", body.think, limits.think)

@@ -3,13 +3,15 @@
 {"error": {"message": "...", "type": "invalid_request_error", "param": "k", "code": "..."}}
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-from fastapi import Request
+from fastapi import APIRouter, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
+from starlette.routing import Match, Route
 
 from thought1.types import Thought1Error
 
@@ -22,6 +24,9 @@ TYPES = {
     503: "server_error",
     504: "timeout_error",
 }
+
+
+_KIND = re.compile(r"str|constrained-str|(list|function)\b.*|[A-Z]\w*")
 
 
 class ErrorDetail(BaseModel):
@@ -89,7 +94,8 @@ def _invalid(error: RequestValidationError) -> ApiError:
     first = error.errors()[0]
     if first["type"] == "json_invalid":
         return ApiError(422, "invalid_json", "the body is not JSON")
-    place = [str(part) for part in first["loc"] if part not in ("body", "query", "path")]
+    # First stands where it was (body, query, path); a kind of value is a member of a union.
+    place = [str(part) for part in first["loc"][1:] if not _KIND.fullmatch(str(part))]
     name = ".".join(place) or None
     message = first["msg"]
     return ApiError(422, "invalid_request", f"{name}: {message}" if name else message, name)
@@ -98,3 +104,20 @@ def _invalid(error: RequestValidationError) -> ApiError:
 async def answer(request: Request, error: Exception) -> JSONResponse:
     """An exception handler of FastAPI."""
     return as_api_error(error).response()
+
+
+def not_allowed(
+    routers: Sequence[APIRouter],
+) -> Callable[[Request, Exception], Awaitable[JSONResponse]]:
+    """A handler of 405 that names all methods of a path, not those of its first route alone."""
+    routes = [route for router in routers for route in router.routes if isinstance(route, Route)]
+
+    async def handle(request: Request, error: Exception) -> JSONResponse:
+        found = [route for route in routes if route.matches(request.scope)[0] is not Match.NONE]
+        methods = sorted({method for route in found for method in route.methods or ()})
+        refusal = as_api_error(error)
+        if methods:
+            refusal.headers["Allow"] = ", ".join(methods)
+        return refusal.response()
+
+    return handle

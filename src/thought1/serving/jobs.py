@@ -139,7 +139,7 @@ class DocumentJob(Job):
 
 
 @dataclass(eq=False, slots=True)
-class Row:
+class BatchRow:
     """A thought that is being written: whose it is, and what was read aside of it."""
 
     job: ThinkJob

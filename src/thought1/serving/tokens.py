@@ -37,7 +37,7 @@ _FIELDS = {"name", "scope", "sha256", "created"}
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class TokenEntry:
     """What the file holds of one token."""
 
     name: str
@@ -47,7 +47,7 @@ class Entry:
     """ISO 8601, UTC."""
 
 
-class TokenFile:
+class BearerTokenFile:
     """The tokens that a server accepts; a change of the file counts from the next request on.
 
     Where the file is gone or broken later, no token is accepted until it is mended.
@@ -78,7 +78,7 @@ class TokenFile:
                 found = entry.scope
         return found
 
-    def _current(self) -> list[Entry]:
+    def _current(self) -> list[TokenEntry]:
         with self._lock:
             signature = _signature(self._path)
             if signature != self._seen:
@@ -109,7 +109,7 @@ def add_token(path: Path, name: str, scope: Scope) -> str:
         )
     token = PREFIX + secrets.token_urlsafe(_BYTES)
     created = datetime.now(UTC).isoformat(timespec="seconds")
-    _write(path, [*entries, Entry(name, scope, _digest(token), created)])
+    _write(path, [*entries, TokenEntry(name, scope, _digest(token), created)])
     return token
 
 
@@ -127,7 +127,7 @@ def remove_token(path: Path, name: str) -> None:
     _write(path, kept)
 
 
-def read_entries(path: Path) -> list[Entry]:
+def read_entries(path: Path) -> list[TokenEntry]:
     """What the file holds.
 
     Raises:
@@ -154,7 +154,7 @@ def read_entries(path: Path) -> list[Entry]:
     return [_entry(path, row) for row in rows]
 
 
-def _entry(path: Path, row: Any) -> Entry:
+def _entry(path: Path, row: Any) -> TokenEntry:
     sound = (
         isinstance(row, Mapping)
         and set(row) == _FIELDS
@@ -169,10 +169,10 @@ def _entry(path: Path, row: Any) -> Entry:
             f"{path}: the entry of the token {name!r} is broken; remove it from the file, and "
             "make a new one with `t1 tokens add FILE NAME`"
         )
-    return Entry(**row)
+    return TokenEntry(**row)
 
 
-def _write(path: Path, entries: list[Entry]) -> None:
+def _write(path: Path, entries: list[TokenEntry]) -> None:
     content = {"format": FORMAT, "tokens": [asdict(entry) for entry in entries]}
     try:
         with write_whole(path) as stream:
