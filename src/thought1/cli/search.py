@@ -5,6 +5,7 @@ Knows how results are shown, not how they are found:
     t1 search facts.index "Why do ice cubes crack in warm water?" --think 64 -k 5
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -123,10 +124,7 @@ def search(
     from thought1.search.pipeline import search_in_batches
 
     sampled = (temperature, top_p, seed, no_repeat)
-    if mode == "bm25" and any(value is not None for value in sampled):
-        raise Thought1Error(
-            "bm25 does not think: leave --temperature, --top-p, --seed and --no-repeat out"
-        )
+    _check_sampling(mode, sampled)
     budget, fusion = thought_budget(think, no_think), _fusion(fusion_weights, mode)
     conditions = parse_where(where or [])
     options = SearchOptions(
@@ -150,11 +148,14 @@ def search(
         options = replace(options, sampling=thought_sampling(usual, *sampled))
     with progress("search", len(questions), "questions") as bar:
         results, receipt = search_in_batches(index, questions, options, on_progress=bar.update)
-    if as_json:
-        content = [result_data(result) for result in results]
-        print_json({"results": content, "receipt": receipt_data(receipt)})
-    else:
-        _show(results, receipt)
+    _show(results, receipt, as_json)
+
+
+def _check_sampling(mode: str, sampled: Sequence[object]) -> None:
+    if mode == "bm25" and any(value is not None for value in sampled):
+        raise Thought1Error(
+            "bm25 does not think: leave --temperature, --top-p, --seed and --no-repeat out"
+        )
 
 
 def _fusion(weights: str | None, mode: str) -> "Fusion":
@@ -173,7 +174,11 @@ def _fusion(weights: str | None, mode: str) -> "Fusion":
     return Fusion(dense_weight=dense, bm25_weight=bm25)
 
 
-def _show(results: "list[SearchResult]", receipt: "Receipt") -> None:
+def _show(results: "list[SearchResult]", receipt: "Receipt", as_json: bool) -> None:
+    if as_json:
+        content = [result_data(result) for result in results]
+        print_json({"results": content, "receipt": receipt_data(receipt)})
+        return
     from rich.console import Console
 
     console = Console(highlight=False, markup=False)
