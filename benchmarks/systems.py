@@ -11,8 +11,9 @@
     t1:FOLDER@N/swapped    T1 behind the own greedy thought of another question
     t1:FOLDER@N/repeated   T1 behind the question once more, instead of a thought
     t1:FOLDER@given   T1 behind the given thoughts (`quality.py --thoughts`): what its own could be
-    hybrid:DENSE      bm25 and a dense system, fused by reciprocal rank, the best 100 of each;
+    hybrid:DENSE      bm25 and a dense system, the best 100 of each, fused as the index does it;
                       DENSE is FOLDER@N for T1, or minilm, or st:FOLDER
+    ranks:DENSE       the same, fused by reciprocal rank
 
 FOLDER may also be `package:NAME/FOLDER` or a hub id. Dense search is exact, in float32.
 """
@@ -37,7 +38,8 @@ from thought1.model.place import locate
 from thought1.model.sentence_model import SentenceModel
 from thought1.model.weights import hash_weights
 from thought1.search.exact import exact_run
-from thought1.search.fuse import reciprocal_rank_fusion
+from thought1.search.options import Fusion
+from thought1.search.steps import fuse
 from thought1.store.lance import LanceStore
 from thought1.t1 import T1
 from thought1.types import Document, Run, Sampling, StoredRow, Thought1Error, Vectors
@@ -49,6 +51,7 @@ _THINKING = (
     r"(?P<budget>[0-9]+)(~(?P<temperature>[0-9]+(\.[0-9]+)?)(x(?P<samples>[1-9][0-9]*))?)?"
     r"(/(?P<control>swapped|repeated))?"
 )
+_FUSED: dict[str, Literal["scores", "ranks"]] = {"hybrid": "scores", "ranks": "ranks"}
 Kind = Literal["bm25", "store-bm25", "st", "t1"]
 
 
@@ -60,7 +63,8 @@ class Spec:
     folder: str = ""
     budget: int | None = 0
     """None reads the collection's thoughts instead of own ones."""
-    hybrid: bool = False
+    hybrid: Literal["", "scores", "ranks"] = ""
+    """How it is fused with BM25, if at all."""
     temperature: float = 0.0
     samples: int = 1
     control: str = ""
@@ -73,8 +77,9 @@ def parse_spec(text: str) -> Spec:
         return Spec("bm25")
     if text == "store-bm25":
         return Spec("store-bm25")
-    hybrid = text.startswith("hybrid:")
-    dense = text.removeprefix("hybrid:")
+    prefix, _, rest = text.partition(":")
+    hybrid = _FUSED.get(prefix, "")
+    dense = rest if hybrid else text
     if dense == "minilm":
         return Spec("st", MINILM, hybrid=hybrid)
     if dense.startswith("st:"):
@@ -89,9 +94,9 @@ def parse_spec(text: str) -> Spec:
         return Spec("t1", folder, None, hybrid)
     raise Thought1Error(
         f"no system {text!r}: use bm25, store-bm25, minilm, st:FOLDER, t1:FOLDER@N, "
-        "hybrid:FOLDER@N, hybrid:minilm or hybrid:st:FOLDER, where N is a number of tokens (N~T "
-        "samples at temperature T, N~TxK K thoughts, N/swapped and N/repeated are controls), or in "
-        "t1:FOLDER@N also the word given"
+        "hybrid:FOLDER@N, hybrid:minilm or hybrid:st:FOLDER (or ranks: for hybrid:), where N is a "
+        "number of tokens (N~T samples at temperature T, N~TxK K thoughts, N/swapped and "
+        "N/repeated are controls), or in t1:FOLDER@N also the word given"
     )
 
 
@@ -115,7 +120,8 @@ class Runner:
 
     def _compute(self, spec: Spec) -> Run:
         if spec.hybrid:
-            return fuse(self.run(Spec("bm25")), self.run(replace(spec, hybrid=False)))
+            dense = self.run(replace(spec, hybrid=""))
+            return fuse_runs(dense, self.run(Spec("bm25")), Fusion(by=spec.hybrid))
         if spec.kind == "bm25":
             with open_system("bm25") as system:
                 return run_system(system, self.collection)
@@ -214,13 +220,11 @@ def run_store_bm25(collection: Collection) -> Run:
     return {q: dict(found) for q, found in zip(collection.queries, rankings, strict=True)}
 
 
-def fuse(first: Run, second: Run) -> Run:
-    """Reciprocal rank fusion of two runs over the same queries."""
+def fuse_runs(dense: Run, bm25: Run, fusion: Fusion) -> Run:
+    """Two runs over the same queries as one, as hybrid search fuses them."""
     return {
-        query: dict(
-            reciprocal_rank_fusion([_ranking(first[query]), _ranking(second[query])])[:DEPTH]
-        )
-        for query in first
+        query: dict(fuse(_ranking(scores), _ranking(bm25[query]), fusion)[:DEPTH])
+        for query, scores in dense.items()
     }
 
 

@@ -1,8 +1,8 @@
-"""Reciprocal rank fusion, by hand; its invariants are in properties/."""
+"""Both fusions, by hand; their invariants are in properties/."""
 
 import pytest
 
-from thought1.search.fuse import reciprocal_rank_fusion
+from thought1.search.fuse import certainty, reciprocal_rank_fusion, score_fusion
 from thought1.types import Ranking
 
 
@@ -44,3 +44,49 @@ def test_nothing_gives_nothing() -> None:
 def test_wrong_arguments(k: int, weights: list[float] | None, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         reciprocal_rank_fusion([ranking("a"), ranking("b")], k, weights)
+
+
+# -- by scores -------------------------------------------------------------------------------------
+
+DENSE = [("a", 1.0), ("b", 0.625), ("c", 0.5)]
+
+
+def many(first: float, rest: float) -> list[tuple[str, float]]:
+    """Twelve documents that match: x, then y0 to y10, a little worse from one to the next."""
+    return [("x", first), *((f"y{i}", rest - i / 100) for i in range(11))]
+
+
+def test_certainty_is_the_distance_to_the_tenth() -> None:
+    assert certainty(many(8.0, 4.08)) == pytest.approx(0.5)
+    assert certainty(many(4.1, 4.1)) == pytest.approx(0.08 / 4.1)
+    assert certainty([("x", 3.0), ("y", 2.9)]) == 1  # eight of ten have no word of the query
+    assert certainty([]) == certainty([("x", 0.0)]) == 0
+
+
+def test_fused_scores_by_hand() -> None:
+    # Certainty 1, so each side weighs one half; b is at a quarter of the dense scores.
+    fused = score_fusion(DENSE, [("c", 6.0), ("b", 3.0)])
+    assert fused == [("a", 0.5), ("c", 0.5), ("b", 0.125 + 0.25)]
+    weighted = score_fusion(DENSE, [("c", 6.0), ("b", 3.0)], (1.0, 3.0))
+    assert weighted == [("c", 1.5), ("b", 0.125 + 0.75), ("a", 0.5)]
+
+
+def test_a_side_that_matches_everything_alike_does_no_harm() -> None:
+    fused = score_fusion(DENSE, many(4.1, 4.1))
+    assert [id_ for id_, _ in fused[:2]] == ["a", "b"]
+
+
+def test_a_word_that_one_document_has_brings_it_up() -> None:
+    assert score_fusion(DENSE, [("c", 9.0)])[0] == ("a", 0.5)
+    assert dict(score_fusion(DENSE, [("c", 9.0)]))["c"] == 0.5
+    assert score_fusion(DENSE, [("b", 9.0)])[0] == ("b", 0.625)
+
+
+def test_a_side_without_weight_or_hits_is_left_out() -> None:
+    words = [("z", 2.0), ("a", 1.0)]
+    assert [id_ for id_, _ in score_fusion(DENSE, words, (1, 0))] == ["a", "b", "c"]
+    assert score_fusion(DENSE, words, (0, 1)) == [("z", 1.0), ("a", 0.5)]
+    assert [id_ for id_, _ in score_fusion(DENSE, [])] == ["a", "b", "c"]
+    assert score_fusion([], words) == [("z", 0.5), ("a", 0.25)]
+    assert score_fusion([], []) == []
+    assert score_fusion([("a", -0.2)], []) == [("a", 1.0)]

@@ -249,7 +249,8 @@ def test_scores_say_what_they_are(index: Index, model: FakeModel) -> None:
     (dense,) = index.search(query, 1, mode="dense", think=0).hits
     document = model.vector(f"{DOCUMENTS[0].title} {DOCUMENTS[0].text}")
     assert dense.score == pytest.approx(float(model.vector(query) @ document), abs=1e-5)
-    (hybrid,) = index.search(query, 1, think=0).hits
+    by_ranks = SearchOptions(k=1, think=0, fusion=Fusion(by="ranks"))
+    ((hybrid,),) = [result.hits for result in index.search_many([query], by_ranks)[0]]
     assert hybrid.score == pytest.approx(2 / 61)
 
 
@@ -329,9 +330,11 @@ def test_an_offset_out_of_range(offset: Any) -> None:
         SearchOptions(offset=offset)
 
 
-def test_weights_of_the_two_sides(index: Index) -> None:
+@pytest.mark.parametrize("by", ["scores", "ranks"])
+def test_weights_of_the_two_sides(index: Index, by: Any) -> None:
     def hybrid(dense: float, bm25: float) -> list[str]:
-        options = SearchOptions(fusion=Fusion(dense_weight=dense, bm25_weight=bm25), think=0)
+        fusion = Fusion(dense_weight=dense, bm25_weight=bm25, by=by)
+        options = SearchOptions(fusion=fusion, think=0)
         (result,), _ = index.search_many([QUESTION], options)
         return [hit.id for hit in result.hits]
 
@@ -342,6 +345,10 @@ def test_weights_of_the_two_sides(index: Index) -> None:
     for wrong in ((-1, 1), (0, 0), (float("nan"), 1)):
         with pytest.raises(Thought1Error, match="fusion weights are two numbers of 0 or more"):
             Fusion(dense_weight=wrong[0], bm25_weight=wrong[1])
+    with pytest.raises(Thought1Error, match="fuses by scores or ranks, not by 'votes'"):
+        Fusion(by="votes")  # type: ignore[arg-type]
+    with pytest.raises(Thought1Error, match="a rank constant belongs to fusion by ranks"):
+        Fusion(rank_constant=10)
 
 
 def test_thoughts_are_greedy_unless_asked(index: Index, model: FakeModel) -> None:

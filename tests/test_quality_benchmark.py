@@ -15,7 +15,7 @@ from tiny import make_checkpoint
 from thought1 import T1
 from thought1.data.formats import read_run
 from thought1.metrics import evaluate_run
-from thought1.search.fuse import reciprocal_rank_fusion
+from thought1.search.fuse import reciprocal_rank_fusion, score_fusion
 from thought1.training.data.sources import read_ids
 from thought1.training.recipe import load_recipe
 from thought1.types import Thought1Error
@@ -118,6 +118,7 @@ def report(
         "thinking": f"t1:{a}@4",
         "sampled": f"t1:{a}@4~1.5",
         "both": f"hybrid:{a}@0",
+        "ranks": f"ranks:{a}@0",
         "peer-both": f"hybrid:st:{sentence_transformer}",
     }
     arguments = [str(data / "facts"), "--split", "train", "--reference", "words"]
@@ -202,12 +203,25 @@ def test_bm25_finds_by_stems_and_nothing_without_words(report: dict[str, Any]) -
     assert peer["train:4"].keys() == DOCUMENTS.keys()
 
 
-@pytest.mark.parametrize(("fused", "dense"), [("both", "bare-1"), ("peer-both", "peer")])
-def test_hybrid_fuses_bm25_and_dense(report: dict[str, Any], fused: str, dense: str) -> None:
+def _by_rank(*rankings: list[tuple[str, float]]) -> list[tuple[str, float]]:
+    return reciprocal_rank_fusion(rankings)
+
+
+@pytest.mark.parametrize(
+    ("fused", "dense", "fuse"),
+    [
+        ("both", "bare-1", score_fusion),
+        ("peer-both", "peer", score_fusion),
+        ("ranks", "bare-1", _by_rank),
+    ],
+)
+def test_hybrid_fuses_bm25_and_dense(
+    report: dict[str, Any], fused: str, dense: str, fuse: Any
+) -> None:
     for query in ("train:1", "train:2", "train:3"):
-        sides = [report["runs"][name][query] for name in ("words", dense)]
+        sides = [report["runs"][name][query] for name in (dense, "words")]
         rankings = [sorted(side.items(), key=lambda item: -item[1]) for side in sides]
-        expected = dict(reciprocal_rank_fusion(rankings))
+        expected = dict(fuse(*rankings))
         assert report["runs"][fused][query] == pytest.approx(expected)
 
 

@@ -61,6 +61,7 @@ def test_no_think(t1: T1Command, built: str) -> None:
         (["--mode", "dense", "--think", "4", "-k", "2"], SearchOptions(2, "dense", 4)),
         (["--offset", "1", "-k", "2"], SearchOptions(2, offset=1)),
         (["--fusion-weights", "3,1"], SearchOptions(fusion=Fusion(dense_weight=3))),
+        (["--fusion", "ranks"], SearchOptions(fusion=Fusion(by="ranks"))),
         (
             ["--temperature", "0.9", "--top-p", "0.9", "--seed", "5"],
             SearchOptions(sampling=Sampling(0.9, 0.9, 5)),
@@ -101,7 +102,8 @@ def test_the_command_and_the_library_agree(
     [
         (["--fusion-weights", "1"], "give two numbers with a comma between them"),
         (["--fusion-weights", "0,0"], "not both 0"),
-        (["--fusion-weights", "1,1", "--mode", "dense"], "weigh the two sides of --mode hybrid"),
+        (["--fusion-weights", "1,1", "--mode", "dense"], "are of --mode hybrid"),
+        (["--fusion", "ranks", "--mode", "dense"], "are of --mode hybrid"),
         (["--seed", "1"], "need a --temperature above 0"),
         (["--mode", "bm25", "--temperature", "1"], "bm25 does not think"),
         (["--mode", "bm25", "--samples", "2"], "bm25 does not think"),

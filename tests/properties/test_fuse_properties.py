@@ -1,9 +1,9 @@
-"""Invariants of reciprocal rank fusion."""
+"""Invariants of both fusions."""
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from thought1.search.fuse import reciprocal_rank_fusion
+from thought1.search.fuse import reciprocal_rank_fusion, score_fusion
 from thought1.types import Ranking
 
 IDS = st.lists(st.sampled_from([f"doc-{i}" for i in range(12)]), max_size=12, unique=True)
@@ -58,3 +58,31 @@ def test_moving_up_never_lowers_a_document(
 
     moved = [*rankings[:which], raised, *rankings[which + 1 :]]
     assert fused_rank(moved) <= fused_rank(rankings)
+
+
+SCORED = st.dictionaries(
+    st.sampled_from([f"doc-{i}" for i in range(30)]), st.floats(0.01, 50), max_size=30
+).map(lambda scores: sorted(scores.items(), key=lambda item: (-item[1], item[0])))
+
+
+@given(dense=SCORED, bm25=SCORED, scale=st.floats(0.1, 10), shift=st.floats(-5, 5))
+def test_scales_of_the_scores_do_not_matter(
+    dense: Ranking, bm25: Ranking, scale: float, shift: float
+) -> None:
+    expected = dict(score_fusion(dense, bm25))
+    moved = [(id_, scale * score + shift) for id_, score in dense]
+    found = dict(score_fusion(moved, [(id_, scale * score) for id_, score in bm25]))
+    assert found.keys() == expected.keys()
+    # Scores that differ by rounding alone may become equal.
+    close = [abs(a - b) for a in dict(dense).values() for b in dict(dense).values() if a != b]
+    if not close or min(close) > 1e-6:
+        assert all(abs(found[id_] - value) < 1e-6 for id_, value in expected.items())
+
+
+@given(dense=SCORED, bm25=SCORED)
+def test_score_fusion_holds_every_document_once_best_first(dense: Ranking, bm25: Ranking) -> None:
+    fused = score_fusion(dense, bm25)
+    assert sorted(id_ for id_, _ in fused) == sorted({id_ for id_, _ in [*dense, *bm25]})
+    scores = [score for _, score in fused]
+    assert scores == sorted(scores, reverse=True)
+    assert all(0 <= score <= 1 + 1e-12 for score in scores)

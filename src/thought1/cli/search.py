@@ -40,7 +40,7 @@ from thought1.cli.options import (
 )
 from thought1.cli.questions import read_questions
 from thought1.cli.where import parse_where
-from thought1.search.options import Combination
+from thought1.search.options import Combination, FusedBy
 from thought1.types import Thought1Error
 
 if TYPE_CHECKING:
@@ -65,7 +65,15 @@ FusionWeights = Annotated[
     typer.Option(
         "--fusion-weights",
         metavar="DENSE,BM25",
-        help="What the ranks of each side weigh in mode hybrid; by default 1,1.",
+        help="What each side weighs in mode hybrid; by default 1,1.",
+    ),
+]
+FusedByOption = Annotated[
+    FusedBy | None,
+    typer.Option(
+        "--fusion",
+        help="How mode hybrid makes one ranking of two: by scores, where BM25 weighs as much as "
+        "its first hits stand out (the default), or by reciprocal ranks.",
     ),
 ]
 
@@ -106,6 +114,7 @@ def search(
     no_think: NoThink = False,
     where: Conditions = None,
     offset: Offset = 0,
+    fused_by: FusedByOption = None,
     fusion_weights: FusionWeights = None,
     temperature: Temperature = None,
     top_p: TopP = None,
@@ -125,7 +134,7 @@ def search(
 
     sampled = (temperature, top_p, seed, no_repeat)
     _check_sampling(mode, sampled)
-    budget, fusion = thought_budget(think, no_think), _fusion(fusion_weights, mode)
+    budget, fusion = thought_budget(think, no_think), _fusion(fused_by, fusion_weights, mode)
     conditions = parse_where(where or [])
     options = SearchOptions(
         k,
@@ -158,20 +167,21 @@ def _check_sampling(mode: str, sampled: Sequence[object]) -> None:
         )
 
 
-def _fusion(weights: str | None, mode: str) -> "Fusion":
+def _fusion(by: FusedBy | None, weights: str | None, mode: str) -> "Fusion":
     from thought1.search.options import Fusion
 
+    if mode != "hybrid" and (by or weights is not None):
+        raise Thought1Error("--fusion and --fusion-weights are of --mode hybrid")
+    by = by or "scores"
     if weights is None:
-        return Fusion()
-    if mode != "hybrid":
-        raise Thought1Error("--fusion-weights weigh the two sides of --mode hybrid")
+        return Fusion(by=by)
     try:
         dense, bm25 = map(float, weights.split(","))
     except ValueError:
         raise Thought1Error(
             f"--fusion-weights {weights!r}: give two numbers with a comma between them, such as 2,1"
         ) from None
-    return Fusion(dense_weight=dense, bm25_weight=bm25)
+    return Fusion(dense_weight=dense, bm25_weight=bm25, by=by)
 
 
 def _show(results: "list[SearchResult]", receipt: "Receipt", as_json: bool) -> None:

@@ -1,8 +1,9 @@
-"""Fusion of several rankings of the same documents into one.
+"""Fusion of several rankings of the same documents into one: by ranks, or by scores.
 
-Knows ids and ranks only: neither where a ranking comes from nor what its scores mean.
-Source: Cormack, Clarke and Buettcher, "Reciprocal rank fusion outperforms Condorcet and
-individual rank learning methods", SIGIR 2009; k = 60 is theirs.
+Ranks: Cormack, Clarke and Buettcher, "Reciprocal rank fusion outperforms Condorcet and individual
+rank learning methods", SIGIR 2009; k = 60 is theirs. Scores: a convex combination of normalised
+scores, as in Bruch, Gai and Ingber, "An analysis of fusion functions for hybrid retrieval", arXiv
+2210.11934; that BM25 weighs by its own certainty is our addition.
 """
 
 import math
@@ -41,3 +42,61 @@ def reciprocal_rank_fusion(
     # fsum rounds once, so that the order of the rankings never decides between equal documents
     scored = [(id_, math.fsum(values)) for id_, values in terms.items()]
     return sorted(scored, key=lambda item: (-item[1], item[0]))
+
+
+CERTAIN_AT = 10
+"""The rank whose score tells whether the first one stands out."""
+
+
+def certainty(ranking: Ranking) -> float:
+    """How far BM25's best score stands out: its distance to the tenth, as a share of it.
+
+    Near 0 where many documents match equally well, as they do by common words; 1 where fewer than
+    ten documents have a word of the query; 0 for an empty ranking.
+    """
+    if not ranking or ranking[0][1] <= 0:
+        return 0.0
+    tenth = ranking[CERTAIN_AT - 1][1] if len(ranking) >= CERTAIN_AT else 0.0
+    return 1 - tenth / ranking[0][1]
+
+
+def score_fusion(
+    dense: Ranking, bm25: Ranking, weights: tuple[float, float] = (1.0, 1.0)
+) -> Ranking:
+    """Score each document with w_d (1 - c/2) dense + w_b (c/2) bm25, where c is BM25's certainty.
+
+    `dense` is scaled to 0 to 1 between the last and the first of its ranking. Of a BM25 score the
+    last of the ranking (0 in one of fewer than ten) is taken off, then it is divided by the first
+    one: where all match alike, BM25 says nothing. What a ranking does not hold has 0 there; a side
+    without weight adds no documents.
+
+    Args:
+        dense: best first, with scores of any scale.
+        bm25: best first, with scores of 0 or more.
+        weights: of the two sides, 0 or more.
+
+    Returns:
+        All documents, best first; equal scores in the order of their ids.
+    """
+    share = certainty(bm25) / 2 if weights[0] else 1.0
+    terms: dict[str, float] = {}
+    sides = (_min_max(dense), weights[0] * (1 - share)), (_above_last(bm25), weights[1] * share)
+    for scaled, factor in sides:
+        for id_, score in scaled if factor else ():
+            terms[id_] = terms.get(id_, 0.0) + factor * score
+    return sorted(terms.items(), key=lambda item: (-item[1], item[0]))
+
+
+def _min_max(ranking: Ranking) -> Ranking:
+    if not ranking:
+        return []
+    last = ranking[-1][1]
+    span = ranking[0][1] - last
+    return [(id_, (score - last) / span if span else 1.0) for id_, score in ranking]
+
+
+def _above_last(ranking: Ranking) -> Ranking:
+    if not ranking or ranking[0][1] <= 0:
+        return []
+    last = ranking[-1][1] if len(ranking) >= CERTAIN_AT else 0.0
+    return [(id_, (score - last) / ranking[0][1]) for id_, score in ranking]

@@ -12,7 +12,12 @@ from thought1.types import Filter, Sampling, Thought1Error
 
 Mode = Literal["hybrid", "dense", "bm25"]
 
+FusedBy = Literal["scores", "ranks"]
+
 Combination = Literal["mean", "rank", "agreement", "like-bare", "like-bm25", "like-others"]
+
+RANK_CONSTANT = 60
+"""Of reciprocal rank fusion: Cormack and others' own."""
 
 MAX_K = 1_000_000
 """Most hits of one query: their texts are all in memory, and no reader asks for more."""
@@ -26,16 +31,20 @@ MAX_EVIDENCE = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Fusion:
-    """How the two rankings of hybrid search become one: reciprocal rank fusion.
+    """How the two rankings of hybrid search become one.
+
+    By scores (`fuse.score_fusion`), BM25 weighs as much as its first hits stand out, so that a side
+    which knows nothing does no harm; by ranks (`fuse.reciprocal_rank_fusion`), always the same.
 
     Raises:
         Thought1Error: a value is negative or no number, or both weights are 0.
     """
 
-    rank_constant: int = 60
-    """The larger, the less the first places stand out (`fuse.reciprocal_rank_fusion`)."""
+    rank_constant: int = RANK_CONSTANT
+    """By ranks: the larger, the less the first places stand out."""
     dense_weight: float = 1.0
     bm25_weight: float = 1.0
+    by: FusedBy = "scores"
 
     def __post_init__(self) -> None:
         weights = self.dense_weight, self.bm25_weight
@@ -43,6 +52,10 @@ class Fusion:
             raise Thought1Error(
                 f"fusion weights are two numbers of 0 or more, not both 0, instead of {weights}"
             )
+        if self.by not in get_args(FusedBy):
+            raise Thought1Error(f"hybrid search fuses by scores or ranks, not by {self.by!r}")
+        if self.by == "scores" and self.rank_constant != RANK_CONSTANT:
+            raise Thought1Error("a rank constant belongs to fusion by ranks")
         if self.rank_constant < 0:
             raise Thought1Error(f"a rank constant is 0 or more, not {self.rank_constant}")
 
@@ -58,7 +71,7 @@ class SearchOptions:
     k: int = 10
     """Most hits per query."""
     mode: Mode = "hybrid"
-    """By vector and BM25, fused by rank; by vector; or by BM25, without the model."""
+    """By vector and BM25, fused (`fusion`); by vector; or by BM25, without the model."""
     think: int | None = None
     """Most tokens of a thought; None is the model's own budget, 0 is not thinking."""
     where: Filter | None = None

@@ -11,7 +11,7 @@ import numpy as np
 
 from thought1.search.fuse import reciprocal_rank_fusion
 from thought1.search.options import SearchOptions
-from thought1.search.steps import Found, Thinker, depth_of, stacked
+from thought1.search.steps import Found, Thinker, depth_of, fuse, stacked
 from thought1.search.vectors import fused
 from thought1.types import Ranking, Store, Vectors
 
@@ -165,9 +165,6 @@ class FallBack:
         deep = depth_of(replace(self.options, mode="hybrid", min_confidence=None))
         asked = [found.queries[place] for place in unsure]
         by_words = self.store.search_bm25(asked, deep, self.options.where)
-        fusion = self.options.fusion
-        weights = fusion.dense_weight, fusion.bm25_weight
         found.rankings = list(found.rankings)
         for place, ranking in zip(unsure, by_words, strict=True):
-            pair = found.dense[place], ranking
-            found.rankings[place] = reciprocal_rank_fusion(pair, fusion.rank_constant, weights)
+            found.rankings[place] = fuse(found.dense[place], ranking, self.options.fusion)

@@ -10,8 +10,8 @@ from typing import Protocol
 
 import numpy as np
 
-from thought1.search.fuse import reciprocal_rank_fusion
-from thought1.search.options import SearchOptions
+from thought1.search.fuse import reciprocal_rank_fusion, score_fusion
+from thought1.search.options import Fusion, SearchOptions
 from thought1.search.vectors import fused
 from thought1.types import Document, Ranking, Sampling, Store, Thought, Vectors
 
@@ -179,7 +179,7 @@ class Bm25:
 
 @dataclass(frozen=True, slots=True)
 class Fuse:
-    """Both rankings of each query as one, by reciprocal rank."""
+    """Both rankings of each query as one."""
 
     options: SearchOptions
     name: str = "fuse"
@@ -188,12 +188,16 @@ class Fuse:
         """Makes `rankings` of `dense` and `bm25`."""
         if found.dense is None or found.bm25 is None:
             raise ValueError("fusion needs both rankings: retrieve by vector and by words first")
-        fusion = self.options.fusion
-        weights = fusion.dense_weight, fusion.bm25_weight
         pairs = zip(found.dense, found.bm25, strict=True)
-        found.rankings = [
-            reciprocal_rank_fusion(pair, fusion.rank_constant, weights) for pair in pairs
-        ]
+        found.rankings = [fuse(dense, bm25, self.options.fusion) for dense, bm25 in pairs]
+
+
+def fuse(dense: Ranking, bm25: Ranking, fusion: Fusion) -> Ranking:
+    """The two rankings of one query as one."""
+    weights = fusion.dense_weight, fusion.bm25_weight
+    if fusion.by == "scores":
+        return score_fusion(dense, bm25, weights)
+    return reciprocal_rank_fusion([dense, bm25], fusion.rank_constant, weights)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
 from pydantic_core import PydanticCustomError
 
-from thought1.search.options import Fusion, Mode, SearchOptions
+from thought1.search.options import FusedBy, Fusion, Mode, SearchOptions
 from thought1.types import (
     FinishReason,
     Hit,
@@ -78,8 +78,9 @@ class SamplingIn(Body):
 
 
 class FusionIn(Body):
-    """What the two rankings of mode hybrid weigh."""
+    """How the two rankings of mode hybrid become one."""
 
+    by: FusedBy = "scores"
     rank_constant: Count = 60
     dense_weight: Annotated[float, Field(ge=0)] = 1.0
     bm25_weight: Annotated[float, Field(ge=0)] = 1.0
@@ -149,7 +150,7 @@ class SearchRequest(Questions):
             self.where,
             self.offset,
             None if self.sampling is None else self.sampling.over(usual),
-            Fusion(fusion.rank_constant, fusion.dense_weight, fusion.bm25_weight),
+            Fusion(**fusion.model_dump()),
             self.samples,
             self.evidence,
         )
