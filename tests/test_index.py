@@ -11,7 +11,7 @@ import pytest
 from fakes import FakeModel
 
 from thought1.index import FORMAT, AddReport, Index, IndexInfo
-from thought1.registry import RegistryEntry, load, store_type
+from thought1.registry import store_type
 from thought1.search.options import Fusion, Mode, SearchOptions
 from thought1.store import writer
 from thought1.store.writer import content_hash
@@ -513,28 +513,3 @@ def test_a_document_deleted_during_a_search_is_left_out(
     hits = index.search("the moon", 3, think=0).hits
     assert [hit.rank for hit in hits] == [1, 2]
     assert {hit.id for hit in hits} == {"ice", "bread"}
-
-
-# -- the registry ----------------------------------------------------------------------------------
-
-
-def test_an_unknown_store_lists_the_known_ones() -> None:
-    with pytest.raises(Thought1Error, match="no store named 'chroma'; known names: lance"):
-        store_type("chroma")
-
-
-@pytest.mark.parametrize(("extra", "install"), [("serve", r"thought1\[serve\]"), ("", "thought1")])
-def test_a_missing_package_is_answered_with_the_install_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, extra: str, install: str
-) -> None:
-    (tmp_path / "needs_absent.py").write_text("import absent_package.part\n")
-    monkeypatch.syspath_prepend(tmp_path)
-    table = {"fancy": RegistryEntry("needs_absent:Part", extra)}
-    message = f"reranker 'fancy' needs the package absent_package: pip install \"{install}\""
-    with pytest.raises(Thought1Error, match=message):
-        load("reranker", "fancy", table)
-
-
-def test_a_wrong_row_is_a_programming_error() -> None:
-    with pytest.raises(ModuleNotFoundError):
-        load("store", "x", {"x": RegistryEntry("thought1.absent:Part")})
