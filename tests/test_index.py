@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fakes import FakeModel
 
 from thought1.index import FORMAT, AddReport, Index, IndexInfo
 from thought1.registry import store_type
 from thought1.search.options import Fusion, Mode, SearchOptions
 from thought1.store import writer
 from thought1.store.writer import content_hash
+from thought1.testing import FakeModel
 from thought1.types import Document, Sampling, Thought, Thought1Error, Vectors
 
 DOCUMENTS = [
@@ -383,10 +383,10 @@ def test_the_first_documents_of_a_bare_search_are_read(
     full = {document.id: document.full_text for document in DOCUMENTS}
     read = [[hit.id for hit in result.hits if hit.id in full][:2] for result in bare]
     assert [list(result.evidence) for result in results] == read
-    assert model.read[1:] == [None, [[full[id_] for id_ in ids] for ids in read]]
+    assert model.evidence_read[1:] == [None, [[full[id_] for id_ in ids] for ids in read]]
     assert [len(result.hits) for result in results] == [1, 1]
     expected = model.count_prompt_tokens(questions)
-    expected += model.count_prompt_tokens(questions, evidence=model.read[-1])
+    expected += model.count_prompt_tokens(questions, evidence=model.evidence_read[-1])
     assert receipt.prompt_tokens == expected
     search = ["dense"] if mode == "dense" else ["dense", "bm25", "fuse"]
     first = [f"first-{name}" for name in ("embed", *search)]
@@ -407,7 +407,7 @@ def test_a_search_that_reads_first_ranks_as_one_behind_the_same_thought(
 
 
 def test_what_does_not_fit_was_not_read(index: Index, model: FakeModel) -> None:
-    model.evidence_room = 1
+    model.evidence_limit = 1
     (result,), _ = index.search_many(["yeast dough"], SearchOptions(evidence=3))
     assert len(result.evidence) == 1
     model.own_budget = 0
@@ -418,7 +418,7 @@ def test_what_does_not_fit_was_not_read(index: Index, model: FakeModel) -> None:
 def test_bm25_never_calls_the_model(index: Index, model: FakeModel) -> None:
     (result,), receipt = index.search_many(["yeast"], SearchOptions(mode="bm25"))
     assert [hit.id for hit in result.hits] == ["bread"]
-    assert model.thinkings == 0
+    assert model.think_calls == 0
     assert (result.thought, receipt.prompt_tokens) == (None, 0)
     assert list(receipt.milliseconds) == ["bm25", "fetch"]
     for query in ("", "the of and"):
@@ -430,7 +430,7 @@ def test_given_thoughts_replace_thinking(index: Index, model: FakeModel) -> None
     result = index.search(QUESTION, 1, mode="dense", thoughts=[edited])
     assert result.hits[0].id == "moon"
     assert result.thought == edited
-    assert model.thinkings == 0
+    assert model.think_calls == 0
     with pytest.raises(ValueError, match="1 queries but 2 thoughts"):
         index.search(QUESTION, thoughts=[edited, edited])
     with pytest.raises(ValueError, match="without its vector"):
