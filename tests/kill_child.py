@@ -7,10 +7,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from fakes import FakeModel
-
 from thought1 import Document, Index
 from thought1.store import writer
+from thought1.testing import FakeModel
 
 DOCUMENTS = 1500
 

@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 
 import pytest
-from fakes import FakeModel
 
 from thought1.data.formats import BeirFolder
 from thought1.evaluation.collection import evaluate_collection, judged_queries
@@ -13,6 +12,7 @@ from thought1.search import pipeline
 from thought1.search.options import SearchOptions
 from thought1.search.pipeline import search_in_batches
 from thought1.search.words_only import WordsOnly
+from thought1.testing import FakeModel
 from thought1.types import Document, Thought1Error
 
 CORPUS = {"d1": "ice cracks in warm water", "d2": "salt melts snow", "d3": "iron rusts"}

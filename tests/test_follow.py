@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from fakes import FakeModel
 
 from thought1.data.formats import open_corpus
 from thought1.follow import Follower
 from thought1.index import Index
+from thought1.testing import FakeModel
 from thought1.types import Document, Thought1Error
 
 

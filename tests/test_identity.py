@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fakes import FakeModel
 from tiny import (
     CHAT,
     byte_level_tokenizer,
@@ -28,6 +27,7 @@ from thought1.model.identity import canonical, hash_tokenizer
 from thought1.model.settings import Settings, ThoughtSettings
 from thought1.registry import store_type
 from thought1.t1 import T1
+from thought1.testing import FakeModel
 from thought1.types import Document, Thought1Error
 
 DOCUMENTS = [Document("ice", "Ice floats on water."), Document("salt", "Salt melts ice.")]

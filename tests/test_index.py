@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fakes import FakeModel
 
 from thought1.index import FORMAT, AddReport, Index, IndexInfo
-from thought1.registry import RegistryEntry, load, store_type
+from thought1.registry import store_type
 from thought1.search.options import Fusion, Mode, SearchOptions
 from thought1.store import writer
 from thought1.store.writer import content_hash
+from thought1.testing import FakeModel
 from thought1.types import Document, Sampling, Thought, Thought1Error, Vectors
 
 DOCUMENTS = [
@@ -390,10 +390,10 @@ def test_the_first_documents_of_a_bare_search_are_read(
     full = {document.id: document.full_text for document in DOCUMENTS}
     read = [[hit.id for hit in result.hits if hit.id in full][:2] for result in bare]
     assert [list(result.evidence) for result in results] == read
-    assert model.read[1:] == [None, [[full[id_] for id_ in ids] for ids in read]]
+    assert model.evidence_read[1:] == [None, [[full[id_] for id_ in ids] for ids in read]]
     assert [len(result.hits) for result in results] == [1, 1]
     expected = model.count_prompt_tokens(questions)
-    expected += model.count_prompt_tokens(questions, evidence=model.read[-1])
+    expected += model.count_prompt_tokens(questions, evidence=model.evidence_read[-1])
     assert receipt.prompt_tokens == expected
     search = ["dense"] if mode == "dense" else ["dense", "bm25", "fuse"]
     first = [f"first-{name}" for name in ("embed", *search)]
@@ -414,7 +414,7 @@ def test_a_search_that_reads_first_ranks_as_one_behind_the_same_thought(
 
 
 def test_what_does_not_fit_was_not_read(index: Index, model: FakeModel) -> None:
-    model.evidence_room = 1
+    model.evidence_limit = 1
     (result,), _ = index.search_many(["yeast dough"], SearchOptions(evidence=3))
     assert len(result.evidence) == 1
     model.own_budget = 0
@@ -425,7 +425,7 @@ def test_what_does_not_fit_was_not_read(index: Index, model: FakeModel) -> None:
 def test_bm25_never_calls_the_model(index: Index, model: FakeModel) -> None:
     (result,), receipt = index.search_many(["yeast"], SearchOptions(mode="bm25"))
     assert [hit.id for hit in result.hits] == ["bread"]
-    assert model.thinkings == 0
+    assert model.think_calls == 0
     assert (result.thought, receipt.prompt_tokens) == (None, 0)
     assert list(receipt.milliseconds) == ["bm25", "fetch"]
     for query in ("", "the of and"):
@@ -437,7 +437,7 @@ def test_given_thoughts_replace_thinking(index: Index, model: FakeModel) -> None
     result = index.search(QUESTION, 1, mode="dense", thoughts=[edited])
     assert result.hits[0].id == "moon"
     assert result.thought == edited
-    assert model.thinkings == 0
+    assert model.think_calls == 0
     with pytest.raises(ValueError, match="1 queries but 2 thoughts"):
         index.search(QUESTION, thoughts=[edited, edited])
     with pytest.raises(ValueError, match="without its vector"):
@@ -520,28 +520,3 @@ def test_a_document_deleted_during_a_search_is_left_out(
     hits = index.search("the moon", 3, think=0).hits
     assert [hit.rank for hit in hits] == [1, 2]
     assert {hit.id for hit in hits} == {"ice", "bread"}
-
-
-# -- the registry ----------------------------------------------------------------------------------
-
-
-def test_an_unknown_store_lists_the_known_ones() -> None:
-    with pytest.raises(Thought1Error, match="no store named 'chroma'; known names: lance"):
-        store_type("chroma")
-
-
-@pytest.mark.parametrize(("extra", "install"), [("serve", r"thought1\[serve\]"), ("", "thought1")])
-def test_a_missing_package_is_answered_with_the_install_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, extra: str, install: str
-) -> None:
-    (tmp_path / "needs_absent.py").write_text("import absent_package.part\n")
-    monkeypatch.syspath_prepend(tmp_path)
-    table = {"fancy": RegistryEntry("needs_absent:Part", extra)}
-    message = f"reranker 'fancy' needs the package absent_package: pip install \"{install}\""
-    with pytest.raises(Thought1Error, match=message):
-        load("reranker", "fancy", table)
-
-
-def test_a_wrong_row_is_a_programming_error() -> None:
-    with pytest.raises(ModuleNotFoundError):
-        load("store", "x", {"x": RegistryEntry("thought1.absent:Part")})

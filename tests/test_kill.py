@@ -15,11 +15,11 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
-from fakes import FakeModel
 from kill_child import DOCUMENTS, documents
 
 from thought1 import Document, Index, Thought1Error
 from thought1.store.writer import content_hash
+from thought1.testing import FakeModel
 
 CHILD = Path(__file__).with_name("kill_child.py")
 IDS = [document.id for document in documents(0)]

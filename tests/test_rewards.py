@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from rollout_batch import batch
 
 from thought1 import metrics
+from thought1.registry import REWARDS
 from thought1.rewards import (
-    REWARDS,
     Floats,
     Rollouts,
     advantages,
@@ -165,6 +165,12 @@ def test_a_reward_of_ones_own(here: str) -> None:
     weighted, parts = total(by_hand(), {f"{here}:own_reward": 2, "ndcg": 0})
     assert weighted == pytest.approx(2 * by_hand().copied_R)
     assert set(parts) == {"own_rewards:own_reward", "ndcg"}
+
+
+def test_the_old_table_of_rewards_still_answers() -> None:
+    with pytest.warns(DeprecationWarning, match=r"thought1\.registry\.REWARDS"):
+        from thought1.rewards import REWARDS as old
+    assert old == {name: find_reward(name) for name in REWARDS}
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fakes import FakeModel
 
 from thought1.index import Index
 from thought1.search.fuse import reciprocal_rank_fusion
 from thought1.search.options import Combination, SearchOptions
 from thought1.search.several import agreements, confidence, rank_biased_overlap, weighted
+from thought1.testing import FakeModel
 from thought1.types import Document, Ranking, Sampling, SearchResult, Thought, Thought1Error
 
 QUESTION = "alpha question"

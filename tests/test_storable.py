@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fakes import FakeModel
 
 from thought1 import Document, Index, Thought1Error
+from thought1.testing import FakeModel
 
 
 def test_values_of_users_are_converted(tmp_path: Path) -> None:

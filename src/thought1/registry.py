@@ -1,7 +1,7 @@
-"""Names of the parts one can exchange, and where they live.
+"""The parts that can be exchanged, by name, and where each of them is defined.
 
-A part is imported when it is asked for by name, so that nothing heavy is loaded at start. What
-belongs here is one row for each part; this file knows no part from the inside.
+A part is imported when it is looked up, so that nothing heavy is loaded at start. A new part needs
+one row here; this file knows nothing else about it.
 """
 
 from collections.abc import Mapping
@@ -15,16 +15,43 @@ from thought1.types import Store, Thought1Error
 
 @dataclass(frozen=True, slots=True)
 class RegistryEntry:
-    """Where a part lives ("module:Class"), and the extra that brings what it imports."""
+    """Where a part is defined ("module:name"), and the extra that installs what it imports."""
 
     target: str
     extra: str = ""
-    """"" where `pip install thought1` alone brings it."""
+    """Empty where `pip install thought1` alone is enough."""
 
 
 STORES: Mapping[str, RegistryEntry] = {
     "lance": RegistryEntry("thought1.store.lance:LanceStore"),
 }
+
+ENGINES: Mapping[str, RegistryEntry] = {
+    "hf": RegistryEntry("thought1.engines.hf:HFEngine"),
+}
+"""Classes of `thought1.types.Engine`, built from a model, `<emb_token>`, end tokens and a side."""
+
+_TERMS = "thought1.training.contrastive_terms"
+LOSSES: Mapping[str, RegistryEntry] = {
+    "contrastive": RegistryEntry(f"{_TERMS}:CONTRASTIVE"),
+    "triplet": RegistryEntry(f"{_TERMS}:TRIPLET"),
+    "distill_query": RegistryEntry(f"{_TERMS}:DISTILL_QUERY"),
+    "similarity_query": RegistryEntry(f"{_TERMS}:SIMILARITY_QUERY"),
+    "distill_document": RegistryEntry(f"{_TERMS}:DISTILL_DOCUMENT"),
+    "similarity_document": RegistryEntry(f"{_TERMS}:SIMILARITY_DOCUMENT"),
+}
+"""What stages 1 and 2 add up, in this order: `Term`s, each with the recipe key of its weight."""
+
+REWARDS: Mapping[str, RegistryEntry] = {
+    "ndcg": RegistryEntry("thought1.rewards:ndcg"),
+    "log_rank": RegistryEntry("thought1.rewards:log_rank"),
+    "margin": RegistryEntry("thought1.rewards:margin"),
+    "product": RegistryEntry("thought1.rewards:product"),
+    "format": RegistryEntry("thought1.rewards:format_"),
+    "length": RegistryEntry("thought1.rewards:length"),
+    "repetition": RegistryEntry("thought1.rewards:repetition"),
+}
+"""Rewards of stage 3 by the name a recipe gives them; "module:function" names a custom one."""
 
 _SYSTEMS = "thought1.evaluation.systems"
 SYSTEMS: Mapping[str, RegistryEntry] = {
@@ -66,12 +93,18 @@ def store_type(name: str) -> StoreType:
     return cast(StoreType, load("store", name, STORES))
 
 
-def load(kind: str, name: str, table: Mapping[str, RegistryEntry]) -> Any:
+def load(kind: str, name: str, table: Mapping[str, RegistryEntry], *, custom: bool = False) -> Any:
     """Import what `table` lists under `name`; `kind` is the word for it in messages.
 
+    Args:
+        custom: a name that is no row may be "module:function", which is imported as it is.
+
     Raises:
-        Thought1Error: unknown name, or a package that it needs is not installed.
+        Thought1Error: unknown name, a package that it needs is not installed, or there is no such
+            module or function.
     """
+    if custom and name not in table:
+        return _load_custom(kind, name, table)
     if name not in table:
         known = ", ".join(sorted(table))
         raise Thought1Error(f"there is no {kind} named {name!r}; known names: {known}")
@@ -87,3 +120,21 @@ def load(kind: str, name: str, table: Mapping[str, RegistryEntry]) -> Any:
         raise Thought1Error(
             f'the {kind} {name!r} needs the package {missing}: pip install "{package}"'
         ) from error
+
+
+def _load_custom(kind: str, name: str, table: Mapping[str, RegistryEntry]) -> Any:
+    module, colon, function = name.partition(":")
+    if not colon:
+        raise Thought1Error(
+            f"unknown {kind} {name!r}: use one of {', '.join(table)}, "
+            "or module:function for your own"
+        )
+    try:
+        found = vars(import_module(module)).get(function)
+    except (ImportError, TypeError, ValueError) as error:  # the last two: "..:f" and ":f"
+        raise Thought1Error(
+            f"the {kind} {name!r} cannot be imported ({error}): is the module on PYTHONPATH?"
+        ) from error
+    if not callable(found):
+        raise Thought1Error(f"the module of the {kind} {name!r} has no function {function!r}")
+    return found

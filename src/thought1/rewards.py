@@ -11,15 +11,15 @@ a recipe names it "module:function".
 Array names end in their axes: R rollouts, G groups, K rollouts of a group, N candidate documents.
 """
 
-import importlib
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from thought1 import registry
 from thought1.types import Thought1Error
 
 Floats = npt.NDArray[np.float64]
@@ -159,44 +159,14 @@ def repetition(rollouts: Rollouts) -> Floats:
     return 0.0 - rollouts.repeated_R.astype(np.float64)
 
 
-REWARDS: Mapping[str, Reward] = MappingProxyType(
-    {
-        "ndcg": ndcg,
-        "log_rank": log_rank,
-        "margin": margin,
-        "product": product,
-        "format": format_,
-        "length": length,
-        "repetition": repetition,
-    }
-)
-"""The rewards that a recipe may name."""
-
-
 def find_reward(name: str) -> Reward:
-    """The reward of a name of REWARDS, or the function that "module:function" names.
+    """The reward of a name in `registry.REWARDS`, or the function that "module:function" names.
 
     Raises:
         Thought1Error: There is no such reward, module or function.
     """
-    if name in REWARDS:
-        return REWARDS[name]
-    module, colon, function = name.partition(":")
-    if not colon:
-        names = ", ".join(REWARDS)
-        raise Thought1Error(
-            f"unknown reward {name!r}: use one of {names}, or module:function for one's own"
-        )
-    try:
-        found = vars(importlib.import_module(module)).get(function)
-    except (ImportError, TypeError, ValueError) as error:  # the last two: "..:f" and ":f"
-        raise Thought1Error(
-            f"the reward {name!r} cannot be imported ({error}): is the module on PYTHONPATH?"
-        ) from error
-    if not callable(found):
-        raise Thought1Error(f"the module of the reward {name!r} has no function {function!r}")
-    reward: Reward = found
-    return reward
+    found: Reward = registry.load("reward", name, registry.REWARDS, custom=True)
+    return found
 
 
 def compute(name: str, rollouts: Rollouts) -> Floats:
@@ -292,3 +262,15 @@ def _mean(scores_RN: Floats, chosen_RN: Bools) -> Floats:
     sums_R = scores_RN.sum(axis=1, where=chosen_RN)
     means: Floats = sums_R / np.maximum(chosen_RN.sum(axis=1), 1)
     return means
+
+
+def __getattr__(name: str) -> object:
+    if name != "REWARDS":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    warnings.warn(
+        "thought1.rewards.REWARDS goes with the next version: take the names from "
+        "thought1.registry.REWARDS, and the function from find_reward(name)",
+        DeprecationWarning,
+        stacklevel=2,
+    )
+    return {reward: find_reward(reward) for reward in registry.REWARDS}

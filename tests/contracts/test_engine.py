@@ -1,4 +1,6 @@
-"""What every engine must do, for every architecture. A new engine is tested by a row in ENGINES.
+"""What every engine must do, for every architecture, whichever side it pads.
+
+A new engine is tested by its row in `thought1.registry.ENGINES`.
 
 The reference is plain transformers: one sequence at a time, no cache, no padding for vectors;
 `generate(do_sample=False)` for thoughts.
@@ -8,6 +10,7 @@ import gc
 import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import permutations
 
 import numpy as np
@@ -16,15 +19,17 @@ import torch
 from tiny import ARCHITECTURES, make_checkpoint
 from transformers import GenerationConfig, PreTrainedModel
 
-from thought1.engines.hf import HFEngine
+from thought1 import registry
 from thought1.model.checkpoint_loading import load_checkpoint
+from thought1.registry import load
 from thought1.types import Engine, FinishReason, Generation, Sampling, Thought1Error, Vectors
 
 Build = Callable[[PreTrainedModel, int, frozenset[int]], Engine]
 
 ENGINES: dict[str, Build] = {
-    "hf-right": lambda model, emb, eos: HFEngine(model, emb, eos, "right"),
-    "hf-left": lambda model, emb, eos: HFEngine(model, emb, eos, "left"),
+    f"{name}-{side}": partial(load("engine", name, registry.ENGINES), padding_side=side)
+    for name in registry.ENGINES
+    for side in ("right", "left")
 }
 
 GREEDY = Sampling()

@@ -29,7 +29,7 @@ def rewards(
         list[str] | None,
         typer.Option(
             metavar="MODULE:FUNCTION",
-            help="A reward of one's own besides the seven; may be given again.",
+            help="A custom reward, beside the built-in ones; may be repeated.",
         ),
     ] = None,
     as_json: Json = False,
@@ -37,7 +37,7 @@ def rewards(
     """Compare rewards on saved rollouts: spread within groups, and rank correlations."""
     from thought1.data.rollouts import read_rollouts
     from thought1.evaluation.reward_lab import compare_rewards
-    from thought1.rewards import REWARDS
+    from thought1.registry import REWARDS
 
     batches = [saved.rollouts for saved in read_rollouts(path)]
     report = compare_rewards(batches, list(dict.fromkeys([*REWARDS, *(reward or [])])))

@@ -1,8 +1,8 @@
 """The terms of a supervised stage's loss, by name.
 
-A term is a function, a row of `TERMS` and a key of the stage's recipe, its weight. (The next-token
-loss is none of them: the model's own forward pass computes it.) It knows batches of tensors and a
-stage's values, no model and no files.
+A term is a function with a row of `registry.LOSSES` and a key of the stage's recipe, its weight.
+(The next-token loss is none of them: the model's own forward pass computes it.) This module knows
+batches of tensors and a stage's values, no model and no files.
 """
 
 from collections.abc import Callable
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from thought1.registry import LOSSES, load
 from thought1.training import losses
 from thought1.training.model.anchor import Anchor
 from thought1.training.recipe import RepresentStage, SupervisedStage
@@ -62,7 +63,8 @@ def stage_terms(
             queries_QD = anchor.queries(queries_QD, inputs)
     sides = Sides(queries_QD, documents_ND, inputs)
     terms: Terms = {}
-    for name, term in TERMS.items():
+    for name in LOSSES:
+        term: Term = load("loss", name, LOSSES)
         weight = getattr(stage, term.weight, 0.0)
         value = term.value(stage, sides) if weight > 0 else None
         if value is not None:
@@ -152,11 +154,9 @@ def _similarity(role: str) -> Callable[[SupervisedStage, Sides], Tensor | None]:
     return value
 
 
-TERMS: dict[str, Term] = {
-    "contrastive": Term("weight_contrastive", _contrastive),
-    "triplet": Term("weight_triplet", _triplet),
-    "distill_query": Term("weight_distill", _distillation("query")),
-    "similarity_query": Term("weight_distill_similarity", _similarity("query")),
-    "distill_document": Term("weight_distill", _distillation("document")),
-    "similarity_document": Term("weight_distill_similarity", _similarity("document")),
-}
+CONTRASTIVE = Term("weight_contrastive", _contrastive)
+TRIPLET = Term("weight_triplet", _triplet)
+DISTILL_QUERY = Term("weight_distill", _distillation("query"))
+SIMILARITY_QUERY = Term("weight_distill_similarity", _similarity("query"))
+DISTILL_DOCUMENT = Term("weight_distill", _distillation("document"))
+SIMILARITY_DOCUMENT = Term("weight_distill_similarity", _similarity("document"))

@@ -14,7 +14,7 @@ class RewardConfig:
     """One part of the reward."""
 
     name: Text
-    """A name of `rewards.REWARDS`, or `module:function`."""
+    """A name in `registry.REWARDS`, or `module:function`."""
     weight: Weight = 1.0
 
 

@@ -1,7 +1,10 @@
-"""A model without a network: vectors from the words of a text, thoughts from a table.
+"""A model without a network, for the tests of whatever stands around a model.
 
-It satisfies `IndexModel` in plain numpy, so that everything around a model is tested in seconds.
-Texts that share words have similar vectors, and a thought adds its words to its query.
+`FakeModel` satisfies `IndexModel` (what `Index` needs) in plain numpy: vectors come from the words
+of a text, thoughts from a table. Texts that share words have similar vectors, and a thought adds
+its words to its query's. It loads neither torch nor a checkpoint, and is the same on every machine.
+
+An example is in docs/testing.md.
 """
 
 import hashlib
@@ -12,10 +15,23 @@ from itertools import islice
 
 import numpy as np
 
-from thought1.types import Document, Sampling, Thought, Thought1Error, Vectors
+from thought1.types import Document, FinishReason, Sampling, Thought, Thought1Error, Vectors
 
 
 class FakeModel:
+    """A stand-in for `T1` that embeds words and writes the thoughts it is given.
+
+    Attributes:
+        encoded: ids of all documents that were encoded, in their order.
+        think_calls: how often `think` was called.
+        samplings: the `sampling` of each call of `think`.
+        evidence_read: the `evidence` of each call of `think`.
+        evidence_limit: how many documents fit a prompt; `fit_evidence` drops the rest.
+    """
+
+    greedy = Sampling(no_repeat_ngram=3)
+    sampled = Sampling(0.7, no_repeat_ngram=3)
+
     def __init__(
         self,
         dim: int = 64,
@@ -25,32 +41,39 @@ class FakeModel:
         knowledge: Mapping[str, str] | None = None,
         own_budget: int = 8,
     ) -> None:
+        """A model of `dim` dimensions.
+
+        Args:
+            weights_hash: stands for the weights in an index; another one is another model.
+            templates_hash: stands for the document template, likewise.
+            knowledge: query -> the thought that is written about it; nothing for other queries.
+            own_budget: the most words of a thought where a call names no budget.
+        """
         self.dim = dim
         self.name = name
         self.weights_hash = weights_hash
         self.templates_hash = templates_hash
-        self.knowledge = knowledge or {}  # query -> what the model thinks about it
+        self.knowledge = knowledge or {}
         self.own_budget = own_budget
-        self.encoded: list[str] = []  # ids of all documents that were encoded
-        self.thinkings = 0  # calls of `think`
-        self.samplings: list[Sampling | None] = []  # how each of them was to sample
-        self.read: list[Sequence[Sequence[str]] | None] = []  # and what it read before
-        self.evidence_room = 10  # documents that fit a prompt
+        self.encoded: list[str] = []
+        self.think_calls = 0
+        self.samplings: list[Sampling | None] = []
+        self.evidence_read: list[Sequence[Sequence[str]] | None] = []
+        self.evidence_limit = 10
 
     def identities(self, index_format: int, created: str) -> list[dict[str, str]]:
+        """What an index of `index_format` keeps of this model: its two hashes."""
         rest = "document template" if index_format > 1 else "templates"
         return [{"weights": self.weights_hash, rest: self.templates_hash}]
 
     def encode_document_stream(
         self, documents: Iterable[Document]
     ) -> Iterator[tuple[list[Document], Vectors]]:
+        """Documents by hundreds, each with its vectors (n, d); notes their ids in `encoded`."""
         stream = iter(documents)
         while chunk := list(islice(stream, 100)):
             self.encoded += [document.id for document in chunk]
             yield chunk, np.stack([self.vector(f"{d.title} {d.text}") for d in chunk])
-
-    greedy = Sampling(no_repeat_ngram=3)
-    sampled = Sampling(0.7, no_repeat_ngram=3)
 
     def think(
         self,
@@ -61,25 +84,33 @@ class FakeModel:
         samples: int = 1,
         evidence: Sequence[Sequence[str]] | None = None,
     ) -> list[Thought]:
-        self.thinkings += 1
-        self.read.append(evidence)
+        """The first `budget` words of what `knowledge` says about each query; a token is a word.
+
+        The samples of a query follow one another; each has a token less than the one before.
+        """
+        self.think_calls += 1
+        self.evidence_read.append(evidence)
         self.samplings.append(sampling)
         most = self.own_budget if budget is None else budget
-        # Each sample has a token less than the one before.
         return [self._thought(query, most - i) for query in queries for i in range(samples)]
 
     def check_evidence(self, budget: int | None = None) -> None:
+        """Raises:
+        Thought1Error: the budget is 0, so that nothing would read the evidence.
+        """
         if not (self.own_budget if budget is None else budget):
             raise Thought1Error("it would not think")
 
     def fit_evidence(
         self, queries: Sequence[str], evidence: Sequence[Sequence[str]]
     ) -> list[list[str]]:
-        return [list(documents[: self.evidence_room]) for documents in evidence]
+        """The first `evidence_limit` documents of each query."""
+        return [list(documents[: self.evidence_limit]) for documents in evidence]
 
     def count_prompt_tokens(
         self, queries: Sequence[str], *, evidence: Sequence[Sequence[str]] | None = None
     ) -> int:
+        """Words of the queries and their evidence."""
         texts = [*queries, *(text for documents in evidence or () for text in documents)]
         return sum(len(text.split()) for text in texts)
 
@@ -87,7 +118,7 @@ class FakeModel:
         if budget == 0:
             return Thought("", (), "none", self.vector(query))
         words = self.knowledge.get(query, "").split()
-        reason = "budget" if len(words) > budget else "emb_token"
+        reason: FinishReason = "budget" if len(words) > budget else "emb_token"
         text = " ".join(words[:budget])
         ids = tuple(_seed(word) % 1000 for word in words[:budget])
         return Thought(text, ids, reason, self.vector(f"{query} {text}"))
@@ -96,7 +127,8 @@ class FakeModel:
         """The normalised sum of one random direction per word, shape (d,)."""
         words = re.findall(r"\w+", text.lower()) or [""]
         total = np.sum([_direction(word, self.dim) for word in words], axis=0)
-        return (total / np.linalg.norm(total)).astype(np.float32)
+        normalised: Vectors = (total / np.linalg.norm(total)).astype(np.float32)
+        return normalised
 
 
 @cache
