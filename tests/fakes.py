@@ -7,12 +7,23 @@ Texts that share words have similar vectors, and a thought adds its words to its
 import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from itertools import islice
 
 import numpy as np
 
-from thought1.types import Document, Sampling, Thought, Thought1Error, Vectors
+from thought1.types import (
+    Checkpoints,
+    Document,
+    Sampling,
+    Snapshot,
+    Thought,
+    Thought1Error,
+    Until,
+    Vectors,
+    Watched,
+)
 
 
 class FakeModel:
@@ -60,13 +71,23 @@ class FakeModel:
         sampling: Sampling | None = None,
         samples: int = 1,
         evidence: Sequence[Sequence[str]] | None = None,
+        checkpoints: Checkpoints = (),
     ) -> list[Thought]:
         self.thinkings += 1
         self.read.append(evidence)
         self.samplings.append(sampling)
-        most = self.own_budget if budget is None else budget
+        until = checkpoints.until if isinstance(checkpoints, Watched) else None
+        checkpoints = checkpoints.tokens if isinstance(checkpoints, Watched) else checkpoints
+        if budget is None:
+            budget = max(checkpoints) if checkpoints else self.own_budget
+        if until is not None:
+            return self._settling(queries, budget, checkpoints, until)
         # Each sample has a token less than the one before.
-        return [self._thought(query, most - i) for query in queries for i in range(samples)]
+        return [
+            self._thought(query, budget - i, checkpoints)
+            for query in queries
+            for i in range(samples)
+        ]
 
     def check_evidence(self, budget: int | None = None) -> None:
         if not (self.own_budget if budget is None else budget):
@@ -83,7 +104,22 @@ class FakeModel:
         texts = [*queries, *(text for documents in evidence or () for text in documents)]
         return sum(len(text.split()) for text in texts)
 
-    def _thought(self, query: str, budget: int) -> Thought:
+    def _settling(
+        self, queries: Sequence[str], budget: int, checkpoints: Sequence[int], until: Until
+    ) -> list[Thought]:
+        done: dict[int, Thought] = {}
+        for tokens in checkpoints:
+            now = {i: self._thought(query, tokens) for i, query in enumerate(queries)}
+            on = {i: t for i, t in now.items() if i not in done and t.finish_reason != "emb_token"}
+            for i in until(tokens, {i: t.vector for i, t in on.items()}):
+                done[i] = replace(on[i], finish_reason="settled")
+        return [done.get(i) or self._thought(query, budget) for i, query in enumerate(queries)]
+
+    def _thought(self, query: str, budget: int, checkpoints: Sequence[int] = ()) -> Thought:
+        if checkpoints:
+            read = [(n, self._thought(query, min(n, budget)).vector) for n in sorted(checkpoints)]
+            shots = tuple(Snapshot(n, vector, n / 1000) for n, vector in read)
+            return replace(self._thought(query, budget), checkpoints=shots)
         if budget == 0:
             return Thought("", (), "none", self.vector(query))
         words = self.knowledge.get(query, "").split()
