@@ -301,6 +301,11 @@ def test_statistics_are_light_until_they_are_asked_for() -> None:
     assert "scipy.stats" in loaded
 
 
+def test_the_report_needs_no_model() -> None:
+    _, _, loaded = run_probe("import thought1.evaluation.report.page")
+    assert not {"torch", "transformers", "lancedb", "scipy"} & loaded
+
+
 def test_no_big_file_is_tracked_outside_models() -> None:
     listing = subprocess.run(
         ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False

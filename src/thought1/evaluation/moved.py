@@ -55,7 +55,6 @@ NAMES: Mapping[str, Mapping[str, str]] = {
     },
     "measure": {
         "Request": "request:Request",
-        "Task": "task:Task",
         "read_task": "task:read_task",
     },
     "replay": {

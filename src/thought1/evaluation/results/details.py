@@ -1,11 +1,13 @@
 """What a system did with each judged query, as records: thoughts, and the first hits with texts."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from thought1.evaluation.measure import Measured
 from thought1.evaluation.results.models import DetailRecord, HitRecord
 from thought1.types import Document, Thought
+
+if TYPE_CHECKING:
+    from thought1.evaluation.measure import Measured
 
 SNIPPET = 300
 """Characters of a hit's text."""
@@ -14,7 +16,7 @@ SHOWN_HITS = 10
 """Hits of a query."""
 
 
-def details(measured: Measured) -> Iterator[DetailRecord]:
+def details(measured: "Measured") -> Iterator[DetailRecord]:
     """One record for each judged query; reads the documents once more, for the texts of hits."""
     task, answers = measured.task, measured.answers
     queries = task.judged
@@ -54,7 +56,7 @@ def _thought(thoughts: Sequence[Thought]) -> dict[str, Any]:
     }
 
 
-def _snippets(measured: Measured, wanted: set[str]) -> dict[str, str]:
+def _snippets(measured: "Measured", wanted: set[str]) -> dict[str, str]:
     return {one.id: _snippet(one) for one in measured.documents if one.id in wanted}
 
 

@@ -9,18 +9,20 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePath
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from pydantic import ValidationError
 
 from thought1.data.formats import read_run
 from thought1.data.outputs import check_file, whole_file
 from thought1.data.trec import run_lines
-from thought1.evaluation.measure import Measured
 from thought1.evaluation.results.details import details
 from thought1.evaluation.results.models import FORMAT, DetailRecord, FilesRecord, Result, problem
 from thought1.evaluation.results.provenance import write_json
 from thought1.types import Run, Thought1Error
+
+if TYPE_CHECKING:
+    from thought1.evaluation.measure import Measured
 
 TAG = "thought1"
 """Last column of a run."""
@@ -51,7 +53,7 @@ def check_place(folder: Path, task: str, system: str, revision: str) -> None:
         check_file(path.with_name(str(name)), makes_folders=True)
 
 
-def write_result(folder: Path, result: Result, measured: Measured) -> Path:
+def write_result(folder: Path, result: Result, measured: "Measured") -> Path:
     """Write run, details and, last of all, the result; each appears whole or not at all.
 
     Returns:
