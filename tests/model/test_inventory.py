@@ -16,7 +16,7 @@ from thought1.model.settings import Base, Companion, Settings
 from thought1.t1 import T1
 from thought1.types import Thought1Error
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 BASE, COMPANION = (package.name for package in inventory.PACKAGES)
 
 

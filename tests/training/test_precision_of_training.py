@@ -12,7 +12,7 @@ from thought1.training.arguments import supervised_arguments
 from thought1.training.recipe import Recipe, load_recipe
 from thought1.training.recipe.represent import RepresentStage
 
-MINI = Path(__file__).parents[1] / "recipes" / "nano-cpu.toml"
+MINI = Path(__file__).parents[2] / "recipes" / "nano-cpu.toml"
 
 
 @pytest.fixture(scope="module")
