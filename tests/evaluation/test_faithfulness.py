@@ -15,7 +15,7 @@ from tiny import make_checkpoint
 from thought1.evaluation.thoughts.faithfulness import (
     Faithfulness,
     JudgedQuestions,
-    Row,
+    ThoughtFigures,
     derangement,
     measure_faithfulness,
 )
@@ -164,7 +164,7 @@ def test_without_thoughts_there_is_nothing_to_ignore(tiny: T1) -> None:
 
 def reading(own: list[float], swapped: list[float], cosine: float = 0.5) -> Faithfulness:
     rows = {
-        name: Row(c, {f"q{i}": value for i, value in enumerate(values)})
+        name: ThoughtFigures(c, {f"q{i}": value for i, value in enumerate(values)})
         for name, c, values in (("own", 1.0, own), ("swapped", cosine, swapped))
     }
     return Faithfulness(8, rows, mean_length=4, p95_length=8, forced=0.5, distinct=len(own))
