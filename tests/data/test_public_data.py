@@ -22,7 +22,7 @@ from thought1.data.public.download import Downloads, fetch
 from thought1.data.public.files import content_hash, read_archive
 from thought1.types import Thought1Error
 
-SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 
 
 @pytest.fixture
