@@ -88,9 +88,16 @@ class Repeating:
         sampling: Sampling | None = None,
         samples: int = 1,
         evidence: Sequence[Sequence[str]] | None = None,
+        **others: object,
     ) -> list[Thought]:
         """What was thought with that budget; of sampled thoughts, which have all of it, the first
-        ones."""
+        ones.
+
+        Raises:
+            ValueError: anything else is asked for, which was not kept.
+        """
+        if evidence or any(others.values()):
+            raise ValueError("only budgets and samples are kept")
         places = [self.places[query] for query in queries]
         if sampling is not None and sampling.temperature > 0 and budget != 0:
             if self.several is None:

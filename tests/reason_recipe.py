@@ -60,6 +60,19 @@ own_every = 2
 REPRESENT = CONTRAST.replace("max_steps = 4", "max_steps = 2")
 RECIPE = HEAD + THINK + OWN + THOUGHTS
 VALIDATED = HEAD + VALIDATION + REPRESENT + FACTS + THINK + OWN + THOUGHTS
+TEACH = """
+[[stages]]
+name = "thoughts"
+max_steps = 3
+tokens_per_batch = 256
+weight_contrastive = 0.0
+weight_lm = 1.0
+max_thought_tokens = 8
+learning_rate = 1e-3
+bf16 = false
+log_steps = 1
+"""
+"""Teaches a plain language model thoughts by the next-token loss alone."""
 
 
 def make_thinking_room(folder: Path) -> Path:

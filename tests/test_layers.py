@@ -233,27 +233,6 @@ def test_files_and_functions_are_short(module: str) -> None:
             assert length <= MAX_FUNCTION_LINES, f"{path.name}: {node.name} has {length} lines"
 
 
-SHARED_NAMES = {
-    "Baseline": {"evaluation.baselines", "evaluation.curve"},
-    "Comparison": {"evaluation.compare", "evaluation.replay"},
-    "Cost": {"evaluation.baselines", "evaluation.report.plots"},
-    "Curve": {"evaluation.curve", "evaluation.report.content"},
-    "Dispersion": {"evaluation.dispersion", "evaluation.report.content"},
-    "Hit": {"types", "evaluation.report.content"},
-    "Pair": {"evaluation.compare", "evaluation.report.plots"},
-    "Point": {"evaluation.curve", "evaluation.report.content"},
-    "Row": {
-        "data.rows",
-        "evaluation.faithfulness",
-        "evaluation.leaderboard",
-        "evaluation.replay",
-    },
-    "System": {"evaluation.report.content", "evaluation.systems"},
-    "Task": {"evaluation.measure", "evaluation.report.grouping"},
-}
-"""What remains, all of it with evaluation; an entry leaves with its second class."""
-
-
 def public_classes() -> dict[str, set[str]]:
     """Name of each public class -> the modules that define one, without `thought1.`."""
     found: dict[str, set[str]] = {}
@@ -266,10 +245,7 @@ def public_classes() -> dict[str, set[str]]:
 
 def test_no_two_public_classes_share_a_name() -> None:
     shared = {name: homes for name, homes in public_classes().items() if len(homes) > 1}
-    assert {name: homes for name, homes in shared.items() if name not in SHARED_NAMES} == {}
-    for name, homes in shared.items():
-        assert homes <= SHARED_NAMES[name], f"another class {name}"
-    assert set(SHARED_NAMES) <= set(shared), "SHARED_NAMES lists a name that is unique by now"
+    assert shared == {}
 
 
 # Runs `statement`, then tells on the last line of stdout what it has loaded and how long it took.

@@ -4,9 +4,9 @@ import shutil
 from pathlib import Path
 
 import pytest
+from adapter_files import changed, plain_adapter, truncated
 from gguf_files import write_gguf
 from t1_command import T1Command, write_lines
-from test_adapter_checkpoint import changed, plain_adapter, truncated
 from tiny import make_checkpoint
 
 

@@ -3,12 +3,15 @@
 What stands on the command line only; what an option does is the business of the commands.
 """
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
 from thought1.search.options import Mode
 from thought1.types import Sampling, Thought1Error
+
+if TYPE_CHECKING:
+    from thought1.search.adaptive import Adaptive
 
 _MODEL = "MODEL"
 _NAMES = "A folder, GGUF file, hub id, package:NAME/PATH or a name of `t1 models`"
@@ -109,6 +112,39 @@ Evidence = Annotated[
         "it thinks, as far as its prompt has room for them.",
     ),
 ]
+Checkpoints = Annotated[
+    str | None,
+    typer.Option(
+        "--checkpoints",
+        metavar="N,N,...",
+        help="Show as well what a search that stops after so many tokens finds, such as "
+        "0,16,32; where no --think is given, the largest is the budget.",
+    ),
+]
+Adaptively = Annotated[
+    bool,
+    typer.Option(
+        "--adaptive", help="Think as much as `t1 calibrate` has found enough for this index."
+    ),
+]
+GateRule = Annotated[
+    str | None,
+    typer.Option(
+        "--gate",
+        metavar="SIGNAL=X",
+        help="Think only about questions whose search without a thought is not certain: score, "
+        "margin, spread or agreement below X.",
+    ),
+]
+SettleRule = Annotated[
+    str | None,
+    typer.Option(
+        "--settle",
+        metavar="RULE=X",
+        help="End a thought where its vector (cosine=0.98) or its first ten documents "
+        "(overlap=0.9) have settled.",
+    ),
+]
 IgnoreIdenticalIds = Annotated[
     bool,
     typer.Option(
@@ -130,6 +166,41 @@ def thought_budget(think: int | None, no_think: bool) -> int | None:
     if think is not None and no_think:
         raise Thought1Error("--think and --no-think contradict each other: give one of them")
     return 0 if no_think else think
+
+
+def thought_checkpoints(text: str | None) -> tuple[int, ...]:
+    """Numbers with commas between them, rising."""
+    parts = [part.strip() for part in (text or "").split(",")] if text is not None else []
+    if not all(part.isascii() and part.isdecimal() for part in parts):
+        raise Thought1Error(f"--checkpoints {text!r}: give whole numbers, such as 0,16,32")
+    return tuple(sorted({int(part) for part in parts}))
+
+
+def adaptive_rule(gate: str | None, settle: str | None) -> "Adaptive | None":
+    """What the flags say; None where they say nothing."""
+    from thought1.search.adaptive import Adaptive, Gate
+
+    if gate is None and settle is None:
+        return None
+    signal, below = _named_number("--gate", gate, "margin=0.05")
+    name, value = _named_number("--settle", settle, "cosine=0.98")
+    if settle is not None and name not in ("cosine", "overlap"):
+        raise Thought1Error(f"--settle {settle}: a thought settles by cosine or overlap")
+    return Adaptive(
+        gate=None if gate is None else Gate(cast(Any, signal), below),
+        cosine=value if name == "cosine" else None,
+        overlap=value if name == "overlap" else None,
+    )
+
+
+def _named_number(option: str, text: str | None, example: str) -> tuple[str, float]:
+    name, _, number = (text or "=0").partition("=")
+    try:
+        return name, float(number)
+    except ValueError:
+        raise Thought1Error(
+            f"{option} {text!r}: give a name and a number, such as {example}"
+        ) from None
 
 
 def thought_sampling(

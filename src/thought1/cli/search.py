@@ -23,8 +23,11 @@ from thought1.cli.console import (
 )
 from thought1.cli.models import open_index, open_without_model
 from thought1.cli.options import (
+    Adaptively,
     Budget,
+    Checkpoints,
     Evidence,
+    GateRule,
     IndexModel,
     Json,
     NoRepeat,
@@ -32,10 +35,13 @@ from thought1.cli.options import (
     Samples,
     SearchMode,
     Seed,
+    SettleRule,
     Temperature,
     TopP,
     TrustRemoteCode,
+    adaptive_rule,
     thought_budget,
+    thought_checkpoints,
     thought_sampling,
 )
 from thought1.cli.questions import read_questions
@@ -124,11 +130,16 @@ def search(
     evidence: Evidence = 0,
     combine: Combine = "mean",
     min_confidence: MinConfidence = None,
+    checkpoints: Checkpoints = None,
+    adaptive: Adaptively = False,
+    gate: GateRule = None,
+    settle: SettleRule = None,
     model: IndexModel = None,
     trust_remote_code: TrustRemoteCode = False,
     as_json: Json = False,
 ) -> None:
     """Search an index by meaning, by words, or both."""
+    from thought1.search.calibration import read_calibration
     from thought1.search.options import SearchOptions
     from thought1.search.pipeline import search_in_batches
 
@@ -136,6 +147,7 @@ def search(
     _check_sampling(mode, sampled)
     budget, fusion = thought_budget(think, no_think), _fusion(fused_by, fusion_weights, mode)
     conditions = parse_where(where or [])
+    places = thought_checkpoints(checkpoints)
     options = SearchOptions(
         k,
         mode,
@@ -147,7 +159,14 @@ def search(
         evidence=evidence,
         combine=combine,
         min_confidence=min_confidence,
+        checkpoints=places,
+        adaptive=adaptive_rule(gate, settle),
     )
+    if adaptive and (gate or settle or places or budget is not None or mode == "bm25"):
+        raise Thought1Error(
+            "--adaptive thinks as the index was calibrated: leave --gate, --settle, --checkpoints, "
+            "--think, --no-think and --mode bm25 out"
+        )
     questions = read_questions([] if question is None else [question])
     if mode == "bm25":
         index = open_without_model(folder)
@@ -155,6 +174,8 @@ def search(
         index, t1 = open_index(folder, model, trust_remote_code)
         usual = t1.greedy if samples == 1 else t1.sampled
         options = replace(options, sampling=thought_sampling(usual, *sampled))
+        if adaptive:
+            options = read_calibration(folder, t1.name).options(options)
     with progress("search", len(questions), "questions") as bar:
         results, receipt = search_in_batches(index, questions, options, on_progress=bar.update)
     _show(results, receipt, as_json)

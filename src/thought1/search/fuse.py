@@ -63,7 +63,7 @@ def certainty(ranking: Ranking) -> float:
 def score_fusion(
     dense: Ranking, bm25: Ranking, weights: tuple[float, float] = (1.0, 1.0)
 ) -> Ranking:
-    """Score each document with w_d (1 - c/2) dense + w_b (c/2) bm25, where c is BM25's certainty.
+    """Score each document with w_d (1 - c²/2) dense + w_b (c²/2) bm25; c is BM25's certainty.
 
     `dense` is scaled to 0 to 1 between the last and the first of its ranking. Of a BM25 score the
     last of the ranking (0 in one of fewer than ten) is taken off, then it is divided by the first
@@ -78,7 +78,7 @@ def score_fusion(
     Returns:
         All documents, best first; equal scores in the order of their ids.
     """
-    share = certainty(bm25) / 2 if weights[0] else 1.0
+    share = certainty(bm25) ** 2 / 2 if weights[0] else 1.0
     terms: dict[str, float] = {}
     sides = (_min_max(dense), weights[0] * (1 - share)), (_above_last(bm25), weights[1] * share)
     for scaled, factor in sides:

@@ -1,0 +1,126 @@
+"""benchmarks/search.py on a collection of a few sentences, with a tiny model."""
+
+import importlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+from tiny import TEXTS, make_checkpoint
+
+from thought1.t1 import T1
+
+ROOT = Path(__file__).resolve().parents[2]
+QUERIES = {"q1": "Why do ice cubes crack?", "q2": "Why are roads salted?", "q3": "kettle"}
+QRELS = {"q1": "0", "q2": "3", "q3": "2"}
+SAMPLES = 3
+
+
+@pytest.fixture(scope="module", autouse=True)
+def benchmarks_on_path() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(ROOT / "benchmarks")
+        yield
+
+
+def module(name: str) -> ModuleType:
+    return importlib.import_module(name)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A collection `facts` and a model `qwen3`."""
+    made = tmp_path_factory.mktemp("search")
+    facts = made / "facts"
+    (facts / "qrels").mkdir(parents=True)
+    rows = [json.dumps({"_id": str(i), "text": text}) for i, text in enumerate(TEXTS)]
+    (facts / "corpus.jsonl").write_text("\n".join(rows) + "\n")
+    asked = [json.dumps({"_id": q, "text": text}) for q, text in QUERIES.items()]
+    (facts / "queries.jsonl").write_text("\n".join(asked) + "\n")
+    judged = [f"{q}\t{d}\t1" for q, d in QRELS.items()]
+    header = "query-id\tcorpus-id\tscore"
+    (facts / "qrels" / "dev.tsv").write_text("\n".join([header, *judged]) + "\n")
+    make_checkpoint(made / "qwen3")
+    return made
+
+
+@pytest.fixture(scope="module")
+def command(folder: Path) -> list[str]:
+    return [
+        str(folder / "facts"), "--split", "dev", "--model", str(folder / "qwen3"),
+        "--samples", str(SAMPLES), "--kept", str(folder / "kept"),
+    ]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def report(folder: Path, command: list[str]) -> dict[str, Any]:
+    assert module("search").main([*command, "--json", str(folder / "out.json")]) == 0
+    found: dict[str, Any] = json.loads((folder / "out.json").read_text())
+    return found
+
+
+def test_every_way_has_a_row(report: dict[str, Any]) -> None:
+    search = module("search")
+    rows = {row["name"]: row for row in report["rows"]}
+    checkpoints = {f"@{tokens}" for tokens in search.CHECKPOINTS}
+    assert {"bm25", "hybrid@0", "first", "oracle", *checkpoints, *search.RULES} < set(rows)
+    for row in rows.values():
+        assert row["ndcg@10"] == pytest.approx(np.mean(list(row["values"].values())))
+        assert set(row["values"]) == set(QUERIES)
+    assert [rows[f"@{n}"]["tokens"] for n in search.CHECKPOINTS] == list(search.CHECKPOINTS)
+    # Sampled thoughts may end before their budget; those of all rules are the same ones.
+    assert rows["first"]["tokens"] < rows["mean"]["tokens"] <= SAMPLES * search.CHECKPOINTS[-1]
+    assert len({rows[name]["tokens"] for name in (*search.RULES, "oracle")}) == 1
+    assert rows["@0"]["minus @0"]["mean"] == 0
+
+
+def test_the_oracle_is_no_worse_than_any_choice(report: dict[str, Any]) -> None:
+    rows = {row["name"]: row["values"] for row in report["rows"]}
+    for rule in ("first", "like-bare", "like-bm25", "like-others"):
+        assert all(rows["oracle"][q] >= rows[rule][q] for q in QUERIES)
+
+
+def test_what_is_repeated_is_what_the_model_thinks(
+    report: dict[str, Any], folder: Path, command: list[str]
+) -> None:
+    search, thoughts = module("search"), module("search_thoughts")
+    model = T1.from_pretrained(folder / "qwen3", dtype="float32")
+    collection = module("collection").load_collection(folder / "facts", "dev")
+    thinking = thoughts.Thinking(model, collection, folder / "kept")
+    kept = search.Repeating(thinking, thinking.greedy(), thinking.sampled(SAMPLES))
+    texts = list(QUERIES.values())
+    for budget in (0, 8, 48):
+        found = kept.think(texts, budget=budget, sampling=model.greedy)
+        own = model.think(texts, budget=budget, sampling=model.greedy)
+        assert [len(one.token_ids) for one in found] == [len(one.token_ids) for one in own]
+        np.testing.assert_allclose(
+            [one.vector for one in found], [one.vector for one in own], rtol=0, atol=1e-5
+        )
+    found = kept.think(texts, sampling=model.sampled, samples=SAMPLES)
+    own = model.think(texts, budget=48, sampling=model.sampled, samples=SAMPLES)
+    np.testing.assert_allclose(
+        [one.vector for one in found], [one.vector for one in own], rtol=0, atol=1e-5
+    )
+
+
+def test_what_was_thought_is_not_thought_again(
+    report: dict[str, Any], folder: Path, command: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def think(*_: Any, **__: Any) -> None:
+        raise AssertionError("the model thinks again")
+
+    monkeypatch.setattr(T1, "generations", think)
+    again = folder / "again.json"
+    assert module("search").main([*command, "--json", str(again)]) == 0
+    found = {row["name"]: row["values"] for row in json.loads(again.read_text())["rows"]}
+    assert found == {row["name"]: row["values"] for row in report["rows"]}
+
+
+def test_a_missing_collection_is_told(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert module("search").main([str(tmp_path / "none"), *command[1:]]) == 2
+    assert capsys.readouterr().err.startswith("error: ")

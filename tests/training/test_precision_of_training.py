@@ -1,0 +1,51 @@
+"""`bf16` of a stage: what the trainer is told on processors with and without bfloat16."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from thought1.engines.devices import computes_bfloat16
+from thought1.training.arguments import supervised_arguments
+from thought1.training.recipe import Recipe, load_recipe
+from thought1.training.recipe.represent import RepresentStage
+
+MINI = Path(__file__).parents[2] / "recipes" / "nano-cpu.toml"
+
+
+@pytest.fixture(scope="module")
+def recipe() -> Recipe:
+    return load_recipe(MINI)
+
+
+def told(recipe: Recipe, folder: Path, **stage: Any) -> bool:
+    first = recipe.stages[0]
+    assert isinstance(first, RepresentStage)
+    return supervised_arguments(recipe, replace(first, **stage), folder).bf16
+
+
+@pytest.mark.parametrize("has", [False, True])
+def test_auto_asks_the_processor(
+    recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has: bool
+) -> None:
+    monkeypatch.setattr("thought1.training.arguments.computes_bfloat16", lambda device: has)
+    assert told(recipe, tmp_path) is has
+    assert told(recipe, tmp_path, bf16=True) is True
+    assert told(recipe, tmp_path, bf16=False) is False
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "expected"),
+    [
+        ({"architecture": "x86_64", "avx512_bf16": False, "amx_bf16": False}, False),
+        ({"architecture": "x86_64", "avx512_bf16": True, "amx_bf16": False}, True),
+        ({"architecture": "x86_64", "avx512_bf16": False, "amx_bf16": True}, True),
+    ],
+)
+def test_emulated_products_do_not_count(
+    monkeypatch: pytest.MonkeyPatch, capabilities: dict[str, Any], expected: bool
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
+    assert computes_bfloat16() is expected
