@@ -124,7 +124,9 @@ def served(serve: Serve) -> Served:
         {"mode": "dense", "think": 0, "offset": 1},
         {"mode": "bm25", "where": {"lang": "en"}},
         {"think": 5, "fusion": {"dense_weight": 2.0}, "where": {"year": {"gte": 2000}}},
-        {"mode": "dense", "samples": 2, "think": 4},
+        {"mode": "dense", "samples": 3, "think": 4, "combine": "like-bare"},
+        {"mode": "dense", "samples": 2, "think": 4, "min_confidence": 0.999},
+        {"think": 3, "fusion": {"by": "ranks", "rank_constant": 30}},
         {"mode": "dense", "think": 6, "sampling": {"temperature": 1.0, "seed": 3}},
     ],
 )
@@ -139,8 +141,10 @@ def test_a_search_is_the_librarys(served: Served, model: T1, options: dict[str, 
         assert result["query"] == wanted.query
         assert [t["text"] for t in result["thoughts"]] == [t.text for t in wanted.thoughts]
         assert [hit["id"] for hit in result["hits"]] == [hit.id for hit in wanted.hits]
+        assert result["fell_back"] == wanted.fell_back
+        assert result["confidence"] == pytest.approx(wanted.confidence, abs=1e-5)
         scores = [hit["score"] for hit in result["hits"]]
-        np.testing.assert_allclose(scores, [hit.score for hit in wanted.hits], atol=1e-5)
+        np.testing.assert_allclose(scores, [hit.score for hit in wanted.hits], atol=1e-4)
     assert found["receipt"]["thought_tokens"] == receipt.thought_tokens
     assert found["receipt"]["prompt_tokens"] == receipt.prompt_tokens
     assert found["receipt"]["milliseconds"].keys() == receipt.milliseconds.keys()

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
 from pydantic_core import PydanticCustomError
 
-from thought1.search.options import FusedBy, Fusion, Mode, SearchOptions
+from thought1.search.options import Combination, FusedBy, Fusion, Mode, SearchOptions
 from thought1.types import (
     FinishReason,
     Hit,
@@ -127,6 +127,8 @@ class SearchRequest(Questions):
     offset: Count = 0
     fusion: FusionIn | None = None
     evidence: Count = 0
+    combine: Combination = "mean"
+    min_confidence: float | None = None
     thoughts: list[str] | None = None
     """One for each question, written or edited by a person: nothing is thought."""
 
@@ -149,10 +151,12 @@ class SearchRequest(Questions):
             self.think,
             self.where,
             self.offset,
-            None if self.sampling is None else self.sampling.over(usual),
-            Fusion(**fusion.model_dump()),
-            self.samples,
-            self.evidence,
+            sampling=None if self.sampling is None else self.sampling.over(usual),
+            fusion=Fusion(**fusion.model_dump()),
+            samples=self.samples,
+            evidence=self.evidence,
+            combine=self.combine,
+            min_confidence=self.min_confidence,
         )
 
     def _check_given(self, thoughts: list[str]) -> None:
@@ -210,7 +214,11 @@ class ResultOut(BaseModel):
 
     query: str
     thoughts: list[ThoughtOut]
-    """Empty where nothing was thought; the vector is the mean of those behind them."""
+    """Empty where nothing was thought; of several the one that was chosen stands first."""
+    confidence: float | None
+    """Of several thoughts the mean cosine of two of their vectors."""
+    fell_back: bool
+    """Whether that was too low, so that words counted as well."""
     evidence: list[str]
     """Ids of the documents that were read before thinking."""
     hits: list[HitOut]
@@ -221,6 +229,8 @@ class ResultOut(BaseModel):
         return cls(
             query=result.query,
             thoughts=[ThoughtOut.of(thought) for thought in result.thoughts],
+            confidence=result.confidence,
+            fell_back=result.fell_back,
             evidence=list(result.evidence),
             hits=[HitOut.of(hit) for hit in result.hits],
         )
