@@ -157,6 +157,8 @@ def test_a_companion_alone_does_not_think(encoder: str) -> None:
     assert own.think(QUERIES)[0].finish_reason == "none"
     with pytest.raises(Thought1Error, match="cannot think: search with a model that has it"):
         own.think(QUERIES, budget=4)
+    with pytest.raises(Thought1Error, match="cannot think"):
+        own.think(QUERIES, checkpoints=[0])
 
 
 # -- its identity --------------------------------------------------------------------------------

@@ -378,6 +378,23 @@ def test_several_thoughts_search_with_the_mean_of_their_vectors(
         index.search_many([QUESTION], options, [mean])
 
 
+@pytest.mark.parametrize("samples", [1, 3])
+@pytest.mark.parametrize("mode", ["dense", "hybrid"])
+def test_each_stage_is_what_a_search_with_its_budget_answers(
+    index: Index, mode: Mode, samples: int
+) -> None:
+    options = SearchOptions(2, mode, 6, offset=1, samples=samples, checkpoints=(3, 0, 6))
+    (result,), receipt = index.search_many([QUESTION], options)
+    assert list(receipt.milliseconds)[-2:] == ["stages", "fetch"]
+    assert [stage.budget for stage in result.stages] == [0, 3, 6]
+    whole = tuple((hit.id, hit.score) for hit in result.hits)
+    assert result.stages[-1].ranking == whole
+    bare = index.search_many([QUESTION], SearchOptions(2, mode, 0, offset=1))[0][0].hits
+    assert [id_ for id_, _ in result.stages[0].ranking] == [hit.id for hit in bare]
+    with pytest.raises(ValueError, match="no checkpoints"):
+        index.search_many([QUESTION], options, [Thought("", (), "none")])
+
+
 @pytest.mark.parametrize("mode", ["dense", "hybrid"])
 def test_the_first_documents_of_a_bare_search_are_read(
     index: Index, model: FakeModel, mode: Mode

@@ -20,18 +20,20 @@ from thought1.model.checkpoint import Checkpoint, with_companion
 from thought1.model.checkpoint_loading import load_checkpoint
 from thought1.model.checkpoint_saving import save_checkpoint
 from thought1.model.encoder import Encoder, Progress, tokens_per_forward, windows
-from thought1.model.queries import Evidence, QuerySide
+from thought1.model.queries import Evidence, Plan, QuerySide, checked_checkpoints
 from thought1.model.reader import Reader
 from thought1.model.settings import Settings, anchor_weight
 from thought1.model.tally import Tally
 from thought1.search.vectors import fused
 from thought1.types import (
+    Checkpoints,
     Document,
     Engine,
     Generation,
     Sampling,
     Thought,
     Vectors,
+    Watched,
 )
 
 
@@ -178,6 +180,7 @@ class T1:
         instruction: str | None = None,
         evidence: Evidence | None = None,
         samples: int = 1,
+        checkpoints: Checkpoints = (),
         batch_size: int = 32,
         show_progress_bar: bool = False,
     ) -> list[Thought]:
@@ -192,13 +195,25 @@ class T1:
             evidence: for each query, texts that the model reads first.
             samples: thoughts about each query, which follow each other; several are sampled, by
                 default as `sampled` says, and the first is the one that is sampled alone.
+            checkpoints: numbers of tokens at which each vector is read on the way, such as
+                `[0, 16, 32, 64]`: `Thought.checkpoints` then has, by rising budget, the vectors of
+                runs with those budgets. Where no budget is named it is the largest of them.
+                `Watched` ones end thoughts.
             batch_size: thoughts that are written together; it never changes a thought.
 
         Raises:
             Thought1Error: prompt and budget exceed the model's positions, it cannot think, or
-                several thoughts are to be greedy or to have 0 tokens.
+                several thoughts are to be greedy or to have 0 tokens, or a checkpoint lies beyond
+                the budget.
         """
         texts = [queries] if isinstance(queries, str) else list(queries)
+        if isinstance(checkpoints, Watched):
+            read_at, until = checkpoints.tokens, checkpoints.until
+        else:
+            read_at, until = checkpoints, None
+        if read_at and budget is None:
+            budget = max(read_at)
+        places = checked_checkpoints(read_at, budget)
         tokens = self.queries.tokens(budget, samples)
         if samples < 1:
             raise ValueError(f"samples is a number of thoughts, 1 or more, not {samples}")
@@ -207,9 +222,9 @@ class T1:
         asked = self.queries.prompts(texts, instruction, evidence)
         with tqdm(total=len(texts), desc="think", disable=not show_progress_bar) as bar:
             if tokens == 0:
-                vectors = self.queries.bare(asked, batch_size, bar.update)
-                return [Thought("", (), "none", vector) for vector in vectors]
-            return self.queries.think(asked, tokens, sampling, batch_size, samples, bar.update)
+                return self.queries.not_thinking(asked, batch_size, places, bar.update)
+            plan = Plan(tokens, sampling, samples, places, until)
+            return self.queries.think(asked, plan, batch_size, bar.update)
 
     def generations(
         self,
@@ -230,7 +245,7 @@ class T1:
             The places of some queries, and `copies` generations for each of them.
         """
         asked = self.queries.prompts(list(queries), None, None)
-        return self.queries.generations(asked, budget, sampling, copies=copies, snapshots=snapshots)
+        return self.queries.generations(asked, Plan(budget, sampling, copies, snapshots))
 
     def encode_query(
         self,

@@ -10,12 +10,24 @@ An example is in docs/testing.md.
 import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from itertools import islice
 
 import numpy as np
 
-from thought1.types import Document, FinishReason, Sampling, Thought, Thought1Error, Vectors
+from thought1.types import (
+    Checkpoints,
+    Document,
+    FinishReason,
+    Sampling,
+    Snapshot,
+    Thought,
+    Thought1Error,
+    Until,
+    Vectors,
+    Watched,
+)
 
 
 class FakeModel:
@@ -83,6 +95,7 @@ class FakeModel:
         sampling: Sampling | None = None,
         samples: int = 1,
         evidence: Sequence[Sequence[str]] | None = None,
+        checkpoints: Checkpoints = (),
     ) -> list[Thought]:
         """The first `budget` words of what `knowledge` says about each query; a token is a word.
 
@@ -91,8 +104,15 @@ class FakeModel:
         self.think_calls += 1
         self.evidence_read.append(evidence)
         self.samplings.append(sampling)
-        most = self.own_budget if budget is None else budget
-        return [self._thought(query, most - i) for query in queries for i in range(samples)]
+        until = checkpoints.until if isinstance(checkpoints, Watched) else None
+        tokens = checkpoints.tokens if isinstance(checkpoints, Watched) else checkpoints
+        if budget is None:
+            budget = max(tokens) if tokens else self.own_budget
+        if until is not None:
+            return self._settling(queries, budget, tokens, until)
+        return [
+            self._thought(query, budget - i, tokens) for query in queries for i in range(samples)
+        ]
 
     def check_evidence(self, budget: int | None = None) -> None:
         """Raises:
@@ -114,7 +134,26 @@ class FakeModel:
         texts = [*queries, *(text for documents in evidence or () for text in documents)]
         return sum(len(text.split()) for text in texts)
 
-    def _thought(self, query: str, budget: int) -> Thought:
+    def _settling(
+        self, queries: Sequence[str], budget: int, checkpoints: Sequence[int], until: Until
+    ) -> list[Thought]:
+        done: dict[int, Thought] = {}
+        for tokens in checkpoints:
+            now = {i: self._thought(query, tokens) for i, query in enumerate(queries)}
+            on = {i: t for i, t in now.items() if i not in done and t.finish_reason != "emb_token"}
+            vectors = {i: self._behind(queries[i], thought.text) for i, thought in on.items()}
+            for i in until(tokens, vectors):
+                done[i] = replace(on[i], finish_reason="settled")
+        return [done.get(i) or self._thought(query, budget) for i, query in enumerate(queries)]
+
+    def _behind(self, query: str, thought: str) -> Vectors:
+        return self.vector(f"{query} {thought}" if thought else query)
+
+    def _thought(self, query: str, budget: int, checkpoints: Sequence[int] = ()) -> Thought:
+        if checkpoints:
+            read = [(n, self._thought(query, min(n, budget)).text) for n in sorted(checkpoints)]
+            shots = tuple(Snapshot(n, self._behind(query, text), n / 1000) for n, text in read)
+            return replace(self._thought(query, budget), checkpoints=shots)
         if budget == 0:
             return Thought("", (), "none", self.vector(query))
         words = self.knowledge.get(query, "").split()

@@ -4,7 +4,7 @@ Read this first. It holds plain data and Protocols only: it knows neither torch,
 nor a store, nor a file format.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -23,10 +23,10 @@ Run = dict[str, dict[str, float]]
 Qrels = dict[str, dict[str, int]]
 """query id -> document id -> relevance grade (0 = judged not relevant)."""
 
-FinishReason = Literal["emb_token", "eos", "budget", "edited", "none"]
+FinishReason = Literal["emb_token", "eos", "budget", "settled", "edited", "none"]
 """How a thought ended: the model sampled `<emb_token>`; it sampled an end-of-text token; its
-budget was spent (in these two cases `<emb_token>` was forced); a person wrote it; or no thought
-was asked for (budget 0)."""
+budget was spent; it was ended because its vector had settled (in these three cases `<emb_token>`
+was forced); a person wrote it; or no thought was asked for (budget 0)."""
 
 
 class Thought1Error(Exception):
@@ -60,6 +60,20 @@ class Query:
 
 
 @dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What a budget of `budget` tokens would have given, read on the way through a longer thought.
+
+    A thought that ended earlier has its final vector here.
+    """
+
+    budget: int
+    vector: Vectors
+    """Shape (d,), L2-normalised."""
+    seconds: float
+    """Wall time of the whole batch from its start to this vector, without the snapshots before."""
+
+
+@dataclass(frozen=True, slots=True)
 class Thought:
     """A reasoning trajectory. Token ids are the truth; `text` is their decoding, to be shown."""
 
@@ -68,11 +82,14 @@ class Thought:
     finish_reason: FinishReason
     vector: Vectors | None = field(default=None, compare=False, repr=False)
     """The query vector behind this thought, shape (d,), where the engine computed it."""
+    checkpoints: tuple[Snapshot, ...] = field(default=(), compare=False, repr=False)
+    """The query vector behind its first tokens, by rising budget, where checkpoints were asked
+    for."""
 
     @property
     def forced(self) -> bool:
         """True where `<emb_token>` was put after the thought instead of sampled by the model."""
-        return self.finish_reason in ("eos", "budget")
+        return self.finish_reason in ("eos", "budget", "settled")
 
     @property
     def written(self) -> int:
@@ -111,7 +128,20 @@ class Receipt:
     milliseconds: Mapping[str, float]
     """Wall time by step: "think" (generation and vector), "dense", "bm25", "fuse", "fetch"; of
     several thoughts "confidence", and "fall-back" where it is asked for; where the model read
-    before it thought, "first-" of the search before that, and "read"."""
+    before it thought, "first-" of the search before that, and "read"; where there
+    are checkpoints, "stages"; where a gate decides, "gate"."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What a search with a smaller budget would have found."""
+
+    budget: int
+    """Most tokens of the thought."""
+    milliseconds: float
+    """Wall time from the start of the thought's batch to the vector; finding is not in it."""
+    ranking: tuple[tuple[str, float], ...]
+    """(document id, score) of its hits, best first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +159,8 @@ class SearchResult:
     """Of several thoughts: the mean cosine of two of their vectors, 1 where all agree."""
     fell_back: bool = False
     """Whether that was too low, so that the hits are those of mode hybrid."""
+    stages: tuple[Stage, ...] = ()
+    """By rising budget, where checkpoints were asked for."""
 
     @property
     def thoughts(self) -> tuple[Thought, ...]:
@@ -149,20 +181,6 @@ class Sampling:
     seed: int = 0
     no_repeat_ngram: int = 0
     """No sequence of so many tokens appears twice in a thought; 0 allows it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """What a budget of `budget` tokens would have given, read on the way through a longer thought.
-
-    A thought that ended earlier has its final vector here.
-    """
-
-    budget: int
-    vector: Vectors
-    """Shape (d,), L2-normalised."""
-    seconds: float
-    """Wall time of the whole batch from its start to this vector, without the snapshots before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +259,24 @@ class RunningBatch(Protocol):
 
     def leave(self, rows: Sequence[int]) -> None:
         """End some thoughts before their time, and free their part of the cache."""
+
+
+Until = Callable[[int, Mapping[int, Vectors]], Collection[int]]
+"""Called at each checkpoint with its number of tokens, and the vector (d,) behind so much of each
+thought that goes on. Thoughts are numbered as in the answer: query by query, and sample by sample
+within a query. Returns those that end there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """Checkpoints at which thoughts may end, as "settled"."""
+
+    tokens: Sequence[int]
+    until: Until
+
+
+Checkpoints = Sequence[int] | Watched
+"""Numbers of tokens at which the vectors behind so much of a thought are read."""
 
 
 class Engine(Protocol):

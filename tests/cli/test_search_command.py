@@ -111,6 +111,10 @@ def test_the_command_and_the_library_agree(
         (["--evidence", "2", "--no-think"], "evidence is read before thinking"),
         (["--samples", "2", "--no-think"], "need a thinking budget of 1 token or more"),
         (["--samples", "2", "--temperature", "0"], "need a temperature above 0"),
+        (["--checkpoints", "1,x"], "give whole numbers, such as 0,16,32"),
+        (["--checkpoints", ""], "give whole numbers, such as 0,16,32"),
+        (["--checkpoints", "0,9", "--think", "5"], "up to the budget of 5, not at 9"),
+        (["--checkpoints", "0,2", "--mode", "bm25"], "bm25 does not think"),
     ],
 )
 def test_options_that_contradict_each_other(
@@ -130,6 +134,23 @@ def test_several_thoughts_are_all_shown(t1: T1Command, built: str) -> None:
     shown = t1(*arguments).out
     assert shown.count("(5 tokens, ended by budget)") == 3
     assert "--samples" in t1("search", built, "ice", "--samples", "0").err
+
+
+@pytest.mark.parametrize("mode", ["dense", "hybrid"])
+def test_checkpoints_show_what_smaller_budgets_find(t1: T1Command, built: str, mode: str) -> None:
+    arguments = ("search", built, "ice cubes crack", "--mode", mode)
+    found = t1(*arguments, "--checkpoints", "4,0", "--json").json()
+    (result,) = found["results"]
+    assert found["receipt"]["thought_tokens"] == 4
+    assert [stage["budget"] for stage in result["stages"]] == [0, 4]
+    for stage in result["stages"]:
+        alone = t1(*arguments, "--think", str(stage["budget"]), "--json").json()["results"][0]
+        assert [hit["id"] for hit in stage["hits"]] == [hit["id"] for hit in alone["hits"]]
+        for mine, other in zip(stage["hits"], alone["hits"], strict=True):
+            assert mine["score"] == pytest.approx(other["score"], abs=1e-5)
+    shown = t1(*arguments, "--checkpoints", "0,4").out
+    first = ", ".join(hit["id"] for hit in result["stages"][0]["hits"])
+    assert f"ms: {first}" in shown
 
 
 def test_what_was_read_is_told(t1: T1Command, built: str) -> None:

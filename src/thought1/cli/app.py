@@ -15,6 +15,7 @@ import typer
 
 from thought1 import __version__
 from thought1.cli.bright import bright
+from thought1.cli.calibrate import calibrate
 from thought1.cli.command import Command
 from thought1.cli.compare import compare
 from thought1.cli.console import note, warnings_on_stderr
@@ -50,6 +51,7 @@ app = typer.Typer(
 app.command(cls=Command)(index)
 app.command(cls=Command)(delete)
 app.command(cls=Command)(search)
+app.command(cls=Command)(calibrate)
 app.command(cls=Command)(serve)
 app.command(cls=Command)(think)
 app.command(cls=Command)(embed)

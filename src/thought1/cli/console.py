@@ -16,7 +16,7 @@ from rich.text import Text
 from tqdm import tqdm
 
 from thought1.model.tally import Tally
-from thought1.types import Receipt, SearchResult, Thought
+from thought1.types import Receipt, SearchResult, Stage, Thought
 
 _SNIPPET = 160
 """Characters of a document's text that a table shows."""
@@ -117,7 +117,8 @@ def receipt_data(receipt: Receipt) -> dict[str, Any]:
 
 def result_data(result: SearchResult) -> dict[str, Any]:
     """One search result for JSON; "thoughts", "confidence" and "fell_back" are there where
-    there are several thoughts, and "evidence" where documents were read before thinking."""
+    there are several thoughts, "evidence" where documents were read before thinking, and "stages"
+    where there are checkpoints."""
     hits = [
         {
             "rank": hit.rank,
@@ -134,7 +135,14 @@ def result_data(result: SearchResult) -> dict[str, Any]:
     read = {"evidence": list(result.evidence)} if result.evidence else {}
     sure = result.confidence
     agreed = {} if sure is None else {"confidence": sure, "fell_back": result.fell_back}
-    return {"query": result.query, "thought": thought, **several, **agreed, **read, "hits": hits}
+    stages = {"stages": list(map(_stage_data, result.stages))} if result.stages else {}
+    extra = {**several, **agreed, **read, **stages}
+    return {"query": result.query, "thought": thought, **extra, "hits": hits}
+
+
+def _stage_data(stage: Stage) -> dict[str, Any]:
+    hits = [{"id": id_, "score": score} for id_, score in stage.ranking]
+    return {"budget": stage.budget, "milliseconds": stage.milliseconds, "hits": hits}
 
 
 def show_thoughts(console: Console, query: str, thoughts: Sequence[Thought]) -> None:
@@ -158,6 +166,10 @@ def show_result(console: Console, result: SearchResult) -> None:
     if result.confidence is not None:
         instead = ", too low: searched by words as well" if result.fell_back else ""
         console.print(Text(f"confidence {result.confidence:.2f}{instead}", style="dim"))
+    for stage in result.stages:
+        first = plain(", ".join(id_ for id_, _ in stage.ranking[:5]))
+        text = f"at {stage.budget} tokens, {stage.milliseconds:.0f} ms: {first}"
+        console.print(Text(text, style="dim"), soft_wrap=True)
     if not result.hits:
         console.print("nothing found")
         return

@@ -3,12 +3,15 @@
 What stands on the command line only; what an option does is the business of the commands.
 """
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from thought1.search.options import Mode
 from thought1.types import Sampling, Thought1Error
+
+if TYPE_CHECKING:
+    from thought1.search.adaptive import Adaptive
 
 _MODEL = "MODEL"
 _NAMES = "A folder, GGUF file, hub id, package:NAME/PATH or a name of `t1 models`"
@@ -109,6 +112,27 @@ Evidence = Annotated[
         "it thinks, as far as its prompt has room for them.",
     ),
 ]
+Checkpoints = Annotated[
+    str | None,
+    typer.Option(
+        "--checkpoints",
+        metavar="N,N,...",
+        help="Show as well what a search that stops after so many tokens finds, such as "
+        "0,16,32; where no --think is given, the largest is the budget.",
+    ),
+]
+CALIBRATED = "calibrated"
+AdaptiveRule = Annotated[
+    str | None,
+    typer.Option(
+        "--adaptive",
+        metavar="RULE",
+        help="Think no more than it takes. calibrated: as `t1 calibrate` has found; or conditions "
+        "such as overlap=0.9,margin=0.05: a thought ends where its vector (cosine) or its first "
+        "ten documents (overlap) have settled, and is not begun where the score, margin, spread "
+        "or agreement of a search without it reaches the value.",
+    ),
+]
 IgnoreIdenticalIds = Annotated[
     bool,
     typer.Option(
@@ -130,6 +154,37 @@ def thought_budget(think: int | None, no_think: bool) -> int | None:
     if think is not None and no_think:
         raise Thought1Error("--think and --no-think contradict each other: give one of them")
     return 0 if no_think else think
+
+
+def thought_checkpoints(text: str | None) -> tuple[int, ...]:
+    """Numbers with commas between them, rising."""
+    parts = [part.strip() for part in (text or "").split(",")] if text is not None else []
+    if not all(part.isascii() and part.isdecimal() for part in parts):
+        raise Thought1Error(f"--checkpoints {text!r}: give whole numbers, such as 0,16,32")
+    return tuple(sorted({int(part) for part in parts}))
+
+
+def adaptive_rule(text: str | None) -> "Adaptive | None":
+    """The conditions; None where there are none, or the index has them."""
+    from thought1.search.adaptive import Adaptive, Gate, Signal
+
+    if text is None or text == CALIBRATED:
+        return None
+    given: dict[str, float] = {}
+    for part in text.split(","):
+        name, _, number = part.strip().partition("=")
+        try:
+            given[name] = float(number)
+        except ValueError:
+            raise Thought1Error(
+                f"--adaptive {text!r}: say {CALIBRATED}, or conditions such as "
+                "overlap=0.9,margin=0.05"
+            ) from None
+    cosine, overlap = given.pop("cosine", None), given.pop("overlap", None)
+    if len(given) > 1:
+        raise Thought1Error(f"--adaptive {text!r}: one gate at most, not {' and '.join(given)}")
+    gates = [Gate(cast(Signal, name), below) for name, below in given.items()]
+    return Adaptive(cosine=cosine, overlap=overlap, gate=gates[0] if gates else None)
 
 
 def thought_sampling(

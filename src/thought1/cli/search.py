@@ -21,9 +21,12 @@ from thought1.cli.console import (
     result_data,
     show_result,
 )
-from thought1.cli.models import open_index, open_without_model
+from thought1.cli.models import Encoder, open_index, open_without_model
 from thought1.cli.options import (
+    CALIBRATED,
+    AdaptiveRule,
     Budget,
+    Checkpoints,
     Evidence,
     IndexModel,
     Json,
@@ -35,7 +38,9 @@ from thought1.cli.options import (
     Temperature,
     TopP,
     TrustRemoteCode,
+    adaptive_rule,
     thought_budget,
+    thought_checkpoints,
     thought_sampling,
 )
 from thought1.cli.questions import read_questions
@@ -44,7 +49,8 @@ from thought1.search.options import Combination, FusedBy
 from thought1.types import Thought1Error
 
 if TYPE_CHECKING:
-    from thought1.search.options import Fusion
+    from thought1.index import Index
+    from thought1.search.options import Fusion, SearchOptions
     from thought1.types import Receipt, SearchResult
 
 
@@ -98,17 +104,19 @@ MinConfidence = Annotated[
 ]
 
 
+Question = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="QUESTION", help="Without it, questions are read from stdin, one per line."
+    ),
+]
+Hits = Annotated[int, typer.Option("-k", min=1, metavar="N", help="Most hits for a question.")]
+
+
 def search(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the index.")],
-    question: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="QUESTION", help="Without it, questions are read from stdin, one per line."
-        ),
-    ] = None,
-    k: Annotated[
-        int, typer.Option("-k", min=1, metavar="N", help="Most hits for a question.")
-    ] = 10,
+    question: Question = None,
+    k: Hits = 10,
     mode: SearchMode = "hybrid",
     think: Budget = None,
     no_think: NoThink = False,
@@ -124,6 +132,8 @@ def search(
     evidence: Evidence = 0,
     combine: Combine = "mean",
     min_confidence: MinConfidence = None,
+    checkpoints: Checkpoints = None,
+    adaptive: AdaptiveRule = None,
     model: IndexModel = None,
     trust_remote_code: TrustRemoteCode = False,
     as_json: Json = False,
@@ -147,17 +157,39 @@ def search(
         evidence=evidence,
         combine=combine,
         min_confidence=min_confidence,
+        checkpoints=thought_checkpoints(checkpoints),
+        adaptive=adaptive_rule(adaptive),
     )
     questions = read_questions([] if question is None else [question])
-    if mode == "bm25":
-        index = open_without_model(folder)
-    else:
-        index, t1 = open_index(folder, model, trust_remote_code)
+    index, t1 = _open(folder, mode, model, trust_remote_code)
+    if t1 is not None:
         usual = t1.greedy if samples == 1 else t1.sampled
         options = replace(options, sampling=thought_sampling(usual, *sampled))
+    if adaptive == CALIBRATED:
+        options = _calibrated(folder, options, t1)
     with progress("search", len(questions), "questions") as bar:
         results, receipt = search_in_batches(index, questions, options, on_progress=bar.update)
     _show(results, receipt, as_json)
+
+
+def _open(
+    folder: Path, mode: str, model: str | None, trust_remote_code: bool
+) -> "tuple[Index, Encoder | None]":
+    """The index, and its model where one is needed."""
+    if mode == "bm25":
+        return open_without_model(folder), None
+    return open_index(folder, model, trust_remote_code)
+
+
+def _calibrated(folder: Path, options: "SearchOptions", model: "Encoder | None") -> "SearchOptions":
+    from thought1.search.calibration import read_calibration
+
+    if model is None or options.think is not None or options.checkpoints:
+        raise Thought1Error(
+            "--adaptive calibrated thinks as `t1 calibrate` has found: leave --think, --no-think, "
+            "--checkpoints and --mode bm25 out"
+        )
+    return read_calibration(folder, model.name).options(options)
 
 
 def _check_sampling(mode: str, sampled: Sequence[object]) -> None:

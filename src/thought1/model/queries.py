@@ -3,15 +3,27 @@
 It knows token ids, an engine and how vectors are read; `t1` binds it to the documents.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from numbers import Integral
+from time import perf_counter
 
+from thought1.engines.stream import watched
 from thought1.model.checkpoint import Checkpoint
 from thought1.model.encoder import Encoder, Progress
 from thought1.model.prompts import Renderer
 from thought1.model.reader import Reader
 from thought1.model.tally import Tally
-from thought1.types import Engine, Generation, Sampling, Thought, Thought1Error, Vectors
+from thought1.types import (
+    Engine,
+    Generation,
+    Sampling,
+    Snapshot,
+    Thought,
+    Thought1Error,
+    Until,
+    Vectors,
+)
 
 Evidence = Sequence[Sequence[str]]
 """For each query the retrieved texts that the model reads before it thinks."""
@@ -25,6 +37,85 @@ class PromptedQueries:
     prefix: Sequence[int]
     rows: Sequence[Sequence[int]]
     """Each prompt is `prefix + row`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How thoughts are written."""
+
+    budget: int
+    """Most tokens of each, 1 or more."""
+    sampling: Sampling | None = None
+    """None is the checkpoint's own."""
+    samples: int = 1
+    """Thoughts about each query."""
+    checkpoints: Sequence[int] = ()
+    """Numbers of tokens at which vectors are read on the way, rising."""
+    until: Until | None = None
+    """Which thoughts end at a checkpoint; None lets all think on."""
+
+
+def checked_checkpoints(given: Sequence[int], budget: int | None) -> list[int]:
+    """Each once, rising.
+
+    Raises:
+        Thought1Error: one is no number of tokens up to the budget.
+    """
+    for n in given:
+        whole = isinstance(n, Integral) and not isinstance(n, bool)
+        if not whole or n < 0 or (budget is not None and n > budget):
+            limit = "" if budget is None else f" up to the budget of {budget}"
+            raise Thought1Error(f"vectors are read at whole numbers from 0{limit}, not at {n}")
+    return sorted({int(n) for n in given})
+
+
+@dataclass(frozen=True, slots=True)
+class _Watch:
+    """Reads the thoughts of one batch on the way, and asks which of them end."""
+
+    reader: Reader
+    queries: Sequence[str]
+    """Of each row."""
+    numbers: Sequence[int]
+    """Of each row's thought."""
+    until: Until
+    decode: Callable[[Sequence[int]], str]
+
+    def __call__(self, tokens: int, so_far: Mapping[int, Generation]) -> Collection[int]:
+        if not so_far:
+            return ()
+        rows = list(so_far)
+        read = self.reader.read(
+            [self.queries[row] for row in rows], list(so_far.values()), (), self.decode
+        )
+        vectors = {self.numbers[row]: one.vector for row, one in zip(rows, read, strict=True)}
+        ending = set(self.until(tokens, vectors))
+        return [row for row in rows if self.numbers[row] in ending]
+
+
+@dataclass(frozen=True, slots=True)
+class _Writing:
+    """The thoughts of one batch, about to be written."""
+
+    engine: Engine
+    prefix: Sequence[int]
+    rows: Sequence[Sequence[int]]
+    budgets: Sequence[int]
+    sampling: Sampling
+
+    def whole(self, copies: int, snapshots: Sequence[int]) -> list[Generation]:
+        """Each to its end."""
+        return self.engine.generate(
+            self.prefix, self.rows, self.budgets, self.sampling, copies=copies, snapshots=snapshots
+        )
+
+    def watched(self, copies: int, snapshots: Sequence[int], watch: _Watch) -> list[Generation]:
+        """Each until `watch` ends it."""
+        batch = self.engine.running()
+        batch.join(
+            self.prefix, self.rows, self.budgets, self.sampling, copies=copies, snapshots=snapshots
+        )
+        return watched(batch, snapshots, watch)
 
 
 class QuerySide:
@@ -129,6 +220,24 @@ class QuerySide:
             on_progress(len(asked.texts))
         return vectors
 
+    def not_thinking(
+        self,
+        asked: PromptedQueries,
+        batch_size: int,
+        checkpoints: Sequence[int],
+        on_progress: Progress | None,
+    ) -> list[Thought]:
+        """An empty thought about each query, with the bare query's vector, also at checkpoint 0."""
+        start = perf_counter()
+        vectors = self.bare(asked, batch_size, on_progress)
+        seconds = perf_counter() - start
+        return [
+            Thought(
+                "", (), "none", vector, tuple(Snapshot(n, vector, seconds) for n in checkpoints)
+            )
+            for vector in vectors
+        ]
+
     def behind(
         self,
         asked: PromptedQueries,
@@ -166,48 +275,44 @@ class QuerySide:
         return self.encoder.encode(prefix, ended, batch_size=batch_size, on_progress=on_progress)
 
     def generations(
-        self,
-        asked: PromptedQueries,
-        budget: int,
-        sampling: Sampling | None,
-        batch_size: int = 32,
-        *,
-        copies: int = 1,
-        snapshots: Sequence[int] = (),
+        self, asked: PromptedQueries, plan: Plan, batch_size: int = 32
     ) -> Iterator[tuple[list[int], list[Generation]]]:
         """What the engine gives, read as queries are: places of some texts, and for each of them
-        `copies` generations."""
-        sampling = self.sampling(sampling)
+        `plan.samples` generations."""
+        sampling = self.sampling(plan.sampling)
         # Longest first, so that what does not fit fails at once.
         order = sorted(range(len(asked.rows)), key=lambda i: -len(asked.rows[i]))
+        wanted = self.reader.asked(plan.checkpoints)
         for start in range(0, len(order), batch_size):
             places = order[start : start + batch_size]
-            rows, budgets = [asked.rows[i] for i in places], [budget] * len(places)
-            wanted = self.reader.asked(snapshots)
-            done = self.engine.generate(
-                asked.prefix, rows, budgets, sampling, copies=copies, snapshots=wanted
-            )
-            queries = [asked.texts[i] for i in places for _ in range(copies)]
-            yield places, self.reader.read(queries, done, snapshots, self.decode)
+            rows, budgets = [asked.rows[i] for i in places], [plan.budget] * len(places)
+            writing = _Writing(self.engine, asked.prefix, rows, budgets, sampling)
+            queries = [asked.texts[i] for i in places for _ in range(plan.samples)]
+            if plan.until is None:
+                done, reader = writing.whole(plan.samples, wanted), self.reader
+            else:
+                numbers = [i * plan.samples + n for i in places for n in range(plan.samples)]
+                reader = self.reader.remembering()
+                watch = _Watch(reader, queries, numbers, plan.until, self.decode)
+                done = writing.watched(plan.samples, wanted, watch)
+            yield places, reader.read(queries, done, plan.checkpoints, self.decode)
 
     def think(
         self,
         asked: PromptedQueries,
-        budget: int,
-        sampling: Sampling | None,
+        plan: Plan,
         batch_size: int,
-        samples: int = 1,
         on_progress: Progress | None = None,
     ) -> list[Thought]:
-        """`samples` thoughts about each query, which follow each other, with their vectors.
+        """`plan.samples` thoughts about each query, which follow each other, with their vectors.
 
         Raises:
             Thought1Error: several thoughts are to be greedy, hence all the same.
         """
-        sampling = self.sampling(sampling, samples)
+        samples, sampling = plan.samples, self.sampling(plan.sampling, plan.samples)
         thoughts: dict[int, list[Thought]] = {}
-        queries = max(1, batch_size // samples)
-        for places, done in self.generations(asked, budget, sampling, queries, copies=samples):
+        plan = replace(plan, sampling=sampling)
+        for places, done in self.generations(asked, plan, max(1, batch_size // samples)):
             shown = list(map(self.thought, done))
             for number, place in enumerate(places):
                 thoughts[place] = shown[number * samples : (number + 1) * samples]
@@ -217,7 +322,8 @@ class QuerySide:
 
     def thought(self, done: Generation) -> Thought:
         """A generation as one shows it."""
-        return Thought(self.decode(done.token_ids), done.token_ids, done.finish_reason, done.vector)
+        text = self.decode(done.token_ids)
+        return Thought(text, done.token_ids, done.finish_reason, done.vector, done.snapshots)
 
     def decode(self, token_ids: Sequence[int]) -> str:
         """The text of a thought."""

@@ -9,7 +9,7 @@ paper. Knows vectors and texts, no language model.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from time import perf_counter
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -54,6 +54,28 @@ def joined(query: str, thought: str) -> str:
     return f"{query} {thought.strip()}"
 
 
+class EmbedsQueries(Protocol):
+    """What a companion does for queries."""
+
+    def embed_queries(self, texts: Sequence[str], /) -> Vectors:
+        """Vectors (n, e), L2-normalised."""
+
+
+class Remembering:
+    """A companion that reads no text twice."""
+
+    def __init__(self, companion: EmbedsQueries) -> None:
+        self._companion = companion
+        self._known: dict[str, Vectors] = {}
+
+    def embed_queries(self, texts: Sequence[str], /) -> Vectors:
+        """Vectors (n, e), L2-normalised."""
+        new = [text for text in dict.fromkeys(texts) if text not in self._known]
+        if new:
+            self._known |= zip(new, self._companion.embed_queries(new), strict=True)
+        return np.stack([self._known[text] for text in texts])
+
+
 @dataclass(frozen=True, slots=True)
 class Reader:
     """What makes a query's vector of what a language model gives.
@@ -63,10 +85,16 @@ class Reader:
 
     weight: float = 0.0
     """Of the anchor; see `anchored`."""
-    companion: SentenceModel | None = None
+    companion: EmbedsQueries | None = None
     projection: Vectors | None = None
     """Where a companion does not read the thoughts itself: the matrix (e, d) that brings the
     language model's vectors into its space."""
+
+    def remembering(self) -> "Reader":
+        """The same, for one batch whose thoughts are read several times."""
+        if self.companion is None:
+            return self
+        return replace(self, companion=Remembering(self.companion))
 
     @property
     def plain(self) -> bool:

@@ -23,7 +23,7 @@ from thought1.model.sentence_adapter import is_tuned, put_updates, read_base
 from thought1.model.sentence_identity import folder_of, identity
 from thought1.model.settings import Base
 from thought1.model.tally import Tally
-from thought1.types import Document, Sampling, Thought, Thought1Error, Vectors
+from thought1.types import Checkpoints, Document, Sampling, Thought, Thought1Error, Vectors
 
 PREFIX = "st:"
 """What such a model is called by, where a T1 could stand: `st:NAME`."""
@@ -251,13 +251,14 @@ class SentenceModel:
         sampling: Sampling | None = None,
         samples: int = 1,
         evidence: Sequence[Sequence[str]] | None = None,
+        checkpoints: Checkpoints = (),
     ) -> list[Thought]:
         """The vector (d,) of each query, behind no thought.
 
         Raises:
-            Thought1Error: a budget above 0, several thoughts, or evidence.
+            Thought1Error: a budget above 0, several thoughts, evidence, or checkpoints.
         """
-        if budget or samples > 1 or evidence:
+        if budget or samples > 1 or evidence or checkpoints:
             self.check_evidence()
         return [Thought("", (), "none", vector) for vector in self.embed_queries(queries)]
 

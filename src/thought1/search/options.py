@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from numbers import Integral
 from typing import Literal, get_args
 
+from thought1.search.adaptive import Adaptive
 from thought1.types import Filter, Sampling, Thought1Error
 
 Mode = Literal["hybrid", "dense", "bm25"]
@@ -96,6 +97,12 @@ class SearchOptions:
     min_confidence: float | None = None
     """Of several thoughts in mode dense: a query whose thoughts agree less than this, by the mean
     cosine of their vectors, is answered as in mode hybrid."""
+    checkpoints: tuple[int, ...] = ()
+    """Numbers of tokens, up to the budget, for which the answer says what a search that stops
+    there finds (`SearchResult.stages`). Where `think` is None the largest is the budget."""
+    adaptive: Adaptive | None = None
+    """How much of the budget each query gets; None thinks all of it. Where `think` is None the
+    largest of its checkpoints is the budget."""
 
     def __post_init__(self) -> None:
         if not _whole(self.k) or not 1 <= self.k <= MAX_K:
@@ -119,8 +126,14 @@ class SearchOptions:
                 f"evidence is a whole number of documents from 0 to {MAX_EVIDENCE:,}, "
                 f"not {self.evidence}"
             )
-        if self.mode == "bm25" and (self.think or self.samples > 1 or self.evidence):
+        for tokens in self.checkpoints:
+            if not _whole(tokens) or tokens < 0:
+                raise Thought1Error(f"a checkpoint is a whole number of tokens, not {tokens}")
+        thinks = self.think or self.samples > 1 or self.evidence or self.checkpoints
+        if self.mode == "bm25" and thinks:
             raise Thought1Error("bm25 does not think; use the mode hybrid or dense")
+        if self.adaptive is not None:
+            self._check_adaptive(self.adaptive)
         if self.samples > 1 and self.think == 0:
             raise Thought1Error(
                 f"{self.samples} thoughts on each query need a thinking budget of 1 token or more"
@@ -153,6 +166,22 @@ class SearchOptions:
         if self.mode != "dense":
             raise Thought1Error(
                 f"unsure queries fall back from mode dense to hybrid; the mode is {self.mode}"
+            )
+
+    def _check_adaptive(self, adaptive: Adaptive) -> None:
+        if self.mode == "bm25":
+            raise Thought1Error("bm25 does not think; use the mode hybrid or dense")
+        if self.think == 0:
+            raise Thought1Error("adaptive thinking needs a thinking budget of 1 token or more")
+        if self.samples > 1 or self.evidence or self.checkpoints:
+            raise Thought1Error(
+                "adaptive thinking is for one thought on each query, without evidence and "
+                "without checkpoints of its own"
+            )
+        if adaptive.stops and len(adaptive.within(self.think)) < 2:
+            raise Thought1Error(
+                f"a thought of at most {self.think} tokens has fewer than two checkpoints of "
+                f"{list(adaptive.checkpoints)}, so that nothing can be compared"
             )
 
     @property

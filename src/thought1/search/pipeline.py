@@ -8,9 +8,23 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
+from thought1.search.adaptive import Adaptive
 from thought1.search.options import SearchOptions
 from thought1.search.several import Combine, Confide, FallBack
-from thought1.search.steps import Bm25, Dense, Fetch, Found, Fuse, Read, SearchStep, Think, Thinker
+from thought1.search.steps import (
+    Bm25,
+    Decide,
+    Dense,
+    Fetch,
+    Found,
+    Fuse,
+    Read,
+    SearchStep,
+    Stages,
+    Think,
+    ThinkAdaptively,
+    Thinker,
+)
 from thought1.types import Hit, Receipt, SearchResult, Store, Thought
 
 BATCH = 64
@@ -29,6 +43,8 @@ def plan(
         thought: the thoughts are there already.
     """
     steps: list[SearchStep] = []
+    if options.adaptive is not None and not thought:
+        return _adapting(store, model, options, options.adaptive)
     if options.evidence:
         steps = _reading(store, model, options)
     if options.mode != "bm25":
@@ -42,6 +58,25 @@ def plan(
         steps.append(Bm25(store, options))
     if options.mode == "hybrid":
         steps.append(Fuse(options))
+    if options.checkpoints:
+        steps.append(Stages(store, options))
+    return [*steps, Fetch(store, options)]
+
+
+def _adapting(
+    store: Store, model: Thinker, options: SearchOptions, rule: Adaptive
+) -> list[SearchStep]:
+    """The gate, if there is one, and a thought that may end early; words are searched for first."""
+    steps: list[SearchStep] = []
+    if options.mode == "hybrid" or (rule.gate and rule.gate.signal == "agreement"):
+        steps.append(Bm25(store, options))
+    if rule.gate is not None:
+        bare = replace(options, think=0, adaptive=None, sampling=None)
+        steps += [Think(model, bare, "first-embed"), Dense(store, options, "first-dense")]
+        steps.append(Decide(options, rule.gate))
+    steps += [ThinkAdaptively(store, model, options, rule), Dense(store, options)]
+    if options.mode == "hybrid":
+        steps.append(Fuse(options))
     return [*steps, Fetch(store, options)]
 
 
@@ -49,7 +84,14 @@ def _reading(store: Store, model: Thinker, options: SearchOptions) -> list[Searc
     """A search with the bare query, whose first documents are read; its ranking by words serves
     the search behind the thought too."""
     bare = replace(
-        options, think=0, samples=1, evidence=0, sampling=None, combine="mean", min_confidence=None
+        options,
+        think=0,
+        samples=1,
+        evidence=0,
+        sampling=None,
+        combine="mean",
+        min_confidence=None,
+        checkpoints=(),
     )
     steps: list[SearchStep] = [
         Think(model, bare, "first-embed"),
@@ -84,8 +126,11 @@ def search_many(
     asked = list(queries)
     if thoughts is not None and len(thoughts) != len(asked):
         raise ValueError(f"{len(asked)} queries but {len(thoughts)} thoughts")
-    if thoughts is not None and (options.samples > 1 or options.evidence):
-        raise ValueError("where thoughts are given, none is sampled, and nothing is read first")
+    if thoughts is not None and (options.samples > 1 or options.evidence or options.checkpoints):
+        raise ValueError(
+            "where thoughts are given, none is sampled, nothing is read first, and there are no "
+            "checkpoints"
+        )
     if options.evidence:
         model.check_evidence(options.think)
     given = thoughts is not None and options.mode != "bm25"
@@ -137,7 +182,8 @@ def search_in_batches(
 
 def _results(found: Found, offset: int) -> list[SearchResult]:
     results = []
-    read = found.read or [()] * len(found.queries)
+    nothing: list[tuple[()]] = [()] * len(found.queries)
+    read, stages = found.read or nothing, found.stages or nothing
     sure: Sequence[float | None] = found.confidence or [None] * len(found.queries)
     for place, (query, thoughts, ids, ranking) in enumerate(
         zip(found.queries, found.thoughts, read, found.rankings, strict=True)
@@ -157,6 +203,7 @@ def _results(found: Found, offset: int) -> list[SearchResult]:
                 tuple(ids),
                 sure[place],
                 place in found.fell_back,
+                tuple(stages[place]),
             )
         )
     return results

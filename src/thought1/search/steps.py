@@ -5,15 +5,27 @@ of what thinks, and no implementation of either; `pipeline` puts the steps toget
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Protocol
 
 import numpy as np
 
+from thought1.search.adaptive import TOP, Adaptive, Gate, Settled, signal
 from thought1.search.fuse import reciprocal_rank_fusion, score_fusion
 from thought1.search.options import Fusion, SearchOptions
 from thought1.search.vectors import fused
-from thought1.types import Document, Ranking, Sampling, Store, Thought, Vectors
+from thought1.types import (
+    Checkpoints,
+    Document,
+    Ranking,
+    Sampling,
+    Stage,
+    Store,
+    Thought,
+    Vectors,
+    Watched,
+)
 
 HYBRID_DEPTH = 100
 """Documents that hybrid search takes from each side before fusing, or more where more are asked."""
@@ -38,16 +50,21 @@ class Thinker(Protocol):
         sampling: Sampling | None = None,
         samples: int = 1,
         evidence: Sequence[Sequence[str]] | None = None,
+        checkpoints: Checkpoints = (),
     ) -> list[Thought]:
         """A thought with its vector (d,) for each query.
 
         At most `budget` tokens each; None is the model's own budget. At 0 nothing is thought:
         the thought is empty, ends with "none", and the vector is the bare query's. `sampling`
         None is the model's own. With several `samples`, those of a query follow each other.
-        `evidence`: for each query texts that are read first.
+        `evidence`: for each query texts that are read first. `checkpoints`: numbers of tokens at
+        which the vector is read too (`Thought.checkpoints`); the largest is the budget where none
+        is named. `Watched` ones
+        end thoughts.
 
         Raises:
-            Thought1Error: it cannot think, or several thoughts are to have 0 tokens.
+            Thought1Error: it cannot think, several thoughts are to have 0 tokens, or a checkpoint
+                lies beyond the budget.
         """
 
     def check_evidence(self, budget: int | None = None) -> None:
@@ -79,8 +96,12 @@ class Found:
     forced: int = 0
     dense: list[Ranking] | None = None
     bm25: list[Ranking] | None = None
+    certain: Sequence[bool] = ()
+    """Whether each query goes without a thought; empty where no gate has looked."""
     rankings: list[Ranking] = field(default_factory=list)
     """One per query: the answer."""
+    stages: Sequence[Sequence[Stage]] = ()
+    """One per query: what smaller budgets would have answered."""
     documents: Mapping[str, Document] = field(default_factory=dict)
     confidence: list[float] | None = None
     """How alike each query's thoughts are, where there are several (`several.confidence`)."""
@@ -117,6 +138,7 @@ class Think:
             sampling=self.options.sampling or usual,
             samples=samples,
             evidence=found.evidence,
+            checkpoints=self.options.checkpoints,
         )
         starts = range(0, len(thoughts), samples)
         found.thoughts = [thoughts[start : start + samples] for start in starts]
@@ -125,6 +147,75 @@ class Think:
         )
         found.thought_tokens += sum(len(thought.token_ids) for thought in thoughts)
         found.forced += sum(thought.forced for thought in thoughts)
+
+
+@dataclass(frozen=True, slots=True)
+class Decide:
+    """Which queries are thought about, by what the bare ones find."""
+
+    options: SearchOptions
+    gate: Gate
+    name: str = "gate"
+
+    def __call__(self, found: Found) -> None:
+        """Fills `certain`."""
+        if found.dense is None:
+            raise ValueError("a gate needs the ranking of the bare query")
+        words: Sequence[Ranking | None] = found.bm25 or [None] * len(found.queries)
+        pairs = zip(found.dense, words, strict=True)
+        found.certain = [not self.gate.opens(signal(self.gate.signal, *pair)) for pair in pairs]
+
+
+@dataclass(frozen=True, slots=True)
+class ThinkAdaptively:
+    """A thought about each query that is not certain, until it has settled."""
+
+    store: Store
+    model: Thinker
+    options: SearchOptions
+    rule: Adaptive
+    name: str = "think"
+
+    def __call__(self, found: Found) -> None:
+        """Replaces the `thoughts` of these queries and adds to the counts of tokens."""
+        certain = found.certain or [False] * len(found.queries)
+        places = [i for i, known in enumerate(certain) if not known]
+        if not places:
+            return
+        part = Found([found.queries[i] for i in places], ())
+        if found.bm25 is not None:
+            part.bm25 = [found.bm25[i] for i in places]
+        thoughts = self.model.think(
+            part.queries,
+            budget=self.options.think,
+            sampling=self.options.sampling or self.model.greedy,
+            checkpoints=self._checkpoints(part),
+        )
+        own = list(found.thoughts)
+        for place, thought in zip(places, thoughts, strict=True):
+            own[place] = [thought]
+        found.thoughts = own
+        found.prompt_tokens += self.model.count_prompt_tokens(part.queries)
+        found.thought_tokens += sum(len(thought.token_ids) for thought in thoughts)
+        found.forced += sum(thought.forced for thought in thoughts)
+
+    def _checkpoints(self, part: Found) -> Checkpoints:
+        tokens = self.rule.within(self.options.think)
+        if not self.rule.stops:  # its largest checkpoint still is the budget
+            return tokens[-1:]
+        return Watched(tokens, Settled(self.rule, partial(self._find, part)))
+
+    def _find(
+        self, part: Found, numbers: Sequence[int], vectors: Sequence[Vectors]
+    ) -> list[list[str]]:
+        """The first documents of some thoughts' vectors, as the whole search ranks them."""
+        at = Found([part.queries[i] for i in numbers], ())
+        depth, where = depth_of(self.options), self.options.where
+        at.rankings = at.dense = self.store.search_dense(np.stack(vectors), depth, where)
+        if self.options.mode == "hybrid" and part.bm25 is not None:
+            at.bm25 = [part.bm25[i] for i in numbers]
+            Fuse(self.options)(at)
+        return [[id_ for id_, _ in ranking[:TOP]] for ranking in at.rankings]
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +292,30 @@ def fuse(dense: Ranking, bm25: Ranking, fusion: Fusion) -> Ranking:
 
 
 @dataclass(frozen=True, slots=True)
+class Stages:
+    """What a search that stops at each checkpoint finds."""
+
+    store: Store
+    options: SearchOptions
+    name: str = "stages"
+
+    def __call__(self, found: Found) -> None:
+        """Fills `stages`."""
+        where, depth = self.options.where, depth_of(self.options)
+        wanted = slice(self.options.offset, self.options.depth)
+        stages: list[list[Stage]] = [[] for _ in found.queries]
+        for place, tokens in enumerate(sorted(set(self.options.checkpoints))):
+            at = replace(found, thoughts=_at(found.thoughts, place))
+            at.rankings = at.dense = self.store.search_dense(_vectors(at), depth, where)
+            if self.options.mode == "hybrid":
+                Fuse(self.options)(at)
+            for own, thoughts, ranking in zip(stages, found.thoughts, at.rankings, strict=True):
+                milliseconds = 1000 * max(one.checkpoints[place].seconds for one in thoughts)
+                own.append(Stage(tokens, milliseconds, tuple(ranking[wanted])))
+        found.stages = stages
+
+
+@dataclass(frozen=True, slots=True)
 class Fetch:
     """The documents of the hits that are wanted."""
 
@@ -217,7 +332,7 @@ class Fetch:
 
 def depth_of(options: SearchOptions) -> int:
     """Documents that each side retrieves."""
-    depth = max(options.depth, options.evidence)
+    depth = max(options.depth, options.evidence, TOP if options.adaptive else 0)
     both = options.mode == "hybrid" or options.min_confidence is not None
     return max(depth, HYBRID_DEPTH) if both else depth
 
@@ -232,6 +347,11 @@ def stacked(thoughts: Sequence[Thought]) -> Vectors:
     if not thoughts or len(vectors) != len(thoughts):
         raise ValueError("a thought without its vector cannot be searched with")
     return np.stack(vectors)
+
+
+def _at(thoughts: Sequence[Sequence[Thought]], place: int) -> list[list[Thought]]:
+    """The thoughts with the vectors of a checkpoint."""
+    return [[replace(t, vector=t.checkpoints[place].vector) for t in own] for own in thoughts]
 
 
 def _vectors(found: Found) -> Vectors:

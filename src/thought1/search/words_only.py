@@ -10,7 +10,7 @@ from itertools import islice
 
 import numpy as np
 
-from thought1.types import Document, Sampling, Thought, Vectors
+from thought1.types import Checkpoints, Document, Sampling, Thought, Vectors
 
 _WINDOW = 2048
 _GREEDY = Sampling()
@@ -47,6 +47,7 @@ class WordsOnly:
         sampling: Sampling | None = None,
         samples: int = 1,
         evidence: Sequence[Sequence[str]] | None = None,
+        checkpoints: Checkpoints = (),
     ) -> list[Thought]:
         """Raises ValueError: only mode bm25 may be searched."""
         raise ValueError(_NO_MODEL)

@@ -13,7 +13,7 @@ from thought1.model.queries import PromptedQueries
 from thought1.serving.batching import Batcher
 from thought1.serving.jobs import Listener, Ticket
 from thought1.t1 import T1
-from thought1.types import Document, Sampling, Thought, Thought1Error, Vectors
+from thought1.types import Checkpoints, Document, Sampling, Thought, Thought1Error, Vectors, Watched
 
 WINDOW = 256
 """Documents that one request has in the queue at a time."""
@@ -61,13 +61,37 @@ class Asking:
         sampling: Sampling | None = None,
         samples: int = 1,
         evidence: Sequence[Sequence[str]] | None = None,
+        checkpoints: Checkpoints = (),
     ) -> list[Thought]:
-        """A thought with its vector (d,) for each query; see `search.steps.Thinker`."""
+        """A thought with its vector (d,) for each query; see `search.steps.Thinker`.
+
+        Thoughts with checkpoints do not join those of other requests.
+        """
         model = self.batcher.model
         if not isinstance(model, T1):
             return list(
                 self._call(
-                    lambda: model.think(queries, budget=budget, samples=samples, evidence=evidence)
+                    lambda: model.think(
+                        queries,
+                        budget=budget,
+                        samples=samples,
+                        evidence=evidence,
+                        checkpoints=checkpoints,
+                    )
+                )
+            )
+        if isinstance(checkpoints, Watched) or checkpoints:
+            return list(
+                self._call(
+                    lambda: model.think(
+                        queries,
+                        budget=budget,
+                        sampling=sampling,
+                        instruction=self.instruction,
+                        evidence=evidence,
+                        samples=samples,
+                        checkpoints=checkpoints,
+                    )
                 )
             )
         tokens = model.queries.tokens(budget, samples)
