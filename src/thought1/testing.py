@@ -105,16 +105,13 @@ class FakeModel:
         self.evidence_read.append(evidence)
         self.samplings.append(sampling)
         until = checkpoints.until if isinstance(checkpoints, Watched) else None
-        checkpoints = checkpoints.tokens if isinstance(checkpoints, Watched) else checkpoints
+        tokens = checkpoints.tokens if isinstance(checkpoints, Watched) else checkpoints
         if budget is None:
-            budget = max(checkpoints) if checkpoints else self.own_budget
+            budget = max(tokens) if tokens else self.own_budget
         if until is not None:
-            return self._settling(queries, budget, checkpoints, until)
-        # Each sample has a token less than the one before.
+            return self._settling(queries, budget, tokens, until)
         return [
-            self._thought(query, budget - i, checkpoints)
-            for query in queries
-            for i in range(samples)
+            self._thought(query, budget - i, tokens) for query in queries for i in range(samples)
         ]
 
     def check_evidence(self, budget: int | None = None) -> None:
@@ -144,15 +141,18 @@ class FakeModel:
         for tokens in checkpoints:
             now = {i: self._thought(query, tokens) for i, query in enumerate(queries)}
             on = {i: t for i, t in now.items() if i not in done and t.finish_reason != "emb_token"}
-            vectors = {i: t.vector for i, t in on.items() if t.vector is not None}
+            vectors = {i: self._behind(queries[i], thought.text) for i, thought in on.items()}
             for i in until(tokens, vectors):
                 done[i] = replace(on[i], finish_reason="settled")
         return [done.get(i) or self._thought(query, budget) for i, query in enumerate(queries)]
 
+    def _behind(self, query: str, thought: str) -> Vectors:
+        return self.vector(f"{query} {thought}" if thought else query)
+
     def _thought(self, query: str, budget: int, checkpoints: Sequence[int] = ()) -> Thought:
         if checkpoints:
-            read = [(n, self._thought(query, min(n, budget)).vector) for n in sorted(checkpoints)]
-            shots = tuple(Snapshot(n, found, n / 1000) for n, found in read if found is not None)
+            read = [(n, self._thought(query, min(n, budget)).text) for n in sorted(checkpoints)]
+            shots = tuple(Snapshot(n, self._behind(query, text), n / 1000) for n, text in read)
             return replace(self._thought(query, budget), checkpoints=shots)
         if budget == 0:
             return Thought("", (), "none", self.vector(query))

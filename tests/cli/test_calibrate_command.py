@@ -14,7 +14,7 @@ def test_calibrate_and_search_adaptively(t1: T1Command, built: str, tmp_path: Pa
     questions.write_text("\n".join(lines))
     qrels.write_text("query-id\tcorpus-id\tscore\n" + "".join(f"{i}\tice\t1\n" for i in range(5)))
     files = ("--questions", questions, "--qrels", qrels, "--mode", "dense")
-    search = ("search", built, "ice", "--mode", "dense", "--adaptive")
+    search = ("search", built, "ice", "--mode", "dense", "--adaptive", "calibrated")
     assert "is not calibrated" in t1(*search).error()
     found = t1("calibrate", built, *files, "--checkpoints", "0,2,4", "--json").json()
     assert (found["questions"], found["budget"], found["mode"]) == (5, 4, "dense")
@@ -32,11 +32,12 @@ def test_calibrate_and_search_adaptively(t1: T1Command, built: str, tmp_path: Pa
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--gate", "luck=1"], "a gate goes by"),
-        (["--gate", "margin"], "such as margin=0.05"),
-        (["--settle", "mood=1"], "settles by cosine or overlap"),
-        (["--adaptive", "--think", "4"], "as the index was calibrated"),
-        (["--settle", "cosine=0.9", "--samples", "2"], "for one thought"),
+        (["--adaptive", "luck=1"], "a gate goes by"),
+        (["--adaptive", "margin"], "such as overlap=0.9,margin=0.05"),
+        (["--adaptive", "score=1,margin=1"], "one gate at most, not score and margin"),
+        (["--adaptive", "calibrated", "--think", "4"], "as `t1 calibrate` has found"),
+        (["--adaptive", "calibrated", "--mode", "bm25"], "as `t1 calibrate` has found"),
+        (["--adaptive", "cosine=0.9", "--samples", "2"], "for one thought"),
     ],
 )
 def test_flags_that_cannot_be(t1: T1Command, built: str, flags: list[str], message: str) -> None:
@@ -45,7 +46,7 @@ def test_flags_that_cannot_be(t1: T1Command, built: str, flags: list[str], messa
 
 def test_a_gate_and_a_stop_by_flags(t1: T1Command, built: str) -> None:
     arguments = ("search", built, "ice", "--mode", "dense", "--json")
-    assert t1(*arguments, "--gate", "score=-2").json()["receipt"]["thought_tokens"] == 0
-    stopped = t1(*arguments, "--think", "30", "--settle", "overlap=0").json()
+    assert t1(*arguments, "--adaptive", "score=-2").json()["receipt"]["thought_tokens"] == 0
+    stopped = t1(*arguments, "--think", "30", "--adaptive", "overlap=0").json()
     assert stopped["results"][0]["thought"]["finish_reason"] in ("settled", "emb_token", "eos")
     assert stopped["receipt"]["thought_tokens"] <= 8

@@ -3,7 +3,7 @@
 Rules and numbers are not here (`thought1.search.calibration`):
 
     t1 calibrate facts.index --questions queries.jsonl --qrels qrels/train.tsv
-    t1 search facts.index "Why do ice cubes crack in warm water?" --adaptive
+    t1 search facts.index "Why do ice cubes crack in warm water?" --adaptive calibrated
 """
 
 from pathlib import Path

@@ -3,7 +3,7 @@
 What stands on the command line only; what an option does is the business of the commands.
 """
 
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -121,28 +121,16 @@ Checkpoints = Annotated[
         "0,16,32; where no --think is given, the largest is the budget.",
     ),
 ]
-Adaptively = Annotated[
-    bool,
-    typer.Option(
-        "--adaptive", help="Think as much as `t1 calibrate` has found enough for this index."
-    ),
-]
-GateRule = Annotated[
+CALIBRATED = "calibrated"
+AdaptiveRule = Annotated[
     str | None,
     typer.Option(
-        "--gate",
-        metavar="SIGNAL=X",
-        help="Think only about questions whose search without a thought is not certain: score, "
-        "margin, spread or agreement below X.",
-    ),
-]
-SettleRule = Annotated[
-    str | None,
-    typer.Option(
-        "--settle",
-        metavar="RULE=X",
-        help="End a thought where its vector (cosine=0.98) or its first ten documents "
-        "(overlap=0.9) have settled.",
+        "--adaptive",
+        metavar="RULE",
+        help="Think no more than it takes. calibrated: as `t1 calibrate` has found; or conditions "
+        "such as overlap=0.9,margin=0.05: a thought ends where its vector (cosine) or its first "
+        "ten documents (overlap) have settled, and is not begun where the score, margin, spread "
+        "or agreement of a search without it reaches the value.",
     ),
 ]
 IgnoreIdenticalIds = Annotated[
@@ -176,31 +164,27 @@ def thought_checkpoints(text: str | None) -> tuple[int, ...]:
     return tuple(sorted({int(part) for part in parts}))
 
 
-def adaptive_rule(gate: str | None, settle: str | None) -> "Adaptive | None":
-    """What the flags say; None where they say nothing."""
-    from thought1.search.adaptive import Adaptive, Gate
+def adaptive_rule(text: str | None) -> "Adaptive | None":
+    """The conditions; None where there are none, or the index has them."""
+    from thought1.search.adaptive import Adaptive, Gate, Signal
 
-    if gate is None and settle is None:
+    if text is None or text == CALIBRATED:
         return None
-    signal, below = _named_number("--gate", gate, "margin=0.05")
-    name, value = _named_number("--settle", settle, "cosine=0.98")
-    if settle is not None and name not in ("cosine", "overlap"):
-        raise Thought1Error(f"--settle {settle}: a thought settles by cosine or overlap")
-    return Adaptive(
-        gate=None if gate is None else Gate(cast(Any, signal), below),
-        cosine=value if name == "cosine" else None,
-        overlap=value if name == "overlap" else None,
-    )
-
-
-def _named_number(option: str, text: str | None, example: str) -> tuple[str, float]:
-    name, _, number = (text or "=0").partition("=")
-    try:
-        return name, float(number)
-    except ValueError:
-        raise Thought1Error(
-            f"{option} {text!r}: give a name and a number, such as {example}"
-        ) from None
+    given: dict[str, float] = {}
+    for part in text.split(","):
+        name, _, number = part.strip().partition("=")
+        try:
+            given[name] = float(number)
+        except ValueError:
+            raise Thought1Error(
+                f"--adaptive {text!r}: say {CALIBRATED}, or conditions such as "
+                "overlap=0.9,margin=0.05"
+            ) from None
+    cosine, overlap = given.pop("cosine", None), given.pop("overlap", None)
+    if len(given) > 1:
+        raise Thought1Error(f"--adaptive {text!r}: one gate at most, not {' and '.join(given)}")
+    gates = [Gate(cast(Signal, name), below) for name, below in given.items()]
+    return Adaptive(cosine=cosine, overlap=overlap, gate=gates[0] if gates else None)
 
 
 def thought_sampling(

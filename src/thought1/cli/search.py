@@ -21,13 +21,13 @@ from thought1.cli.console import (
     result_data,
     show_result,
 )
-from thought1.cli.models import open_index, open_without_model
+from thought1.cli.models import Encoder, open_index, open_without_model
 from thought1.cli.options import (
-    Adaptively,
+    CALIBRATED,
+    AdaptiveRule,
     Budget,
     Checkpoints,
     Evidence,
-    GateRule,
     IndexModel,
     Json,
     NoRepeat,
@@ -35,7 +35,6 @@ from thought1.cli.options import (
     Samples,
     SearchMode,
     Seed,
-    SettleRule,
     Temperature,
     TopP,
     TrustRemoteCode,
@@ -50,7 +49,8 @@ from thought1.search.options import Combination, FusedBy
 from thought1.types import Thought1Error
 
 if TYPE_CHECKING:
-    from thought1.search.options import Fusion
+    from thought1.index import Index
+    from thought1.search.options import Fusion, SearchOptions
     from thought1.types import Receipt, SearchResult
 
 
@@ -104,17 +104,19 @@ MinConfidence = Annotated[
 ]
 
 
+Question = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="QUESTION", help="Without it, questions are read from stdin, one per line."
+    ),
+]
+Hits = Annotated[int, typer.Option("-k", min=1, metavar="N", help="Most hits for a question.")]
+
+
 def search(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the index.")],
-    question: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="QUESTION", help="Without it, questions are read from stdin, one per line."
-        ),
-    ] = None,
-    k: Annotated[
-        int, typer.Option("-k", min=1, metavar="N", help="Most hits for a question.")
-    ] = 10,
+    question: Question = None,
+    k: Hits = 10,
     mode: SearchMode = "hybrid",
     think: Budget = None,
     no_think: NoThink = False,
@@ -131,15 +133,12 @@ def search(
     combine: Combine = "mean",
     min_confidence: MinConfidence = None,
     checkpoints: Checkpoints = None,
-    adaptive: Adaptively = False,
-    gate: GateRule = None,
-    settle: SettleRule = None,
+    adaptive: AdaptiveRule = None,
     model: IndexModel = None,
     trust_remote_code: TrustRemoteCode = False,
     as_json: Json = False,
 ) -> None:
     """Search an index by meaning, by words, or both."""
-    from thought1.search.calibration import read_calibration
     from thought1.search.options import SearchOptions
     from thought1.search.pipeline import search_in_batches
 
@@ -147,7 +146,6 @@ def search(
     _check_sampling(mode, sampled)
     budget, fusion = thought_budget(think, no_think), _fusion(fused_by, fusion_weights, mode)
     conditions = parse_where(where or [])
-    places = thought_checkpoints(checkpoints)
     options = SearchOptions(
         k,
         mode,
@@ -159,26 +157,39 @@ def search(
         evidence=evidence,
         combine=combine,
         min_confidence=min_confidence,
-        checkpoints=places,
-        adaptive=adaptive_rule(gate, settle),
+        checkpoints=thought_checkpoints(checkpoints),
+        adaptive=adaptive_rule(adaptive),
     )
-    if adaptive and (gate or settle or places or budget is not None or mode == "bm25"):
-        raise Thought1Error(
-            "--adaptive thinks as the index was calibrated: leave --gate, --settle, --checkpoints, "
-            "--think, --no-think and --mode bm25 out"
-        )
     questions = read_questions([] if question is None else [question])
-    if mode == "bm25":
-        index = open_without_model(folder)
-    else:
-        index, t1 = open_index(folder, model, trust_remote_code)
+    index, t1 = _open(folder, mode, model, trust_remote_code)
+    if t1 is not None:
         usual = t1.greedy if samples == 1 else t1.sampled
         options = replace(options, sampling=thought_sampling(usual, *sampled))
-        if adaptive:
-            options = read_calibration(folder, t1.name).options(options)
+    if adaptive == CALIBRATED:
+        options = _calibrated(folder, options, t1)
     with progress("search", len(questions), "questions") as bar:
         results, receipt = search_in_batches(index, questions, options, on_progress=bar.update)
     _show(results, receipt, as_json)
+
+
+def _open(
+    folder: Path, mode: str, model: str | None, trust_remote_code: bool
+) -> "tuple[Index, Encoder | None]":
+    """The index, and its model where one is needed."""
+    if mode == "bm25":
+        return open_without_model(folder), None
+    return open_index(folder, model, trust_remote_code)
+
+
+def _calibrated(folder: Path, options: "SearchOptions", model: "Encoder | None") -> "SearchOptions":
+    from thought1.search.calibration import read_calibration
+
+    if model is None or options.think is not None or options.checkpoints:
+        raise Thought1Error(
+            "--adaptive calibrated thinks as `t1 calibrate` has found: leave --think, --no-think, "
+            "--checkpoints and --mode bm25 out"
+        )
+    return read_calibration(folder, model.name).options(options)
 
 
 def _check_sampling(mode: str, sampled: Sequence[object]) -> None:
