@@ -127,6 +127,9 @@ def served(serve: Serve) -> Served:
         {"mode": "dense", "samples": 3, "think": 4, "combine": "like-bare"},
         {"mode": "dense", "samples": 2, "think": 4, "min_confidence": 0.999},
         {"think": 3, "fusion": {"by": "ranks", "rank_constant": 30}},
+        {"mode": "dense", "think": 6, "checkpoints": [0, 2, 6]},
+        {"mode": "dense", "adaptive": {"checkpoints": [0, 2, 4], "cosine": 0.5}},
+        {"adaptive": {"checkpoints": [0, 4], "gate": {"signal": "score", "below": 0.9}}},
         {"mode": "dense", "think": 6, "sampling": {"temperature": 1.0, "seed": 3}},
     ],
 )
@@ -142,6 +145,7 @@ def test_a_search_is_the_librarys(served: Served, model: T1, options: dict[str, 
         assert [t["text"] for t in result["thoughts"]] == [t.text for t in wanted.thoughts]
         assert [hit["id"] for hit in result["hits"]] == [hit.id for hit in wanted.hits]
         assert result["fell_back"] == wanted.fell_back
+        assert [stage["budget"] for stage in result["stages"]] == [s.budget for s in wanted.stages]
         assert result["confidence"] == pytest.approx(wanted.confidence, abs=1e-5)
         scores = [hit["score"] for hit in result["hits"]]
         np.testing.assert_allclose(scores, [hit.score for hit in wanted.hits], atol=1e-4)
@@ -291,6 +295,8 @@ def narrow(serve: Serve) -> Served:
         ("search", {"query": "a", "think": 10}, "think"),
         ("search", {"query": "a", "samples": 3}, "samples"),
         ("search", {"query": "a", "evidence": 2}, "evidence"),
+        ("search", {"query": "a", "checkpoints": [1, 10]}, "checkpoints"),
+        ("search", {"query": "a", "adaptive": {"cosine": 0.9}}, "adaptive.checkpoints"),
         ("search", {"query": "a", "thoughts": ["a" * 51]}, "thoughts"),
         ("think", {"query": "a", "think": 10}, "think"),
         ("embeddings", {"input": ["a"] * 3}, "input"),

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
 from pydantic_core import PydanticCustomError
 
+from thought1.search.adaptive import CHECKPOINTS, Adaptive, Gate, Signal
 from thought1.search.options import Combination, FusedBy, Fusion, Mode, SearchOptions
 from thought1.types import (
     FinishReason,
@@ -16,6 +17,7 @@ from thought1.types import (
     Receipt,
     Sampling,
     SearchResult,
+    Stage,
     Thought,
     Thought1Error,
 )
@@ -86,6 +88,33 @@ class FusionIn(Body):
     bm25_weight: Annotated[float, Field(ge=0)] = 1.0
 
 
+class GateIn(Body):
+    """Thinks about a question only where the bare one's result is uncertain."""
+
+    signal: Signal
+    below: float
+
+
+class AdaptiveIn(Body):
+    """How much a search thinks about each question; see `search.adaptive.Adaptive`."""
+
+    checkpoints: Annotated[list[Count], Field(min_length=2, max_length=64)] | None = None
+    cosine: float | None = None
+    overlap: float | None = None
+    gate: GateIn | None = None
+
+    @property
+    def rule(self) -> Adaptive:
+        """As the library has it.
+
+        Raises:
+            Thought1Error: it would change nothing, or a value is out of range.
+        """
+        gate = None if self.gate is None else Gate(self.gate.signal, self.gate.below)
+        tokens = CHECKPOINTS if self.checkpoints is None else tuple(self.checkpoints)
+        return Adaptive(tokens, self.cosine, self.overlap, gate)
+
+
 class Questions(Body):
     """What questions to think about, and how."""
 
@@ -129,6 +158,9 @@ class SearchRequest(Questions):
     evidence: Count = 0
     combine: Combination = "mean"
     min_confidence: float | None = None
+    checkpoints: Annotated[list[Count], Field(max_length=64)] = Field(default_factory=list)
+    adaptive: AdaptiveIn | None = None
+    """With checkpoints or this, thoughts are not streamed token by token."""
     thoughts: list[str] | None = None
     """One for each question, written or edited by a person: nothing is thought."""
 
@@ -157,15 +189,18 @@ class SearchRequest(Questions):
             evidence=self.evidence,
             combine=self.combine,
             min_confidence=self.min_confidence,
+            checkpoints=tuple(self.checkpoints),
+            adaptive=None if self.adaptive is None else self.adaptive.rule,
         )
 
     def _check_given(self, thoughts: list[str]) -> None:
         if len(thoughts) != len(self.queries):
             raise Thought1Error(f"{len(self.queries)} questions but {len(thoughts)} thoughts")
-        if self.think or self.samples > 1 or self.sampling or self.evidence:
+        thinking = self.think or self.samples > 1 or self.sampling or self.evidence
+        if thinking or self.checkpoints or self.adaptive:
             raise Thought1Error(
-                "where thoughts are given nothing is thought: leave think, samples, sampling and "
-                "evidence out"
+                "where thoughts are given nothing is thought: leave think, samples, sampling, "
+                "evidence, checkpoints and adaptive out"
             )
 
 
@@ -209,6 +244,31 @@ class HitOut(BaseModel):
         )
 
 
+class FoundAt(BaseModel):
+    """A document's place at a checkpoint."""
+
+    id: str
+    score: float
+
+
+class StageOut(BaseModel):
+    """What a search with a smaller budget would have found."""
+
+    budget: int
+    milliseconds: float
+    """From the start of the thought to the vector; finding is not in it."""
+    hits: list[FoundAt]
+
+    @classmethod
+    def of(cls, stage: Stage) -> "StageOut":
+        """A stage of the library."""
+        return cls(
+            budget=stage.budget,
+            milliseconds=stage.milliseconds,
+            hits=[FoundAt(id=id_, score=score) for id_, score in stage.ranking],
+        )
+
+
 class ResultOut(BaseModel):
     """The answer to one question."""
 
@@ -221,6 +281,8 @@ class ResultOut(BaseModel):
     """Whether that was too low, so that words counted as well."""
     evidence: list[str]
     """Ids of the documents that were read before thinking."""
+    stages: list[StageOut]
+    """By rising budget, where checkpoints were asked for."""
     hits: list[HitOut]
 
     @classmethod
@@ -232,6 +294,7 @@ class ResultOut(BaseModel):
             confidence=result.confidence,
             fell_back=result.fell_back,
             evidence=list(result.evidence),
+            stages=[StageOut.of(stage) for stage in result.stages],
             hits=[HitOut.of(hit) for hit in result.hits],
         )
 
