@@ -15,7 +15,19 @@ from thought1.serving.errors import ApiError
 from thought1.serving.tokens import BearerTokenFile
 from thought1.serving.tokens import Scope as TokenScope
 
-OPEN = ("/health", "/ready")
+PAGE = (
+    "/",
+    "/page.css",
+    "/page.js",
+    "/api.js",
+    "/code.js",
+    "/matching.js",
+    "/results.js",
+    "/searching.js",
+    "/icon.svg",
+)
+"""The page and its files: the same for everybody, without data."""
+OPEN = ("/health", "/ready", *PAGE)
 """What needs no token: it tells nothing but that the server is there."""
 _WRITES = "/v1/documents"
 _PORTS = {"http": 80, "https": 443}
@@ -48,15 +60,19 @@ class Admission:
         self._tokens = tokens
         self._needs = needs
 
-    def check(self, scope: Scope) -> None:
+    def check(self, scope: Scope) -> TokenScope:
         """Look at a request's head.
+
+        Returns:
+            What who asks may do: "write" where the server has no tokens, "read" where none was
+            needed.
 
         Raises:
             ApiError: it may not come in.
         """
         headers = Headers(scope=scope)
         self._check_host(headers)
-        self._check_token(headers, scope.get("method", "GET"), scope["path"])
+        return self._check_token(headers, scope.get("method", "GET"), scope["path"])
 
     def before(self, app: ASGIApp) -> ASGIApp:
         """An application behind the checks."""
@@ -90,10 +106,12 @@ class Admission:
         if (theirs_name, theirs_port or usual) != (name, port or usual):
             raise ApiError(403, "foreign_origin", "pages of another origin may not ask this server")
 
-    def _check_token(self, headers: Headers, method: str, path: str) -> None:
+    def _check_token(self, headers: Headers, method: str, path: str) -> TokenScope:
         needed = self._needs(method, path)
-        if self._tokens is None or needed is None:
-            return
+        if self._tokens is None:
+            return "write"
+        if needed is None:
+            return "read"
         kind, _, token = headers.get("authorization", "").partition(" ")
         found = self._tokens.scope(token.strip()) if kind.lower() == "bearer" else None
         if found is None:
@@ -109,6 +127,7 @@ class Admission:
                 "read_only_token",
                 "this token may only read; documents need one that may write",
             )
+        return found
 
 
 def _split(address: str) -> tuple[str, int | None]:

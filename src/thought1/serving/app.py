@@ -13,7 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from thought1 import __version__
-from thought1.serving import catalogue, documents, embedding, searching
+from thought1.serving import catalogue, documents, embedding, searching, static_page
 from thought1.serving.address import LOOPBACK
 from thought1.serving.admission import Admission
 from thought1.serving.context import Context
@@ -59,7 +59,11 @@ def create_app(
     )
     app.state.context = Context(shelf, Desk(limits, metrics), limits, metrics)
     modules = (searching, embedding, documents, catalogue)
-    routers = [*(module.router for module in modules), catalogue.open_router]
+    routers = [
+        *(module.router for module in modules),
+        catalogue.open_router,
+        static_page.make_router(),
+    ]
     for router in routers:
         app.include_router(router)
     app.add_exception_handler(405, not_allowed(routers))

@@ -4,7 +4,7 @@ import logging
 from asyncio import to_thread
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path
+from fastapi import APIRouter, Depends, Path, Request
 from starlette.responses import Response
 
 from thought1.serving.context import BEARER, ERRORS, Server
@@ -38,10 +38,13 @@ async def model(model: Annotated[str, Path(min_length=1)], server: Server) -> Mo
 
 
 @router.get("/v1/indexes")
-async def indexes(server: Server) -> IndexesResponse:
+async def indexes(request: Request, server: Server) -> IndexesResponse:
     """The indexes that can be searched."""
     served = server.shelf.indexes.values()
-    return IndexesResponse(indexes=await to_thread(lambda: [_index(one) for one in served]))
+    return IndexesResponse(
+        indexes=await to_thread(lambda: [_index(one) for one in served]),
+        writable=request.state.writable,
+    )
 
 
 @router.get("/metrics", response_class=Response)

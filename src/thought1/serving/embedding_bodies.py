@@ -207,6 +207,8 @@ class IndexesResponse(BaseModel):
     """The answer of GET /v1/indexes."""
 
     indexes: list[IndexOut]
+    writable: bool
+    """Whether who asks may add and remove documents."""
 
 
 class Health(BaseModel):

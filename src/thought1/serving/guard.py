@@ -63,7 +63,7 @@ class Guard:
             self._count(scope, status, time.perf_counter() - began, identifier)
 
     def _check(self, scope: Scope) -> None:
-        self._admission.check(scope)
+        scope.setdefault("state", {})["writable"] = self._admission.check(scope) == "write"
         headers = Headers(scope=scope)
         length = headers.get("content-length", "0")
         if length.isdecimal() and int(length) > self._limits.body:
