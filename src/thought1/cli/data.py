@@ -17,7 +17,7 @@ from thought1.cli.options import Json
 from thought1.types import Thought1Error
 
 if TYPE_CHECKING:
-    from thought1.data.public.build import Outcome
+    from thought1.data.public.build import BuildOutcome
     from thought1.data.public.catalogue import PublicSet
 
 data = typer.Typer(no_args_is_help=True, help="Fetch the training sets from their public homes.")
@@ -108,7 +108,7 @@ def _get(public: "PublicSet", to: Path, mirror: str, accept_changed: bool) -> No
     print_text(f"{outcome.folder}: made from {public.home}, not the files that were trained on")
 
 
-def _problem(public: "PublicSet", outcome: "Outcome") -> str:
+def _problem(public: "PublicSet", outcome: "BuildOutcome") -> str:
     return (
         f"not the {public.name} that was trained on ({', '.join(outcome.differing)}): upstream has "
         "changed, or the conversion is not the same"

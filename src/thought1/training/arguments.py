@@ -7,7 +7,7 @@ import torch
 from transformers import TrainingArguments
 
 from thought1.engines.devices import computes_bfloat16
-from thought1.training.recipe import Recipe, ReinforceStage, Stage, SupervisedStage
+from thought1.training.recipe import BaseStage, Recipe, ReinforceStage, SupervisedStage
 
 
 def supervised_arguments(recipe: Recipe, stage: SupervisedStage, folder: Path) -> TrainingArguments:
@@ -45,7 +45,7 @@ def grpo_values(recipe: Recipe, stage: ReinforceStage, folder: Path) -> dict[str
     }
 
 
-def _common(recipe: Recipe, stage: Stage, folder: Path) -> dict[str, Any]:
+def _common(recipe: Recipe, stage: BaseStage, folder: Path) -> dict[str, Any]:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     return {
         "output_dir": str(folder),

@@ -16,10 +16,10 @@ from thought1.model.sentence_model import SentenceModel
 from thought1.t1 import T1
 from thought1.training.data.batches import Rows, Text
 from thought1.training.data.sources import Role, TrainingData
-from thought1.training.recipe import Stage
+from thought1.training.recipe import BaseStage
 
 
-def with_given(rows: Rows, stage: Stage, model: T1, data: TrainingData, cache: Path) -> Rows:
+def with_given(rows: Rows, stage: BaseStage, model: T1, data: TrainingData, cache: Path) -> Rows:
     """`rows`, with the companion's vectors where the stage trains a projection into its space.
 
     Each text is encoded once, and read from `cache` by a run that goes on.

@@ -45,7 +45,7 @@ CONVERTERS: Mapping[str, Converter] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class BuildOutcome:
     """What became of a set."""
 
     state: Literal["already there", "made", "changed", "accepted"]
@@ -57,7 +57,7 @@ class Outcome:
 
 def get_set(
     public: PublicSet, to: Path, downloads: Downloads, accept_changed: bool = False
-) -> Outcome:
+) -> BuildOutcome:
     """Make the folder TO/NAME, unless it is there with the right hashes.
 
     With other hashes than the catalogue's it becomes TO/NAME.changed instead; `accept_changed`
@@ -70,7 +70,9 @@ def get_set(
     place = to / public.name
     try:
         if place.exists():
-            return Outcome("already there", place, _check_present(public, place, accept_changed))
+            return BuildOutcome(
+                "already there", place, _check_present(public, place, accept_changed)
+            )
         to.mkdir(parents=True, exist_ok=True)
         work = Path(tempfile.mkdtemp(prefix=f".{public.name}.", suffix=".part", dir=to))
         try:
@@ -94,7 +96,7 @@ def _check_present(public: PublicSet, place: Path, accept_changed: bool) -> tupl
 
 def _make(
     public: PublicSet, place: Path, work: Path, downloads: Downloads, accept_changed: bool
-) -> Outcome:
+) -> BuildOutcome:
     originals, made = work / "originals", work / "made"
     originals.mkdir()
     made.mkdir()
@@ -107,9 +109,9 @@ def _make(
     shutil.rmtree(aside, ignore_errors=True)
     if not differing or accept_changed:
         os.replace(made, place)
-        return Outcome("accepted" if differing else "made", place, differing)
+        return BuildOutcome("accepted" if differing else "made", place, differing)
     os.replace(made, aside)
-    return Outcome("changed", aside, differing)
+    return BuildOutcome("changed", aside, differing)
 
 
 def _convert(public: PublicSet, originals: Path, made: Path) -> None:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from torch.utils.data import Dataset
 
 from thought1.training.data.sources import Role, TrainingData, TrainingPair
-from thought1.training.recipe import Stage, SupervisedStage
+from thought1.training.recipe import BaseStage, SupervisedStage
 
 BUCKETS = 40
 """So many batches are filled together from texts sorted by length."""
@@ -137,7 +137,7 @@ def _filled(order: Sequence[int], lengths: Sequence[int], tokens: int) -> list[l
 
 def plan_pairs(
     pairs: Sequence[TrainingPair],
-    stage: Stage,
+    stage: BaseStage,
     seed: int,
     negatives: Mapping[str, Sequence[str]] | None = None,
 ) -> list[Batch]:
@@ -161,7 +161,7 @@ def plan_pairs(
 
 def pair_batch(
     pairs: Sequence[TrainingPair],
-    stage: Stage,
+    stage: BaseStage,
     rng: random.Random,
     negatives: Mapping[str, Sequence[str]],
 ) -> Batch:

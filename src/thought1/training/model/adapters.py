@@ -12,11 +12,11 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from thought1.model.checkpoint import Checkpoint
-from thought1.training.recipe import Stage
+from thought1.training.recipe import BaseStage
 from thought1.types import Thought1Error
 
 
-def adapt(checkpoint: Checkpoint, stage: Stage) -> Checkpoint:
+def adapt(checkpoint: Checkpoint, stage: BaseStage) -> Checkpoint:
     """The checkpoint with adapters and checkpointing as the stage wants them.
 
     Raises:
@@ -44,7 +44,7 @@ def merged(checkpoint: Checkpoint) -> Checkpoint:
     return replace(checkpoint, adapter=None)
 
 
-def add_adapters(checkpoint: Checkpoint, stage: Stage) -> Checkpoint:
+def add_adapters(checkpoint: Checkpoint, stage: BaseStage) -> Checkpoint:
     """Put the adapters that the stage wants into the model, and freeze the rest.
 
     Those of an earlier stage go on learning. Nothing happens without LoRA.
@@ -74,7 +74,7 @@ def add_adapters(checkpoint: Checkpoint, stage: Stage) -> Checkpoint:
     return replace(checkpoint, adapter=adapter)
 
 
-def _go_on(checkpoint: Checkpoint, stage: Stage) -> None:
+def _go_on(checkpoint: Checkpoint, stage: BaseStage) -> None:
     config = checkpoint.adapter.peft_config["default"]
     if (config.r, config.lora_alpha) != (stage.lora_rank, stage.lora_alpha):
         raise Thought1Error(

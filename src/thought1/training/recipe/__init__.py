@@ -14,11 +14,12 @@ from thought1.training.recipe.recipe import (
 from thought1.training.recipe.reinforce import ReinforceConfig, ReinforceStage, RewardConfig
 from thought1.training.recipe.represent import RepresentStage
 from thought1.training.recipe.sources import SourceConfig
-from thought1.training.recipe.stage import Stage, SupervisedStage
+from thought1.training.recipe.stage import BaseStage, SupervisedStage
 
 __all__ = [
     "LEARNT",
     "STAGES",
+    "BaseStage",
     "CompanionStage",
     "ModelConfig",
     "ReasonStage",
@@ -29,7 +30,6 @@ __all__ = [
     "RewardConfig",
     "ScratchConfig",
     "SourceConfig",
-    "Stage",
     "StageConfig",
     "SupervisedStage",
     "ValidationConfig",

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import model_validator
 
-from thought1.training.recipe.stage import Stage
+from thought1.training.recipe.stage import BaseStage
 from thought1.training.recipe.table import Count, Natural, Positive, Share, Text, Weight, table
 
 
@@ -55,7 +55,7 @@ class ReinforceConfig:
 
 
 @table
-class ReinforceStage(Stage):
+class ReinforceStage(BaseStage):
     """Stage 3: which thoughts retrieve well."""
 
     stage: Literal["reinforce"] = "reinforce"

@@ -17,7 +17,7 @@ from thought1.training.recipe.table import (
 
 
 @table
-class Stage:
+class BaseStage:
     """One training run. Weights of 0 switch a term off."""
 
     thinks: ClassVar[bool] = True
@@ -92,7 +92,7 @@ class Stage:
 
 
 @table
-class SupervisedStage(Stage):
+class SupervisedStage(BaseStage):
     """What stages 1 and 2 have in common."""
 
     teacher: Text = ""

@@ -11,7 +11,7 @@ from t1_command import small_checkpoint
 
 from thought1.types import Thought1Error
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
