@@ -15,6 +15,7 @@ SRC = ROOT / "src"
 
 # A module belongs to the longest entry that it equals or lies under. docs/design.md, "Layers".
 LAYERS = {
+    "thought1.contracts": 1,
     "thought1.types": 1,
     "thought1.registry": 1,
     "thought1.metrics": 1,

@@ -12,6 +12,7 @@ import torch
 from tiny import ARCHITECTURES, TEXTS, make_checkpoint
 
 from thought1 import t1 as t1_module
+from thought1.contracts import ThoughtWriter
 from thought1.engines.hf import HFEngine
 from thought1.model.checkpoint import Checkpoint
 from thought1.model.checkpoint_loading import load_checkpoint
@@ -19,15 +20,7 @@ from thought1.model.encoder import windows
 from thought1.model.prompts import Template
 from thought1.model.settings import ThoughtSettings
 from thought1.t1 import T1
-from thought1.types import (
-    Document,
-    Sampling,
-    Step,
-    Thought,
-    Thought1Error,
-    ThoughtWriter,
-    Vectors,
-)
+from thought1.types import Document, Sampling, Step, Thought, Thought1Error, Vectors
 
 QUESTIONS = ["Why do ice cubes crack?", "salt?", "How does a thermometer measure warm water?"]
 SAMPLED = Sampling(temperature=1.0, top_p=0.9, seed=3)

@@ -16,6 +16,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Protocol, overload
 
+from thought1.contracts import Store
 from thought1.data.outputs import local
 from thought1.registry import store_type
 from thought1.search.options import Mode, SearchOptions
@@ -28,7 +29,6 @@ from thought1.types import (
     Metadata,
     Receipt,
     SearchResult,
-    Store,
     Thought,
     Thought1Error,
     Vectors,

@@ -10,7 +10,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol, cast
 
-from thought1.types import Store, Thought1Error
+from thought1.contracts import Store
+from thought1.types import Thought1Error
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ STORES: Mapping[str, RegistryEntry] = {
 ENGINES: Mapping[str, RegistryEntry] = {
     "hf": RegistryEntry("thought1.engines.hf:HFEngine"),
 }
-"""Classes of `thought1.types.Engine`, built from a model, `<emb_token>`, end tokens and a side."""
+"""Classes of `thought1.contracts.Engine`, built from a model, `<emb_token>`, end tokens and a side."""
 
 _TERMS = "thought1.training.contrastive_terms"
 LOSSES: Mapping[str, RegistryEntry] = {

@@ -16,6 +16,7 @@ import torch
 from tqdm.auto import tqdm
 from transformers import PreTrainedTokenizerBase
 
+from thought1.contracts import Engine
 from thought1.model.checkpoint import Checkpoint, with_companion
 from thought1.model.checkpoint_loading import load_checkpoint
 from thought1.model.checkpoint_saving import save_checkpoint
@@ -25,16 +26,7 @@ from thought1.model.reader import Reader
 from thought1.model.settings import Settings, anchor_weight
 from thought1.model.tally import Tally
 from thought1.search.vectors import fused
-from thought1.types import (
-    Checkpoints,
-    Document,
-    Engine,
-    Generation,
-    Sampling,
-    Thought,
-    Vectors,
-    Watched,
-)
+from thought1.types import Checkpoints, Document, Generation, Sampling, Thought, Vectors, Watched
 
 
 class T1:

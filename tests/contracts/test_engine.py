@@ -20,9 +20,10 @@ from tiny import ARCHITECTURES, make_checkpoint
 from transformers import GenerationConfig, PreTrainedModel
 
 from thought1 import registry
+from thought1.contracts import Engine
 from thought1.model.checkpoint_loading import load_checkpoint
 from thought1.registry import load
-from thought1.types import Engine, FinishReason, Generation, Sampling, Thought1Error, Vectors
+from thought1.types import FinishReason, Generation, Sampling, Thought1Error, Vectors
 
 Build = Callable[[PreTrainedModel, int, frozenset[int]], Engine]
 

@@ -16,8 +16,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from thought1.contracts import Store
 from thought1.registry import STORES, StoreType, store_type
-from thought1.types import Document, Filter, Ranking, Store, StoredRow, Thought1Error, Vectors
+from thought1.types import Document, Filter, Ranking, StoredRow, Thought1Error, Vectors
 
 DIM = 8
 INFO = {"format": 1, "model": "fake", "odd": "quote ' and \u00fc"}

@@ -14,7 +14,6 @@ import typer
 from thought1.cli.console import print_json, print_text, progress
 from thought1.cli.models import open_index
 from thought1.cli.options import (
-    Checkpoints,
     IndexModel,
     Json,
     SearchMode,
@@ -43,7 +42,14 @@ def calibrate(
     ],
     *,
     mode: SearchMode = "hybrid",
-    checkpoints: Checkpoints = None,
+    checkpoints: Annotated[
+        str | None,
+        typer.Option(
+            "--checkpoints",
+            metavar="0,N,...",
+            help="Tokens after which a thought may end; by default every 8 up to 48.",
+        ),
+    ] = None,
     keep: Annotated[
         float,
         typer.Option(

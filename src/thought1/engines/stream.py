@@ -3,7 +3,8 @@
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from thought1.types import Generation, RunningBatch, Snapshot, Step, Vectors
+from thought1.contracts import RunningBatch
+from thought1.types import Generation, Snapshot, Step, Vectors
 
 Watch = Callable[[int, Mapping[int, Generation]], Collection[int]]
 """Called where snapshots were read: with the number of tokens, and what each row that thinks on has

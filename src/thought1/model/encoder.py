@@ -9,7 +9,8 @@ from itertools import islice
 
 import numpy as np
 
-from thought1.types import Document, Engine, Vectors
+from thought1.contracts import Engine
+from thought1.types import Document, Vectors
 
 WINDOW = 2048
 """Documents held in memory at a time; within a window they are sorted by length."""

@@ -8,22 +8,14 @@ from dataclasses import dataclass, replace
 from numbers import Integral
 from time import perf_counter
 
+from thought1.contracts import Engine
 from thought1.engines.stream import watched
 from thought1.model.checkpoint import Checkpoint
 from thought1.model.encoder import Encoder, Progress
 from thought1.model.prompts import Renderer
 from thought1.model.reader import Reader
 from thought1.model.tally import Tally
-from thought1.types import (
-    Engine,
-    Generation,
-    Sampling,
-    Snapshot,
-    Thought,
-    Thought1Error,
-    Until,
-    Vectors,
-)
+from thought1.types import Generation, Sampling, Snapshot, Thought, Thought1Error, Until, Vectors
 
 Evidence = Sequence[Sequence[str]]
 """For each query the retrieved texts that the model reads before it thinks."""

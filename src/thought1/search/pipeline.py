@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
+from thought1.contracts import Store
 from thought1.search.adaptive import Adaptive
 from thought1.search.options import SearchOptions
 from thought1.search.several import Combine, Confide, FallBack
@@ -25,7 +26,7 @@ from thought1.search.steps import (
     ThinkAdaptively,
     Thinker,
 )
-from thought1.types import Hit, Receipt, SearchResult, Store, Thought
+from thought1.types import Hit, Receipt, SearchResult, Thought
 
 BATCH = 64
 """Queries that are searched at a time where progress is to be seen."""

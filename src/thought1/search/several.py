@@ -9,11 +9,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from thought1.contracts import Store
 from thought1.search.fuse import reciprocal_rank_fusion
 from thought1.search.options import SearchOptions
 from thought1.search.steps import Found, Thinker, depth_of, fuse, stacked
 from thought1.search.vectors import fused
-from thought1.types import Ranking, Store, Vectors
+from thought1.types import Ranking, Vectors
 
 PERSISTENCE = 0.9
 """p of rank-biased overlap: the first ten places weigh about 0.86 of all (Webber et al. 2010)."""

@@ -11,6 +11,7 @@ from typing import Protocol
 
 import numpy as np
 
+from thought1.contracts import Store
 from thought1.search.adaptive import TOP, Adaptive, Gate, Settled, signal
 from thought1.search.fuse import reciprocal_rank_fusion, score_fusion
 from thought1.search.options import Fusion, SearchOptions
@@ -21,7 +22,6 @@ from thought1.types import (
     Ranking,
     Sampling,
     Stage,
-    Store,
     Thought,
     Vectors,
     Watched,

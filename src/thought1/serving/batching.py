@@ -15,6 +15,7 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
+from thought1.contracts import RunningBatch
 from thought1.model.queries import PromptedQueries
 from thought1.model.sentence_model import SentenceModel
 from thought1.serving.jobs import (
@@ -29,7 +30,7 @@ from thought1.serving.jobs import (
     Ticket,
 )
 from thought1.t1 import T1
-from thought1.types import RunningBatch, Sampling, Step, Thought1Error, Vectors
+from thought1.types import Sampling, Step, Thought1Error, Vectors
 
 logger = logging.getLogger(__name__)
 

@@ -14,8 +14,9 @@ from itertools import islice
 
 import numpy as np
 
+from thought1.contracts import Store
 from thought1.store.storable import storable
-from thought1.types import Document, Store, StoredRow, Thought1Error, Vectors
+from thought1.types import Document, StoredRow, Thought1Error, Vectors
 
 WINDOW = 2048
 """Documents compared with the store at a time, and most documents of one write."""
