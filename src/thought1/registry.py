@@ -30,7 +30,7 @@ STORES: Mapping[str, RegistryEntry] = {
 ENGINES: Mapping[str, RegistryEntry] = {
     "hf": RegistryEntry("thought1.engines.hf:HFEngine"),
 }
-"""Classes of `thought1.contracts.Engine`, built from a model, `<emb_token>`, end tokens and a side."""
+"""Classes of `thought1.contracts.Engine`, built from a model, `<emb_token>`, end tokens, a side."""
 
 _TERMS = "thought1.training.contrastive_terms"
 LOSSES: Mapping[str, RegistryEntry] = {
