@@ -176,7 +176,9 @@ class Watched:
         page.set_default_timeout(60_000)
         page.on("console", lambda message: self.said.append(message.text))
         page.on("pageerror", lambda error: self.said.append(str(error)))
-        page.on("request", self.asked.append)
+        page.on(
+            "request", lambda request: self.asked.append(request)
+        )  # it marks its handlers, which a builtin refuses
         page.goto(address)
 
     def ask(self, question: str = QUESTION) -> None:

@@ -30,7 +30,8 @@ function passage(text, question, thought) {
   const label = () => {
     const open = more.getAttribute("aria-expanded") === "true";
     more.textContent = open ? "Show less" : "Show the whole text";
-    text_.classList.toggle("cut", !open);
+    text_.classList.toggle("cut-before", !open && shown[0] === cut[0]);
+    text_.classList.toggle("cut-after", !open && shown.at(-1) === cut.at(-1));
     for (const one of cut) one.hidden = !open;
   };
   more.addEventListener("click", () => {
