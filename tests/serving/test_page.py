@@ -1,7 +1,6 @@
 """The page at /: its headers and files, and the whole of it in a real browser."""
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -384,8 +383,6 @@ def test_a_phone_scrolls_one_way(open_page: Open, scheme: str) -> None:
     assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
     paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert (paper == "rgb(255, 255, 255)") == (scheme == "light")
-    if folder := os.environ.get("T1_SHOTS"):
-        page.screenshot(path=f"{folder}/test-phone-{scheme}.png", full_page=True)
 
 
 def test_everything_is_reached_by_keyboard_and_has_a_name(open_page: Open) -> None:
