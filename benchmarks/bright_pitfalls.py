@@ -170,7 +170,7 @@ def _stale(subset: BrightSubset, folder: Path, right: float) -> Pitfall:
     _evaluate(subset, Careless(WordCounts(max_document_words=4), cache))
     stale, _ = _evaluate(subset, Careless(WordCounts(), cache))
     return Pitfall(
-        "h", "vectors computed anew", right, "of an earlier maximum length", _mean(stale)
+        "h", "vectors computed again", right, "of an earlier maximum length", _mean(stale)
     )
 
 

@@ -80,7 +80,8 @@ def test_own_thoughts_and_snapshots_are_read_alike(model: T1, plain: T1) -> None
     for places, done in model.generations(QUERIES, 6, copies=2, snapshots=(0, 3)):
         queries = [QUERIES[place] for place in places for _ in range(2)]
         bare = model.encode_query(queries, budget=0)
-        np.testing.assert_array_equal([one.snapshots[0].vector for one in done], bare)
+        # The companion reads each question once there, twice here: 6e-8 apart under AVX2.
+        np.testing.assert_allclose([one.snapshots[0].vector for one in done], bare, atol=1e-6)
         shorter = [Thought("", one.token_ids[:3], "edited") for one in done]
         expected = model.encode_query(queries, thoughts=shorter)
         np.testing.assert_allclose([one.snapshots[1].vector for one in done], expected, atol=1e-5)

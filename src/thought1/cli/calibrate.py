@@ -63,7 +63,6 @@ def calibrate(
     """Choose when a search thinks and when it has thought enough; kept with the index."""
     from thought1.data.texts import read_queries
     from thought1.data.trec import read_qrels
-    from thought1.search.adaptive import CHECKPOINTS
     from thought1.search.calibration import calibrated, write_calibration
     from thought1.search.observing import MEASURE, observe
     from thought1.search.options import SearchOptions
@@ -72,9 +71,7 @@ def calibrate(
         raise Thought1Error("bm25 does not think: there is nothing to calibrate")
     if not 0 < keep <= 1:
         raise Thought1Error(f"--keep is a share above 0 and up to 1, not {keep}")
-    places = thought_checkpoints(checkpoints) or CHECKPOINTS
-    if len(places) < 2 or places[0] != 0:
-        raise Thought1Error("--checkpoints begin with 0, the bare question, and go on: 0,16,32")
+    places = _places(checkpoints)
     asked = {query.id: query.text for query in read_queries(questions)}
     judged = read_qrels(qrels)
     index, t1 = open_index(folder, model, trust_remote_code)
@@ -87,6 +84,15 @@ def calibrate(
         print_json(found.to_json())
     else:
         _show(found)
+
+
+def _places(text: str | None) -> tuple[int, ...]:
+    from thought1.search.adaptive import CHECKPOINTS
+
+    places = thought_checkpoints(text) or CHECKPOINTS
+    if len(places) < 2 or places[0] != 0:
+        raise Thought1Error("--checkpoints begin with 0, the bare question, and go on: 0,16,32")
+    return places
 
 
 def _show(found: "Calibration") -> None:

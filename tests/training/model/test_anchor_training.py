@@ -209,7 +209,8 @@ def test_the_gradient_is_that_of_both_sequences(model: T1, tmp_path: Path) -> No
     expected = gradients(plain_queries(model, collate, modes))
     found = gradients(fused(model, inputs, Anchor(WEIGHT), language=False))
     for ours, theirs in zip(found, expected, strict=True):
-        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+        # 6e-5 apart under AVX2 (Qwen3), the largest gradients are above 1.
+        torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4)
     network.zero_grad()
     network.eval()
 
