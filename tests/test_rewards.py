@@ -217,6 +217,44 @@ def test_rollouts_check_their_shapes() -> None:
         replace(by_hand(), ended_R=np.ones(3, dtype=np.bool_))
 
 
+def with_texts() -> Rollouts:
+    return replace(
+        by_hand(),
+        questions=("why?",) * 4,
+        thoughts=("", "a b", "c", "d e f"),
+        token_ids=((), (1,) * 8, (2,) * 12, (3,) * 16),
+    )
+
+
+def reads_texts(rollouts: Rollouts) -> list[int]:
+    pairs = zip(rollouts.questions, rollouts.thoughts, rollouts.token_ids, strict=True)
+    return [len(question) + len(thought) + sum(ids) for question, thought, ids in pairs]
+
+
+def fails_without_ids(rollouts: Rollouts) -> list[int]:
+    return [rollouts.token_ids[row][0] for row in range(4)]
+
+
+def test_a_reward_reads_texts_and_ids(here: str) -> None:
+    assert compute(f"{here}:reads_texts", with_texts()).tolist() == [4, 4 + 3 + 8, 4 + 1 + 24, 57]
+
+
+def test_a_reward_that_fails_is_named(here: str) -> None:
+    failed = rf"'{here}:fails_without_ids' failed: IndexError: tuple index out of range"
+    with pytest.raises(Thought1Error, match=rf"{failed} \(these rollouts have no questions"):
+        compute(f"{here}:fails_without_ids", by_hand())
+    with pytest.raises(Thought1Error, match=rf"{failed}$"):  # an empty thought has no first token
+        compute(f"{here}:fails_without_ids", with_texts())
+
+
+def test_texts_and_ids_are_of_all_rollouts() -> None:
+    for name, value in (("questions", ("why?",)), ("thoughts", ("",) * 5), ("token_ids", ((),))):
+        with pytest.raises(ValueError, match="need 4 entries each, or none"):
+            replace(by_hand(), **{name: value})
+    with pytest.raises(ValueError, match="must be the lengths of token_ids"):
+        replace(with_texts(), lengths_R=np.array([1, 8, 12, 16]))
+
+
 def test_advantages_by_hand() -> None:
     rewards = np.array([1.0, 3.0, 0.1, 0.1, 2.0, 2.0 + 1e-12])
     kept = [True, True, False, False, False, False]

@@ -1,9 +1,10 @@
 """Rewards of a sampled thought, their weighted sum, and the advantages of a group.
 
-Pure functions of numbers that were taken while the thoughts were sampled. Knows neither a model,
-nor a text, nor the training loop that uses them. Sources: LREM (arXiv 2510.14321) for `log_rank`
-and the parts format, length; UME-R1 (README of XMUDeepLIT/UME-R1) for `product`; GRPO (arXiv
-2402.03300), in the form of trl's GRPOTrainer, for `advantages`.
+Pure functions of what was recorded while the thoughts were sampled: numbers, and for rewards of
+your own also texts and token ids. Knows neither a model nor the training loop that uses them.
+Sources: LREM (arXiv 2510.14321) for `log_rank` and the parts format, length; UME-R1 (README of
+XMUDeepLIT/UME-R1) for `product`; GRPO (arXiv 2402.03300), in the form of trl's GRPOTrainer, for
+`advantages`.
 
 A reward of one's own is a function of `Rollouts` that returns one finite number for each rollout;
 a recipe names it "module:function".
@@ -36,8 +37,8 @@ NO_SPREAD = 1e-8
 class Rollouts:
     """A batch of R rollouts (thoughts sampled for the same questions, group by group), scored.
 
-    Raises ValueError where the shapes disagree, a row has no relevant candidate, or R is not a
-    multiple of `group_size`.
+    Raises ValueError where the shapes or the numbers of texts disagree, a row has no relevant
+    candidate, or R is not a multiple of `group_size`.
     """
 
     scores_RN: npt.NDArray[np.float32]
@@ -58,6 +59,12 @@ class Rollouts:
     """The most tokens that a thought may have."""
     length_target: int
     """Up to this many tokens, the length reward calls a thought short."""
+    questions: tuple[str, ...] = ()
+    """The question of each rollout, R of them; () where the texts are not known."""
+    thoughts: tuple[str, ...] = ()
+    """The text of each thought, special tokens left out; () like `questions`."""
+    token_ids: tuple[tuple[int, ...], ...] = ()
+    """The ids of each thought, without `<emb_token>`; () also in a file of an earlier version."""
 
     def __post_init__(self) -> None:
         rows = self.scores_RN.shape[0]
@@ -68,6 +75,11 @@ class Rollouts:
             for values in (self.lengths_R, self.ended_R, self.repeated_R, self.copied_R)
         ):
             raise ValueError(f"each array of one number a rollout needs the shape ({rows},)")
+        texts = (self.questions, self.thoughts, self.token_ids)
+        if any(len(held) not in (0, rows) for held in texts):
+            raise ValueError(f"questions, thoughts and token_ids need {rows} entries each, or none")
+        if self.token_ids and [len(ids) for ids in self.token_ids] != self.lengths_R.tolist():
+            raise ValueError("lengths_R must be the lengths of token_ids")
         if self.group_size < 1 or rows % self.group_size:
             raise ValueError(f"{rows} rollouts do not make groups of {self.group_size}")
         if not self.relevant_RN.any(axis=1).all():
@@ -173,10 +185,16 @@ def compute(name: str, rollouts: Rollouts) -> Floats:
     """The values of one reward, shape (R,).
 
     Raises:
-        Thought1Error: There is no such reward, or it returned another shape or a number that is
-            not finite.
+        Thought1Error: There is no such reward, it failed, or it returned another shape or a number
+            that is not finite.
     """
-    returned = find_reward(name)(rollouts)
+    reward = find_reward(name)
+    try:
+        returned = reward(rollouts)
+    except Exception as error:  # a function of the user's, which may raise anything
+        raise Thought1Error(
+            f"the reward {name!r} failed: {type(error).__name__}: {error}{_missing(rollouts)}"
+        ) from error
     try:
         values: Floats = np.asarray(returned, dtype=np.float64)
     except (TypeError, ValueError) as error:
@@ -189,6 +207,13 @@ def compute(name: str, rollouts: Rollouts) -> Floats:
     if not np.isfinite(values).all():
         raise Thought1Error(f"the reward {name!r} returned a number that is not finite")
     return values
+
+
+def _missing(rollouts: Rollouts) -> str:
+    """What a reward may have looked for in vain."""
+    names = ("questions", "thoughts", "token_ids")
+    empty = [name for name in names if rollouts.lengths_R.size and not getattr(rollouts, name)]
+    return f" (these rollouts have no {' and no '.join(empty)})" if empty else ""
 
 
 def total(rollouts: Rollouts, weights: Mapping[str, float]) -> tuple[Floats, dict[str, Floats]]:

@@ -50,6 +50,22 @@ def test_json_with_a_reward_of_ones_own(
     assert pair[0]["groups"] == 2
 
 
+def test_a_reward_that_reads_texts(
+    t1: T1Command, saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "text_rewards.py").write_text(
+        "def last_word(rollouts):\n    return [int(t.split()[-1]) for t in rollouts.thoughts]\n"
+        "def strict(rollouts):\n    return [rollouts.token_ids[0][0]]\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    report = t1("rewards", saved, "--reward", "text_rewards:last_word", "--json").json()
+    assert report["rewards"][-1]["mean"] == 1.5  # "thought 0" to "thought 3"
+    assert t1("rewards", saved, "--reward", "text_rewards:strict").error() == (
+        "error: the reward 'text_rewards:strict' failed: IndexError: tuple index out of range "
+        "(these rollouts have no token_ids)"
+    )
+
+
 def test_refused(t1: T1Command, saved: Path, tmp_path: Path) -> None:
     unknown = t1("rewards", saved, "--reward", "mrr").error()
     assert unknown.startswith("error: unknown reward 'mrr': use one of ndcg, ")

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,18 @@ def test_a_resumed_run_drops_later_steps_and_a_torn_line(tmp_path: Path) -> None
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_token_ids_come_back(tmp_path: Path) -> None:
+    path = tmp_path / "rollouts.jsonl"
+    ids = ((), (7,), (7, 8), tuple(range(16)))
+    append_rollouts(path, 1, replace(FOUR, token_ids=ids), told(FOUR))
+    append_rollouts(path, 2, FOUR, told(FOUR))
+    first, second = (saved.rollouts for saved in read_rollouts(path))
+    assert (first.token_ids, second.token_ids) == (ids, ())
+    for found in (first, second):
+        assert found.questions == ("Why is ice löslich?\n",) * 4
+        assert found.thoughts == ("thought 0", "thought 1", "thought 2", "thought 3")
+
+
 def change(field: str, value: Any) -> Callable[[dict[str, Any]], None]:
     return lambda record: record.update({field: value})
 
@@ -97,6 +110,11 @@ def change(field: str, value: Any) -> Callable[[dict[str, Any]], None]:
         (change("copied", 1.5), '2: field "copied" must be a number from 0 to 1'),
         (change("repeated", float("nan")), '2: field "repeated" must be a number from 0 to 1'),
         (change("scores", [0.1, float("nan")]), '2: field "scores" must hold cosines'),
+        (
+            change("token_ids", [1, -1, 2, 3]),
+            '2: field "token_ids" must be a list of whole numbers',
+        ),
+        (change("token_ids", "7"), '2: field "token_ids" must be a list of whole numbers'),
         (change("scores", ["a", 0.1]), '2: field "scores" must hold cosines'),
         (change("relevant", []), '2: field "relevant" must hold indices of scores, one or more'),
         (change("relevant", [2]), '2: field "relevant" must hold indices of scores, one or more'),

@@ -6,7 +6,8 @@ Knows neither a reward nor the training that writes it.
 A line: `step`, `query_id`, `question`, `thought`, `tokens`, `ended`, `forced`, `repeated`,
 `copied`, `relevant` (indices of the relevant candidates, from 0), `scores` (cosines to all
 candidates, rounded to 6 digits: what differs only beyond that is a tie when read back),
-`group_size`, `budget`, `length_target`. Lines that follow one another and agree in step, number of
+`group_size`, `budget`, `length_target`; `token_ids`, those of the thought, where they were known.
+Lines that follow one another and agree in step, number of
 candidates and the last three make one batch.
 """
 
@@ -131,6 +132,10 @@ def read_rollouts(path: Path) -> list[SavedRollouts]:
     return batches
 
 
+def _token_ids(rollouts: Rollouts, row: int) -> dict[str, object]:
+    return {"token_ids": list(rollouts.token_ids[row])} if rollouts.token_ids else {}
+
+
 def _record(step: int, rollouts: Rollouts, row: int, told: RolloutText) -> dict[str, object]:
     return {
         "step": step,
@@ -147,6 +152,7 @@ def _record(step: int, rollouts: Rollouts, row: int, told: RolloutText) -> dict[
         "group_size": rollouts.group_size,
         "budget": rollouts.budget,
         "length_target": rollouts.length_target,
+        **_token_ids(rollouts, row),
     }
 
 
@@ -181,6 +187,9 @@ def _check(record: Mapping[str, Any]) -> None:
             good = 0 <= value <= 1
         if not good:
             raise BadRow(f'field "{name}" must be {wanted}')
+    ids = record.get("token_ids", [])
+    if not isinstance(ids, list) or not all(type(token) is int and token >= 0 for token in ids):
+        raise BadRow('field "token_ids" must be a list of whole numbers, 0 or more')
     scores, relevant = record["scores"], record["relevant"]
     if not all(type(score) in (int, float) and -2 < score < 2 for score in scores):
         raise BadRow('field "scores" must hold cosines')
@@ -191,6 +200,12 @@ def _check(record: Mapping[str, Any]) -> None:
 def _batch_key(record: Mapping[str, Any]) -> tuple[int, ...]:
     own = (record["step"], record["group_size"], record["budget"], record["length_target"])
     return (*own, len(record["scores"]))
+
+
+def _all_token_ids(records: Sequence[Mapping[str, Any]]) -> tuple[tuple[int, ...], ...]:
+    if not all("token_ids" in record for record in records):
+        return ()
+    return tuple(tuple(record["token_ids"]) for record in records)
 
 
 def _batch(records: Sequence[Mapping[str, Any]], location: str) -> SavedRollouts:
@@ -210,6 +225,9 @@ def _batch(records: Sequence[Mapping[str, Any]], location: str) -> SavedRollouts
             group_size=group_size,
             budget=first["budget"],
             length_target=first["length_target"],
+            questions=tuple(record["question"] for record in records),
+            thoughts=tuple(record["thought"] for record in records),
+            token_ids=_all_token_ids(records),
         )
     except ValueError as error:
         raise Thought1Error(f"{location}: in the batch that begins here, {error}") from None

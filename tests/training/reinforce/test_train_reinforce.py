@@ -3,7 +3,9 @@
 import json
 import shutil
 import signal
+import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -22,6 +24,7 @@ from small_recipe import (
 
 from thought1.data.rollouts import read_rollouts
 from thought1.model.checkpoint_loading import load_checkpoint
+from thought1.rewards import Rollouts, compute
 from thought1.training.recipe import load_recipe
 from thought1.training.reinforce.alarms import Alarms
 from thought1.training.reinforce.best_checkpoint import KeepAlarms
@@ -69,6 +72,44 @@ def test_weights_move_and_the_saved_model_is_clean(room: Path, usual: Path) -> N
     )
     assert new.get("pad_token_id") == old.get("pad_token_id")
     assert new["use_cache"] is old["use_cache"] is True
+
+
+def test_a_reward_reads_texts_and_ids(
+    room: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it has seen in training is what `t1 rewards` shows it again."""
+    seen: list[Rollouts] = []
+
+    def even_ids(rollouts: Rollouts) -> list[int]:
+        seen.append(rollouts)
+        return [sum(token % 2 == 0 for token in ids) for ids in rollouts.token_ids]
+
+    module = ModuleType("text_rewards")
+    module.even_ids = even_ids  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "text_rewards", module)
+    folder = train(
+        recipe(
+            room,
+            tmp_path / "texts",
+            "stages.0.max_steps=2",
+            "stages.0.reinforce.rollout_steps=1",
+            'stages.0.reinforce.rewards.0.name="text_rewards:even_ids"',
+            text=RECIPE,
+        )
+    ).parent
+    saved = [batch.rollouts for batch in read_rollouts(folder / "rollouts.jsonl")]
+    trained = [rollouts for rollouts in seen if len(rollouts.lengths_R) == 12]
+    assert len(saved) == 2
+    decode = load_checkpoint(folder / "model").tokenizer.decode
+    for before, after in zip(trained[-2:], saved, strict=True):
+        for name in ("questions", "thoughts", "token_ids"):
+            assert getattr(before, name) == getattr(after, name), name
+        assert any(after.token_ids) and len(set(after.questions)) == 3
+        texts = [str(decode(list(ids), skip_special_tokens=True)) for ids in after.token_ids]
+        assert list(after.thoughts) == texts
+    logged_R = [entry["reward_text_rewards:even_ids"] for entry in steps(folder)]
+    expected = [float(compute("text_rewards:even_ids", batch).mean()) for batch in saved]
+    assert logged_R == pytest.approx(expected, abs=1e-3)
 
 
 @pytest.mark.numerics

@@ -134,7 +134,7 @@ class Rewarder:
     ) -> rewards.Rollouts:
         size = self.config.group_size
         thoughts = [thought.token_ids for thought in rolled.thoughts]
-        asked = [self.questions[pair.query_id] for pair in pairs for _ in range(size)]
+        questions = [pair for pair in pairs for _ in range(size)]
         return rewards.Rollouts(
             scores_RN=scores_RN.astype(np.float32),
             relevant_RN=self._answers(pairs, texts).repeat(size, 0),
@@ -142,11 +142,20 @@ class Rewarder:
             ended_R=np.array([t.finish_reason == "emb_token" for t in rolled.thoughts]),
             repeated_R=np.array([rewards.repeated(ids) for ids in thoughts]),
             copied_R=np.array(
-                [rewards.copied(ids, q) for ids, q in zip(thoughts, asked, strict=True)]
+                [
+                    rewards.copied(ids, self.questions[pair.query_id])
+                    for ids, pair in zip(thoughts, questions, strict=True)
+                ]
             ),
             group_size=size,
             budget=self.stage.max_thought_tokens,
             length_target=self.config.length_target,
+            questions=tuple(pair.query for pair in questions),
+            thoughts=tuple(
+                str(self.model.tokenizer.decode(list(ids), skip_special_tokens=True))
+                for ids in thoughts
+            ),
+            token_ids=tuple(tuple(ids) for ids in thoughts),
         )
 
     def _answers(self, pairs: Sequence[TrainingPair], texts: Sequence[str]) -> rewards.Bools:
@@ -196,14 +205,12 @@ class Rewarder:
         rolled: RolloutBatch,
         scored: rewards.Rollouts,
     ) -> None:
-        asked = [pair for pair in pairs for _ in range(self.config.group_size)]
-        decode = self.model.tokenizer.decode
-        texts = [str(decode(list(t.token_ids), skip_special_tokens=True)) for t in rolled.thoughts]
-        told = [
+        repeated = [pair for pair in pairs for _ in range(self.config.group_size)]
+        texts = [
             RolloutText(pair.query_id, pair.query, text, thought.finish_reason in ("eos", "budget"))
-            for pair, thought, text in zip(asked, rolled.thoughts, texts, strict=True)
+            for pair, thought, text in zip(repeated, rolled.thoughts, scored.thoughts, strict=True)
         ]
-        append_rollouts(self.folder / ROLLOUTS, step, scored, told)
+        append_rollouts(self.folder / ROLLOUTS, step, scored, texts)
 
 
 def ring(alarms: Sequence[Alarm], folder: Path) -> None:
