@@ -11,9 +11,12 @@ from collections.abc import Sequence
 
 from thought1.types import Ranking
 
+RANK_CONSTANT = 60
+"""k of reciprocal rank fusion, its authors' own."""
+
 
 def reciprocal_rank_fusion(
-    rankings: Sequence[Ranking], k: int = 60, weights: Sequence[float] | None = None
+    rankings: Sequence[Ranking], k: int = RANK_CONSTANT, weights: Sequence[float] | None = None
 ) -> Ranking:
     """Score each document with the sum of weight / (k + rank) over the rankings that hold it.
 

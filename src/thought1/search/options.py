@@ -9,6 +9,7 @@ from numbers import Integral
 from typing import Literal, get_args
 
 from thought1.search.adaptive import Adaptive
+from thought1.search.fuse import RANK_CONSTANT
 from thought1.types import Filter, Sampling, Thought1Error
 
 Mode = Literal["hybrid", "dense", "bm25"]
@@ -16,9 +17,6 @@ Mode = Literal["hybrid", "dense", "bm25"]
 FusedBy = Literal["scores", "ranks"]
 
 Combination = Literal["mean", "rank", "agreement", "like-bare", "like-bm25", "like-others"]
-
-RANK_CONSTANT = 60
-"""Of reciprocal rank fusion: Cormack and others' own."""
 
 MAX_K = 1_000_000
 """Most hits of one query: their texts are all in memory, and no reader asks for more."""

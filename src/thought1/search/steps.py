@@ -59,8 +59,7 @@ class Thinker(Protocol):
         None is the model's own. With several `samples`, those of a query follow each other.
         `evidence`: for each query texts that are read first. `checkpoints`: numbers of tokens at
         which the vector is read too (`Thought.checkpoints`); the largest is the budget where none
-        is named. `Watched` ones
-        end thoughts.
+        is named. `Watched` ones end thoughts.
 
         Raises:
             Thought1Error: it cannot think, several thoughts are to have 0 tokens, or a checkpoint
@@ -108,6 +107,11 @@ class Found:
     fell_back: frozenset[int] = frozenset()
     """Places of the queries whose thoughts agreed too little, so that words counted as well."""
 
+    def count(self, thoughts: Sequence[Thought]) -> None:
+        """Add what some thoughts have cost."""
+        self.thought_tokens += sum(len(thought.token_ids) for thought in thoughts)
+        self.forced += sum(thought.forced for thought in thoughts)
+
 
 class SearchStep(Protocol):
     """One step of a search."""
@@ -145,8 +149,7 @@ class Think:
         found.prompt_tokens += self.model.count_prompt_tokens(
             found.queries, evidence=found.evidence
         )
-        found.thought_tokens += sum(len(thought.token_ids) for thought in thoughts)
-        found.forced += sum(thought.forced for thought in thoughts)
+        found.count(thoughts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,8 +199,7 @@ class ThinkAdaptively:
             own[place] = [thought]
         found.thoughts = own
         found.prompt_tokens += self.model.count_prompt_tokens(part.queries)
-        found.thought_tokens += sum(len(thought.token_ids) for thought in thoughts)
-        found.forced += sum(thought.forced for thought in thoughts)
+        found.count(thoughts)
 
     def _checkpoints(self, part: Found) -> Checkpoints:
         tokens = self.rule.within(self.options.think)
@@ -301,12 +303,11 @@ class Stages:
 
     def __call__(self, found: Found) -> None:
         """Fills `stages`."""
-        where, depth = self.options.where, depth_of(self.options)
         wanted = slice(self.options.offset, self.options.depth)
         stages: list[list[Stage]] = [[] for _ in found.queries]
         for place, tokens in enumerate(sorted(set(self.options.checkpoints))):
             at = replace(found, thoughts=_at(found.thoughts, place))
-            at.rankings = at.dense = self.store.search_dense(_vectors(at), depth, where)
+            Dense(self.store, self.options)(at)
             if self.options.mode == "hybrid":
                 Fuse(self.options)(at)
             for own, thoughts, ranking in zip(stages, found.thoughts, at.rankings, strict=True):

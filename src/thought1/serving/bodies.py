@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
 from pydantic_core import PydanticCustomError
 
 from thought1.search.adaptive import CHECKPOINTS, Adaptive, Gate, Signal
+from thought1.search.fuse import RANK_CONSTANT
 from thought1.search.options import Combination, FusedBy, Fusion, Mode, SearchOptions
 from thought1.types import (
     FinishReason,
@@ -83,7 +84,7 @@ class FusionIn(Body):
     """How the two rankings of mode hybrid become one."""
 
     by: FusedBy = "scores"
-    rank_constant: Count = 60
+    rank_constant: Count = RANK_CONSTANT
     dense_weight: Annotated[float, Field(ge=0)] = 1.0
     bm25_weight: Annotated[float, Field(ge=0)] = 1.0
 
