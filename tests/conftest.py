@@ -4,10 +4,15 @@ import atexit
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 # Before torch is first imported, and inherited by the processes that tests start. Several OpenMP
 # threads on busy cores are many times slower than one, so only `make test-numerics` asks for two.
@@ -26,6 +31,17 @@ settings.register_profile("thought1", deadline=None)
 settings.load_profile("thought1")
 
 ROOT = Path(__file__).resolve().parent.parent
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+QUIET = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+"""Arguments of a browser that asks the network for nothing of its own."""
 
 
 @pytest.fixture(scope="session")
@@ -35,3 +51,16 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no data sets in {folder}; set THOUGHT1_DATA to the folder that holds them")
     return folder
+
+
+@pytest.fixture(scope="module")
+def browser() -> "Iterator[Browser]":
+    """A real one; tests that need it are skipped where there is none."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    program = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if program is None:
+        pytest.skip(f"no browser on this machine: none of {', '.join(BROWSERS)}")
+    with playwright.sync_playwright() as started:
+        launched = started.chromium.launch(executable_path=program, args=QUIET)
+        yield launched
+        launched.close()

@@ -1,7 +1,6 @@
 """benchmarks/memory.py: its arithmetic against real tiny models, and what must grow with what."""
 
 import importlib
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -34,13 +33,6 @@ REINFORCE = ReinforceStage(
     reinforce=ReinforceConfig((RewardConfig("ndcg"),), pool="index", index_steps=25),
 )
 GB = 1e9
-
-
-@pytest.fixture(scope="module", autouse=True)
-def benchmarks_on_path() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(ROOT / "benchmarks")
-        yield
 
 
 def memory() -> ModuleType:

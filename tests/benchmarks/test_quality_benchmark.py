@@ -2,7 +2,6 @@
 
 import importlib
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -43,13 +42,6 @@ QRELS = {
     "train:4": {"expand": 1},
 }
 MEASURES = ["ndcg@10", "recall@100"]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def benchmarks_on_path() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(ROOT / "benchmarks")
-        yield
 
 
 def module(name: str) -> ModuleType:

@@ -2,7 +2,6 @@
 
 import importlib
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -13,17 +12,9 @@ from tiny import TEXTS, make_checkpoint
 
 from thought1.t1 import T1
 
-ROOT = Path(__file__).resolve().parents[2]
 QUERIES = {"q1": "Why do ice cubes crack?", "q2": "Why are roads salted?", "q3": "kettle"}
 QRELS = {"q1": "0", "q2": "3", "q3": "2"}
 SAMPLES = 3
-
-
-@pytest.fixture(scope="module", autouse=True)
-def benchmarks_on_path() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(ROOT / "benchmarks")
-        yield
 
 
 def module(name: str) -> ModuleType:

@@ -2,7 +2,6 @@
 
 import importlib
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -11,14 +10,10 @@ from t1_command import small_checkpoint
 
 from thought1.types import Thought1Error
 
-ROOT = Path(__file__).resolve().parents[2]
-
 
 @pytest.fixture
-def benchmark() -> Iterator[ModuleType]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(ROOT / "benchmarks")
-        yield importlib.import_module("serve")
+def benchmark() -> ModuleType:
+    return importlib.import_module("serve")
 
 
 def test_serve_runs(

@@ -7,7 +7,6 @@ from types import ModuleType
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
 TINY = (
     "model.scratch.layers=1",
     "model.scratch.hidden_size=32",
@@ -19,8 +18,7 @@ TINY = (
 
 
 @pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+def script() -> ModuleType:
     return importlib.import_module("worlds")
 
 

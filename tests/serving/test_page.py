@@ -29,8 +29,6 @@ from thought1.types import Document
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, Request
 
-NAMES = ("chromium", "chromium-browser", "google-chrome")
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
 QUESTION = "Why do ice cubes crack?"
 EVIL = "<script>document.title='taken'</script><img src=x onerror=\"document.title='taken'\">"
 
@@ -151,18 +149,6 @@ def test_the_api_stays_closed_and_says_who_may_write(
 
 
 # -- in a browser --------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def browser() -> "Iterator[Browser]":
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    program = next(filter(None, map(shutil.which, NAMES)), None)
-    if program is None:
-        pytest.skip(f"no browser on this machine: none of {', '.join(NAMES)}")
-    with playwright.sync_playwright() as started:
-        launched = started.chromium.launch(executable_path=program, args=ARGUMENTS)
-        yield launched
-        launched.close()
 
 
 class Watched:

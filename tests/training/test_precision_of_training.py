@@ -12,12 +12,12 @@ from thought1.training.arguments import supervised_arguments
 from thought1.training.recipe import Recipe, load_recipe
 from thought1.training.recipe.represent import RepresentStage
 
-MINI = Path(__file__).parents[2] / "recipes" / "nano-cpu.toml"
+NANO = Path(__file__).parents[2] / "recipes" / "nano-cpu.toml"
 
 
 @pytest.fixture(scope="module")
 def recipe() -> Recipe:
-    return load_recipe(MINI)
+    return load_recipe(NANO)
 
 
 def told(recipe: Recipe, folder: Path, **stage: Any) -> bool:
