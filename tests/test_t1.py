@@ -445,6 +445,17 @@ def test_a_given_thought_gives_the_generated_vector(model: T1, sampling: Samplin
     close(model.encode_query(QUESTIONS, thoughts=empty), [thought.vector for thought in empty])
 
 
+def test_texts_are_read_as_thoughts(model: T1) -> None:
+    texts = ["ice is frozen water", "", *["warm"] * (len(QUESTIONS) - 2)]
+    read = model.read_thoughts(QUESTIONS, texts)
+    close(model.encode_query(QUESTIONS, thoughts=texts), [thought.vector for thought in read])
+    assert [thought.text for thought in read] == texts
+    assert {thought.finish_reason for thought in read} == {"edited"}
+    close(model.think(QUESTIONS[1:2], budget=0)[0].vector, read[1].vector)
+    with pytest.raises(ValueError, match="1 queries but 2 thoughts"):
+        model.read_thoughts(QUESTIONS[:1], ["a", "b"])
+
+
 def test_an_edited_thought_is_tokenised_once_and_trusted_with_no_special_token(
     model: T1, sequences: list[list[int]]
 ) -> None:

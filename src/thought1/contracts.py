@@ -167,9 +167,17 @@ class Store(Protocol):
         """The k documents of highest cosine similarity, for each row of `vectors` (n, d)."""
 
     def search_bm25(
-        self, queries: Sequence[str], k: int, where: Filter | None = None
+        self,
+        queries: Sequence[str],
+        k: int,
+        where: Filter | None = None,
+        among: Sequence[str] | None = None,
     ) -> list[Ranking]:
-        """The k best documents by BM25 over title and text, for each query."""
+        """The k best documents by BM25 over title and text, for each query.
+
+        Args:
+            among: only documents with these ids, with the scores that they have among all.
+        """
 
     def optimize(self) -> None:
         """Compact, refresh the BM25 index and, above a size, build an approximate vector index.

@@ -222,7 +222,7 @@ class Index:
         mode: Mode = "hybrid",
         think: int | None = None,
         where: Filter | None = None,
-        thoughts: Sequence[Thought] | None = None,
+        thoughts: Sequence[Thought] | Sequence[str] | None = None,
     ) -> SearchResult: ...
 
     @overload
@@ -234,7 +234,7 @@ class Index:
         mode: Mode = "hybrid",
         think: int | None = None,
         where: Filter | None = None,
-        thoughts: Sequence[Thought] | None = None,
+        thoughts: Sequence[Thought] | Sequence[str] | None = None,
     ) -> list[SearchResult]: ...
 
     def search(
@@ -245,7 +245,7 @@ class Index:
         mode: Mode = "hybrid",
         think: int | None = None,
         where: Filter | None = None,
-        thoughts: Sequence[Thought] | None = None,
+        thoughts: Sequence[Thought] | Sequence[str] | None = None,
     ) -> SearchResult | list[SearchResult]:
         """The k best documents: one result for one question, a list for several.
 
@@ -253,7 +253,8 @@ class Index:
             mode: "hybrid", "dense" or "bm25" (`SearchOptions.mode`).
             think: most tokens of a thought; None is the model's own budget, 0 is not thinking.
             where: conditions on metadata, such as `{"lang": "en", "year": {"gte": 1990}}`.
-            thoughts: one per question, with their vectors: search with these, think no new ones.
+            thoughts: one per question, texts or thoughts with their vectors: search with these,
+                think no new ones.
 
         Raises:
             Thought1Error: a value is out of range, or the filter is wrong.
@@ -268,7 +269,7 @@ class Index:
         self,
         queries: Sequence[str],
         options: SearchOptions | None = None,
-        thoughts: Sequence[Thought] | None = None,
+        thoughts: Sequence[Thought] | Sequence[str] | None = None,
     ) -> tuple[list[SearchResult], Receipt]:
         """`search` for several questions, with the receipt of what it cost."""
         return search_many(self._store, self.model, queries, options or SearchOptions(), thoughts)

@@ -285,6 +285,23 @@ class T1:
                 vectors = self.queries.behind(asked, thoughts, batch_size, bar.update)
         return _shaped(vectors, isinstance(queries, str), convert_to_tensor)
 
+    def read_thoughts(
+        self,
+        queries: Sequence[str],
+        thoughts: Sequence[str],
+        *,
+        evidence: Evidence | None = None,
+    ) -> list[Thought]:
+        """Texts that a person or another model wrote, one per query, as thoughts with their vectors
+        (d,): to be searched with. One forward pass, nothing is generated; an empty text gives the
+        bare query's vector."""
+        if len(thoughts) != len(queries):
+            raise ValueError(f"{len(queries)} queries but {len(thoughts)} thoughts")
+        asked = self.queries.prompts(list(queries), None, evidence)
+        vectors_ND = self.queries.behind(asked, thoughts, 32, None)
+        rows = zip(thoughts, self.renderer.text(thoughts), vectors_ND, strict=True)
+        return [Thought(text, tuple(ids), "edited", vector_D) for text, ids, vector_D in rows]
+
     def check_evidence(self, budget: int | None = None) -> None:
         """Raises Thought1Error where it cannot read evidence and think under `budget`."""
         self.queries.check_evidence(budget)

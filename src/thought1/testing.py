@@ -114,6 +114,19 @@ class FakeModel:
             self._thought(query, budget - i, tokens) for query in queries for i in range(samples)
         ]
 
+    def read_thoughts(
+        self,
+        queries: Sequence[str],
+        thoughts: Sequence[str],
+        *,
+        evidence: Sequence[Sequence[str]] | None = None,
+    ) -> list[Thought]:
+        """The thoughts, a token for each word."""
+        return [
+            Thought(text, _ids(text.split()), "edited", self._behind(query, text))
+            for query, text in zip(queries, thoughts, strict=True)
+        ]
+
     def check_evidence(self, budget: int | None = None) -> None:
         """Raises:
         Thought1Error: the budget is 0, so that nothing would read the evidence.
@@ -159,8 +172,7 @@ class FakeModel:
         words = self.knowledge.get(query, "").split()
         reason: FinishReason = "budget" if len(words) > budget else "emb_token"
         text = " ".join(words[:budget])
-        ids = tuple(_seed(word) % 1000 for word in words[:budget])
-        return Thought(text, ids, reason, self.vector(f"{query} {text}"))
+        return Thought(text, _ids(words[:budget]), reason, self.vector(f"{query} {text}"))
 
     def vector(self, text: str) -> Vectors:
         """The normalised sum of one random direction per word, shape (d,)."""
@@ -168,6 +180,10 @@ class FakeModel:
         total = np.sum([_direction(word, self.dim) for word in words], axis=0)
         normalised: Vectors = (total / np.linalg.norm(total)).astype(np.float32)
         return normalised
+
+
+def _ids(words: Sequence[str]) -> tuple[int, ...]:
+    return tuple(_seed(word) % 1000 for word in words)
 
 
 @cache

@@ -106,6 +106,41 @@ class Thought:
 
 
 @dataclass(frozen=True, slots=True)
+class ThoughtPart:
+    """One part of a thought, and what it does for one hit."""
+
+    text: str
+    effect: float
+    """The hit's cosine behind the whole thought, minus that behind the thought without this
+    part."""
+
+
+@dataclass(frozen=True, slots=True)
+class Highlight:
+    """The sentence of a document that is nearest to the query's vector."""
+
+    start: int
+    """Offset of its first character in the document's text."""
+    end: int
+    """Offset after its last character."""
+    score: float
+    """Cosine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why a document was found."""
+
+    parts: tuple[ThoughtPart, ...] = ()
+    """Of the thought, in their order; empty where nothing was thought."""
+    highlight: Highlight | None = None
+    """None where no model searched, or the document has no words."""
+    words: tuple[tuple[str, float], ...] = ()
+    """Words of the query that the document has, with the BM25 score that each adds, largest
+    first."""
+
+
+@dataclass(frozen=True, slots=True)
 class Hit:
     """One search result; `rank` counts from 1."""
 
@@ -115,6 +150,8 @@ class Hit:
     text: str = ""
     title: str = ""
     metadata: Metadata = field(default_factory=dict)
+    explanation: Explanation | None = None
+    """Where it was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +166,8 @@ class Receipt:
     """Wall time by step: "think" (generation and vector), "dense", "bm25", "fuse", "fetch"; of
     several thoughts "confidence", and "fall-back" where it is asked for; where the model read
     before it thought, "first-" of the search before that, and "read"; where there
-    are checkpoints, "stages"; where a gate decides, "gate"."""
+    are checkpoints, "stages"; where a gate decides, "gate"; where texts are given as thoughts,
+    "embed"; where hits are explained, "explain"."""
 
 
 @dataclass(frozen=True, slots=True)

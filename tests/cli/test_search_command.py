@@ -115,12 +115,42 @@ def test_the_command_and_the_library_agree(
         (["--checkpoints", ""], "give whole numbers, such as 0,16,32"),
         (["--checkpoints", "0,9", "--think", "5"], "up to the budget of 5, not at 9"),
         (["--checkpoints", "0,2", "--mode", "bm25"], "bm25 does not think"),
+        (["--explain", "--samples", "2"], "one thought can be explained, not 2"),
+        (["--thought", "cold", "--think", "4"], "with --thought nothing is generated"),
+        (["--thought", "cold", "--temperature", "1"], "with --thought nothing is generated"),
+        (["--thought", "cold", "--evidence", "2"], "with --thought nothing is generated"),
+        (["--thought", "cold", "--mode", "bm25"], "with --thought nothing is generated"),
     ],
 )
 def test_options_that_contradict_each_other(
     t1: T1Command, built: str, flags: list[str], message: str
 ) -> None:
     assert message in t1("search", built, "ice", *flags).error()
+
+
+def test_a_thought_of_ones_own(t1: T1Command, built: str) -> None:
+    flags = ("--thought", "warm; water", "--mode", "dense", "--json")
+    found = t1("search", built, "ice", *flags).json()
+    index = Index.open(built, T1.from_pretrained(Index.remembered(built).model))
+    (result,), receipt = index.search_many(["ice"], SearchOptions(mode="dense"), ["warm; water"])
+    assert found["results"] == [result_data(result)]
+    assert found["results"][0]["thought"]["finish_reason"] == "edited"
+    assert found["receipt"]["thought_tokens"] == 0
+    assert found["receipt"]["prompt_tokens"] == receipt.prompt_tokens
+    assert "is about one QUESTION" in t1("search", built, "--thought", "x", stdin=b"ice\n").error()
+
+
+def test_hits_are_explained(t1: T1Command, built: str) -> None:
+    arguments = ("search", built, "ice cubes crack", "--thought", "warm; water", "--explain")
+    hits = t1(*arguments, "--json").json()["results"][0]["hits"]
+    why = next(hit for hit in hits if hit["id"] == "ice")["explanation"]
+    assert [part["text"] for part in why["parts"]] == ["warm", "water"]
+    assert {word["word"] for word in why["words"]} >= {"ice"}
+    assert why["highlight"]["start"] == 0
+    shown = t1(*arguments).out
+    assert "nearest sentence (" in shown
+    assert f"thought {why['parts'][0]['effect']:+.3f}: warm" in shown
+    assert "words: " in shown
 
 
 def test_several_thoughts_are_all_shown(t1: T1Command, built: str) -> None:

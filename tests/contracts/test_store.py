@@ -339,6 +339,26 @@ def test_bm25_is_lucenes(store: Store, optimized: bool) -> None:
             assert found[str(i)] == pytest.approx(score, abs=1e-4)
 
 
+@pytest.mark.parametrize("optimized", [False, True])
+def test_bm25_among_some_documents(store: Store, optimized: bool) -> None:
+    """They keep the scores that they have among all."""
+    store.upsert(
+        [row(f"n{i}", f"word{i % 3} word" + " more" * i, even=i % 2 == 0) for i in range(30)]
+    )
+    if optimized:
+        store.optimize()
+    everything = dict(store.search_bm25(["word1 more"], 30)[0])
+    some = ["n1", "n4", "n2", "n29", "absent"]
+    found = dict(store.search_bm25(["word1 more"], 9, among=some)[0])
+    assert found == pytest.approx({id_: everything[id_] for id_ in some if id_ in everything})
+    assert ids(store.search_bm25(["word1 more"], 1, among=some)[0]) == [
+        max(found, key=found.__getitem__)
+    ]
+    both = store.search_bm25(["word"], 9, {"even": True}, some)[0]
+    assert set(ids(both)) == {"n4", "n2"}
+    assert store.search_bm25(["word", "more"], 9, among=[]) == [[], []]
+
+
 def test_bm25_knows_title_text_word_forms_and_stop_words(store: Store) -> None:
     titled = Document("title", "They melt.", "Glaciers of Norway")
     store.upsert([StoredRow(titled, unit(1), "h"), row("text", "A glacier is running water.")])

@@ -16,7 +16,7 @@ from rich.text import Text
 from tqdm import tqdm
 
 from thought1.model.tally import Tally
-from thought1.types import Receipt, SearchResult, Stage, Thought
+from thought1.types import Hit, Receipt, SearchResult, Stage, Thought
 
 _SNIPPET = 160
 """Characters of a document's text that a table shows."""
@@ -127,6 +127,7 @@ def result_data(result: SearchResult) -> dict[str, Any]:
             "title": hit.title,
             "text": hit.text,
             "metadata": dict(hit.metadata),
+            **explanation_data(hit),
         }
         for hit in result.hits
     ]
@@ -138,6 +139,21 @@ def result_data(result: SearchResult) -> dict[str, Any]:
     stages = {"stages": list(map(_stage_data, result.stages))} if result.stages else {}
     extra = {**several, **agreed, **read, **stages}
     return {"query": result.query, "thought": thought, **extra, "hits": hits}
+
+
+def explanation_data(hit: Hit) -> dict[str, Any]:
+    """Why a hit was found, where that was asked for."""
+    found = hit.explanation
+    if found is None:
+        return {}
+    lit = found.highlight
+    return {
+        "explanation": {
+            "parts": [{"text": part.text, "effect": part.effect} for part in found.parts],
+            "highlight": lit and {"start": lit.start, "end": lit.end, "score": lit.score},
+            "words": [{"word": word, "score": score} for word, score in found.words],
+        }
+    }
 
 
 def _stage_data(stage: Stage) -> dict[str, Any]:
@@ -185,6 +201,26 @@ def show_result(console: Console, result: SearchResult) -> None:
         name = Text(plain(hit.title or hit.id), style="bold")
         table.add_row(str(hit.rank), f"{hit.score:.4f}", name, Text(snippet))
     console.print(table)
+    for hit in result.hits:
+        for line in explanation_lines(hit):
+            console.print(Text(line, style="dim"), soft_wrap=True)
+
+
+def explanation_lines(hit: Hit) -> list[str]:
+    """Why a hit was found, in words; empty where that was not asked for."""
+    found = hit.explanation
+    if found is None:
+        return []
+    lines = [f"{hit.rank} {plain(hit.title or hit.id)}"]
+    if found.highlight is not None:
+        start, end = found.highlight.start, found.highlight.end
+        score = found.highlight.score
+        lines.append(f"  nearest sentence ({score:.3f}): {plain(hit.text[start:end])}")
+    lines += [f"  thought {part.effect:+.3f}: {plain(part.text)}" for part in found.parts]
+    if found.words:
+        shares = ", ".join(f"{plain(word)} {score:.2f}" for word, score in found.words)
+        lines.append(f"  words: {shares}")
+    return lines
 
 
 def receipt_line(receipt: Receipt) -> str:

@@ -104,6 +104,25 @@ MinConfidence = Annotated[
 ]
 
 
+GivenThought = Annotated[
+    str | None,
+    typer.Option(
+        "--thought",
+        metavar="TEXT",
+        help="A thought of your own on QUESTION, or the model's after you edited it: it is read in "
+        "one pass, and nothing is generated.",
+    ),
+]
+Explained = Annotated[
+    bool,
+    typer.Option(
+        "--explain",
+        help="Say for each hit what each part of the thought did for it, which of its sentences "
+        "is nearest, and which words of the question it has.",
+    ),
+]
+
+
 Question = Annotated[
     str | None,
     typer.Argument(
@@ -134,6 +153,8 @@ def search(
     min_confidence: MinConfidence = None,
     checkpoints: Checkpoints = None,
     adaptive: AdaptiveRule = None,
+    thought: GivenThought = None,
+    explain: Explained = False,
     model: IndexModel = None,
     trust_remote_code: TrustRemoteCode = False,
     as_json: Json = False,
@@ -159,7 +180,10 @@ def search(
         min_confidence=min_confidence,
         checkpoints=thought_checkpoints(checkpoints),
         adaptive=adaptive_rule(adaptive),
+        explain=explain,
     )
+    if thought is not None:
+        _check_thought(question, options, sampled)
     questions = read_questions([] if question is None else [question])
     index, t1 = _open(folder, mode, model, trust_remote_code)
     if t1 is not None:
@@ -167,8 +191,11 @@ def search(
         options = replace(options, sampling=thought_sampling(usual, *sampled))
     if adaptive == CALIBRATED:
         options = _calibrated(folder, options, t1)
+    given = None if thought is None else [thought]
     with progress("search", len(questions), "questions") as bar:
-        results, receipt = search_in_batches(index, questions, options, on_progress=bar.update)
+        results, receipt = search_in_batches(
+            index, questions, options, given, on_progress=bar.update
+        )
     _show(results, receipt, as_json)
 
 
@@ -190,6 +217,20 @@ def _calibrated(folder: Path, options: "SearchOptions", model: "Encoder | None")
             "--checkpoints and --mode bm25 out"
         )
     return read_calibration(folder, model.name).options(options)
+
+
+def _check_thought(
+    question: str | None, options: "SearchOptions", sampled: Sequence[object]
+) -> None:
+    if question is None:
+        raise Thought1Error("--thought is about one QUESTION: give it as an argument")
+    thinks = options.think is not None or any(value is not None for value in sampled)
+    several = options.samples > 1 or options.evidence or options.checkpoints or options.adaptive
+    if thinks or several or options.mode == "bm25":
+        raise Thought1Error(
+            "with --thought nothing is generated: leave --mode bm25 and the options of how the "
+            "model thinks out"
+        )
 
 
 def _check_sampling(mode: str, sampled: Sequence[object]) -> None:

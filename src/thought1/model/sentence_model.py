@@ -262,6 +262,16 @@ class SentenceModel:
             self.check_evidence()
         return [Thought("", (), "none", vector) for vector in self.embed_queries(queries)]
 
+    def read_thoughts(
+        self,
+        queries: Sequence[str],
+        thoughts: Sequence[str],
+        *,
+        evidence: Sequence[Sequence[str]] | None = None,
+    ) -> list[Thought]:
+        """Raises Thought1Error: it reads no thoughts."""
+        raise Thought1Error(f"{self.name} reads no thoughts: search with a T1, or without thoughts")
+
     def check_evidence(self, budget: int | None = None) -> None:
         """Raises Thought1Error: it reads nothing before it thinks, since it does not think."""
         raise Thought1Error(

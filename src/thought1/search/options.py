@@ -101,6 +101,9 @@ class SearchOptions:
     adaptive: Adaptive | None = None
     """How much of the budget each query gets; None thinks all of it. Where `think` is None the
     largest of its checkpoints is the budget."""
+    explain: bool = False
+    """Say for each hit which parts of the thought brought it, which of its sentences is nearest,
+    and which words of the query it has (`Hit.explanation`)."""
 
     def __post_init__(self) -> None:
         if not _whole(self.k) or not 1 <= self.k <= MAX_K:
@@ -137,6 +140,11 @@ class SearchOptions:
                 f"{self.samples} thoughts on each query need a thinking budget of 1 token or more"
             )
         self._check_several()
+        if self.explain and self.samples > 1:
+            raise Thought1Error(
+                f"one thought can be explained, not {self.samples} together: leave samples or "
+                "explain out"
+            )
         if self.evidence and self.think == 0:
             raise Thought1Error(
                 "evidence is read before thinking, which needs a thinking budget of 1 token or more"

@@ -4,18 +4,20 @@ Knows which steps a mode needs; what a step does is its own business (`steps`).
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
 from thought1.contracts import Store
 from thought1.search.adaptive import Adaptive
+from thought1.search.explain import Explain
 from thought1.search.options import SearchOptions
 from thought1.search.several import Combine, Confide, FallBack
 from thought1.search.steps import (
     Bm25,
     Decide,
     Dense,
+    Embed,
     Fetch,
     Found,
     Fuse,
@@ -26,7 +28,7 @@ from thought1.search.steps import (
     ThinkAdaptively,
     Thinker,
 )
-from thought1.types import Hit, Receipt, SearchResult, Thought
+from thought1.types import Explanation, Hit, Receipt, SearchResult, Thought
 
 BATCH = 64
 """Queries that are searched at a time where progress is to be seen."""
@@ -61,7 +63,13 @@ def plan(
         steps.append(Fuse(options))
     if options.checkpoints:
         steps.append(Stages(store, options))
-    return [*steps, Fetch(store, options)]
+    return [*steps, *_showing(store, model, options)]
+
+
+def _showing(store: Store, model: Thinker, options: SearchOptions) -> list[SearchStep]:
+    """The hits' documents, and why each was found."""
+    fetch = Fetch(store, options)
+    return [fetch, Explain(store, model, options)] if options.explain else [fetch]
 
 
 def _adapting(
@@ -78,7 +86,7 @@ def _adapting(
     steps += [ThinkAdaptively(store, model, options, rule), Dense(store, options)]
     if options.mode == "hybrid":
         steps.append(Fuse(options))
-    return [*steps, Fetch(store, options)]
+    return [*steps, *_showing(store, model, options)]
 
 
 def _reading(store: Store, model: Thinker, options: SearchOptions) -> list[SearchStep]:
@@ -108,13 +116,13 @@ def search_many(
     model: Thinker,
     queries: Sequence[str],
     options: SearchOptions,
-    thoughts: Sequence[Thought] | None = None,
+    thoughts: Sequence[Thought] | Sequence[str] | None = None,
 ) -> tuple[list[SearchResult], Receipt]:
     """Answer queries, and say what that cost.
 
     Args:
-        thoughts: one per query, with their vectors: search with these, think no new ones. The
-            receipt then counts no tokens.
+        thoughts: one per query: search with these, think no new ones. Texts are read by the model,
+            in the step "embed"; of thoughts with their vectors the receipt counts no tokens.
 
     Returns:
         One result per query, in their order. The score of a hit is the cosine similarity
@@ -134,10 +142,15 @@ def search_many(
         )
     if options.evidence:
         model.check_evidence(options.think)
-    given = thoughts is not None and options.mode != "bm25"
-    found = Found(asked, [[t] for t in thoughts or []] if given else [()] * len(asked))
+    given = [] if thoughts is None or options.mode == "bm25" else list(thoughts)
+    texts = [thought for thought in given if isinstance(thought, str)]
+    if texts and len(texts) != len(given):
+        raise ValueError("thoughts are all texts, or all have their vectors")
+    ready = [thought for thought in given if isinstance(thought, Thought)]
+    found = Found(asked, [[thought] for thought in ready] or [()] * len(asked))
     milliseconds: dict[str, float] = {}
-    for step in plan(store, model, options, thought=given) if asked else []:
+    steps: list[SearchStep] = [Embed(model, texts)] if texts else []
+    for step in [*steps, *plan(store, model, options, thought=bool(given))] if asked else []:
         start = time.perf_counter()
         step(found)
         milliseconds[step.name] = 1000 * (time.perf_counter() - start)
@@ -154,7 +167,7 @@ class Searcher(Protocol):
         self,
         queries: Sequence[str],
         options: SearchOptions | None = None,
-        thoughts: Sequence[Thought] | None = None,
+        thoughts: Sequence[Thought] | Sequence[str] | None = None,
     ) -> tuple[list[SearchResult], Receipt]:
         """One result per query, and what it cost."""
 
@@ -163,7 +176,7 @@ def search_in_batches(
     searcher: Searcher,
     queries: Sequence[str],
     options: SearchOptions,
-    thoughts: Sequence[Thought] | None = None,
+    thoughts: Sequence[Thought] | Sequence[str] | None = None,
     *,
     on_progress: Progress | None = None,
 ) -> tuple[list[SearchResult], Receipt]:
@@ -186,6 +199,7 @@ def _results(found: Found, offset: int) -> list[SearchResult]:
     nothing: list[tuple[()]] = [()] * len(found.queries)
     read, stages = found.read or nothing, found.stages or nothing
     sure: Sequence[float | None] = found.confidence or [None] * len(found.queries)
+    why: Sequence[Mapping[str, Explanation]] = found.explanations or [{}] * len(found.queries)
     for place, (query, thoughts, ids, ranking) in enumerate(
         zip(found.queries, found.thoughts, read, found.rankings, strict=True)
     ):
@@ -196,7 +210,15 @@ def _results(found: Found, offset: int) -> list[SearchResult]:
             SearchResult(
                 query,
                 tuple(
-                    Hit(document.id, score, rank, document.text, document.title, document.metadata)
+                    Hit(
+                        document.id,
+                        score,
+                        rank,
+                        document.text,
+                        document.title,
+                        document.metadata,
+                        why[place].get(document.id),
+                    )
                     for rank, (document, score) in enumerate(hits, start=offset + 1)
                 ),
                 shown[0] if shown else None,

@@ -19,6 +19,7 @@ from thought1.search.vectors import fused
 from thought1.types import (
     Checkpoints,
     Document,
+    Explanation,
     Ranking,
     Sampling,
     Stage,
@@ -66,6 +67,20 @@ class Thinker(Protocol):
                 lies beyond the budget.
         """
 
+    def read_thoughts(
+        self,
+        queries: Sequence[str],
+        thoughts: Sequence[str],
+        *,
+        evidence: Sequence[Sequence[str]] | None = None,
+    ) -> list[Thought]:
+        """Texts that somebody else has written, one for each query, as thoughts with their vectors
+        (d,). Nothing is generated; an empty text gives the bare query's vector.
+
+        Raises:
+            Thought1Error: it reads no thoughts.
+        """
+
     def check_evidence(self, budget: int | None = None) -> None:
         """Raises Thought1Error where it cannot read evidence and think under `budget`."""
 
@@ -104,6 +119,8 @@ class Found:
     documents: Mapping[str, Document] = field(default_factory=dict)
     confidence: list[float] | None = None
     """How alike each query's thoughts are, where there are several (`several.confidence`)."""
+    explanations: Sequence[Mapping[str, Explanation]] = ()
+    """One mapping per query, from the ids of its hits."""
     fell_back: frozenset[int] = frozenset()
     """Places of the queries whose thoughts agreed too little, so that words counted as well."""
 
@@ -150,6 +167,22 @@ class Think:
             found.queries, evidence=found.evidence
         )
         found.count(thoughts)
+
+
+@dataclass(frozen=True, slots=True)
+class Embed:
+    """The vectors after thoughts that somebody else wrote."""
+
+    model: Thinker
+    texts: Sequence[str]
+    name: str = "embed"
+
+    def __call__(self, found: Found) -> None:
+        """Fills `thoughts` and adds their tokens to those of the prompts."""
+        thoughts = self.model.read_thoughts(found.queries, self.texts)
+        found.thoughts = [[thought] for thought in thoughts]
+        found.prompt_tokens += self.model.count_prompt_tokens(found.queries)
+        found.prompt_tokens += sum(len(thought.token_ids) for thought in thoughts)
 
 
 @dataclass(frozen=True, slots=True)

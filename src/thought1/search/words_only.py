@@ -52,6 +52,16 @@ class WordsOnly:
         """Raises ValueError: only mode bm25 may be searched."""
         raise ValueError(_NO_MODEL)
 
+    def read_thoughts(
+        self,
+        queries: Sequence[str],
+        thoughts: Sequence[str],
+        *,
+        evidence: Sequence[Sequence[str]] | None = None,
+    ) -> list[Thought]:
+        """Raises ValueError, as `think` does."""
+        raise ValueError(_NO_MODEL)
+
     def check_evidence(self, budget: int | None = None) -> None:
         """Raises ValueError, as `think` does."""
         raise ValueError(_NO_MODEL)

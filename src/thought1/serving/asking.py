@@ -102,7 +102,13 @@ class Asking:
             return [Thought("", (), "none", vector) for vector in vectors]
         return self.batcher.think(asked, tokens, how, samples, self.ticket, self.listener)
 
-    def behind(self, queries: Sequence[str], thoughts: Sequence[str]) -> list[Thought]:
+    def read_thoughts(
+        self,
+        queries: Sequence[str],
+        thoughts: Sequence[str],
+        *,
+        evidence: Sequence[Sequence[str]] | None = None,
+    ) -> list[Thought]:
         """Thoughts that a person wrote, as `think` gives those of the model.
 
         Raises:
@@ -111,7 +117,7 @@ class Asking:
         model = self.batcher.model
         if not isinstance(model, T1):
             raise Thought1Error(f"{model.name} cannot think, and reads no thoughts")
-        asked = self._prompts(model, queries, None)
+        asked = self._prompts(model, queries, evidence)
         with self.batcher.text_lock:
             ids = model.renderer.text(thoughts)
         vectors = self._call(lambda: model.queries.behind(asked, thoughts, 32, None))

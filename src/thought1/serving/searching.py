@@ -1,7 +1,6 @@
 """POST /v1/think and POST /v1/search: the one search pipeline, whole or as a stream."""
 
 import time
-from dataclasses import replace
 from typing import Any
 
 from fastapi import APIRouter, Depends, Request
@@ -109,13 +108,7 @@ def _search(
     asking = Asking(served.model.batcher, ticket, listener)
     options = body.options(asking.greedy if body.samples == 1 else asking.sampled)
     index = served.index.with_model(asking)
-    if body.thoughts is None:
-        return index.search_many(body.queries, options)
-    start = time.perf_counter()
-    given = asking.behind(body.queries, body.thoughts)
-    spent = {"embed": 1000 * (time.perf_counter() - start)}
-    results, receipt = index.search_many(body.queries, options, given)
-    return results, replace(receipt, milliseconds={**spent, **receipt.milliseconds})
+    return index.search_many(body.queries, options, body.thoughts)
 
 
 def _think(

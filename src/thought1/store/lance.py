@@ -232,11 +232,18 @@ class LanceStore:
         return self._checked(rankings, where)
 
     def search_bm25(
-        self, queries: Sequence[str], k: int, where: Filter | None = None
+        self,
+        queries: Sequence[str],
+        k: int,
+        where: Filter | None = None,
+        among: Sequence[str] | None = None,
     ) -> list[Ranking]:
         """The k best documents by BM25 over title and text, for each query.
 
         A query is plain words, no syntax; one without any indexable word finds nothing.
+
+        Args:
+            among: only documents with these ids, with the scores that they have among all.
 
         Raises:
             Thought1Error: the filter is wrong, or no document has one of its fields.
@@ -244,8 +251,30 @@ class LanceStore:
         condition = self._condition(k, where)
         if rewrites(self._columns):
             queries = [search_text(query) for query in queries]
+        if among is not None:
+            return self._among_them(queries, k, condition, among)
         rankings = [self._retrying(matching, self._table, query, k, condition) for query in queries]
         return self._checked(rankings, where)
+
+    def _among_them(
+        self, queries: Sequence[str], k: int, condition: str, among: Sequence[str]
+    ) -> list[Ranking]:
+        if not among:
+            return [[] for _ in queries]
+        if self._all_words_indexed():
+            both = " AND ".join(f"({each})" for each in (condition, _one_of(among)) if each)
+            return [self._retrying(matching, self._table, query, k, both) for query in queries]
+        # Rows that no index knows yet are scored against those alone that meet the condition.
+        some, everything = set(among), max(1, self.count())
+        found = (
+            self._retrying(matching, self._table, query, everything, condition) for query in queries
+        )
+        return [[one for one in ranking if one[0] in some][:k] for ranking in found]
+
+    def _all_words_indexed(self) -> bool:
+        names = [index.name for index in self._table.list_indices() if "body" in index.columns]
+        stats = [self._table.index_stats(name) for name in names]
+        return any(found is not None and not found.num_unindexed_rows for found in stats)
 
     def optimize(self) -> None:
         """Compact, refresh the BM25 index and, above `exact_limit`, build the vector index.
@@ -332,4 +361,8 @@ def _among(ids: Sequence[str]) -> Iterator[str]:
     """SQL for "id is one of these", block by block."""
     unique = list(dict.fromkeys(ids))
     for start in range(0, len(unique), _BLOCK):
-        yield f"id IN ({', '.join(quote(id_) for id_ in unique[start : start + _BLOCK])})"
+        yield _one_of(unique[start : start + _BLOCK])
+
+
+def _one_of(ids: Sequence[str]) -> str:
+    return f"id IN ({', '.join(map(quote, ids))})"

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from time import perf_counter
 
 import numpy as np
 
@@ -33,7 +32,7 @@ from thought1.search.options import SearchOptions
 from thought1.search.pipeline import search_in_batches
 from thought1.search.words_only import WordsOnly
 from thought1.t1 import T1
-from thought1.types import Receipt, SearchResult, Thought, Thought1Error, Vectors
+from thought1.types import Receipt, SearchResult, Thought1Error, Vectors
 
 
 class T1Index:
@@ -112,15 +111,8 @@ class T1Index:
         self, index: Index, queries: Mapping[str, str], depth: int, on_progress: Progress
     ) -> tuple[list[SearchResult], Receipt]:
         options, texts = replace(self.options, k=depth), list(queries.values())
-        if not self._thoughts or self.model is None:
-            return search_in_batches(index, texts, options, on_progress=on_progress)
-        start = perf_counter()
-        given = read_given(self.model, texts, [self._thoughts[query] for query in queries])
-        spent = 1000 * (perf_counter() - start)
-        results, receipt = search_in_batches(index, texts, options, given, on_progress=on_progress)
-        tokens = self.model.count_prompt_tokens(texts) + sum(len(t.token_ids) for t in given)
-        milliseconds = {"embed": spent, **receipt.milliseconds}
-        return results, replace(receipt, prompt_tokens=tokens, milliseconds=milliseconds)
+        given = [self._thoughts[query] for query in queries] if self._thoughts else None
+        return search_in_batches(index, texts, options, given, on_progress=on_progress)
 
     def _check_size(self, index: Index, documents: Documents) -> None:
         if len(index) != documents.size:
@@ -192,13 +184,6 @@ def _anchored(model: T1, anchor: str) -> T1:
     if not anchor:
         return model
     return model.with_settings(replace(model.settings, anchor=anchor_weight(anchor) or "none"))
-
-
-def read_given(model: T1, queries: list[str], thoughts: Sequence[str]) -> list[Thought]:
-    """The thoughts, one per query, with the vectors after them; the model writes nothing."""
-    vectors_QD = np.asarray(model.encode_query(queries, thoughts=thoughts))
-    rows = zip(thoughts, model.renderer.text(thoughts), vectors_QD, strict=True)
-    return [Thought(text, tuple(ids), "edited", vector_D) for text, ids, vector_D in rows]
 
 
 def facts_of(options: SearchOptions, model: T1 | None, *, given: bool = False) -> SystemFacts:
