@@ -293,13 +293,9 @@ class T1:
         evidence: Evidence | None = None,
     ) -> list[Thought]:
         """Texts that a person or another model wrote, one per query, as thoughts with their vectors
-        (d,): to be searched with. One forward pass, nothing is generated; an empty text gives the
-        bare query's vector."""
-        if len(thoughts) != len(queries):
-            raise ValueError(f"{len(queries)} queries but {len(thoughts)} thoughts")
-        asked = self.queries.prompts(list(queries), None, evidence)
-        vectors_ND = self.queries.behind(asked, thoughts, 32, None)
-        rows = zip(thoughts, self.renderer.text(thoughts), vectors_ND, strict=True)
+        (d,). Nothing is generated; an empty text gives the bare query's vector."""
+        vectors_ND = self.encode_query(queries, thoughts=thoughts, evidence=evidence)
+        rows = zip(thoughts, self.renderer.text(thoughts), np.asarray(vectors_ND), strict=True)
         return [Thought(text, tuple(ids), "edited", vector_D) for text, ids, vector_D in rows]
 
     def check_evidence(self, budget: int | None = None) -> None:

@@ -17,6 +17,7 @@ import pytest
 from live_server import listening
 from t1_command import NOTES
 
+from thought1.cli.console import explanation_data
 from thought1.index import Index
 from thought1.search.options import SearchOptions
 from thought1.serving.admission import Admission
@@ -517,3 +518,19 @@ def test_foreign_hosts_and_pages_are_refused(served: Served) -> None:
     own = get("/v1/models", headers={"Origin": served.url})
     assert own.status_code == 200
     assert not [name for name in own.headers if name.startswith("access-control")]
+
+
+def test_hits_are_explained_over_http(served: Served) -> None:
+    how = {"query": QUESTION, "mode": "dense", "thoughts": ["warm; cold"], "explain": True}
+    found = served.good("/v1/search", **how)
+    asked = SearchOptions(mode="dense", explain=True)
+    (result,), _ = served.shelf.index(None).index.search_many([QUESTION], asked, ["warm; cold"])
+    for hit, expected in zip(found["results"][0]["hits"], result.hits, strict=True):
+        wanted = explanation_data(expected)["explanation"]
+        assert [part["text"] for part in hit["explanation"]["parts"]] == ["warm", "cold"]
+        effects = [part["effect"] for part in hit["explanation"]["parts"]]
+        assert effects == pytest.approx([part["effect"] for part in wanted["parts"]], abs=1e-5)
+        assert hit["explanation"]["words"] == wanted["words"]
+        assert hit["explanation"]["highlight"]["end"] == wanted["highlight"]["end"]
+    assert found["receipt"]["prompt_tokens"] > 0
+    assert served.good("/v1/search", query=QUESTION)["results"][0]["hits"][0]["explanation"] is None

@@ -161,7 +161,6 @@ def search(
 ) -> None:
     """Search an index by meaning, by words, or both."""
     from thought1.search.options import SearchOptions
-    from thought1.search.pipeline import search_in_batches
 
     sampled = (temperature, top_p, seed, no_repeat)
     _check_sampling(mode, sampled)
@@ -191,12 +190,17 @@ def search(
         options = replace(options, sampling=thought_sampling(usual, *sampled))
     if adaptive == CALIBRATED:
         options = _calibrated(folder, options, t1)
+    _show(*_answer(index, questions, options, thought), as_json)
+
+
+def _answer(
+    index: "Index", questions: Sequence[str], options: "SearchOptions", thought: str | None
+) -> "tuple[list[SearchResult], Receipt]":
+    from thought1.search.pipeline import search_in_batches
+
     given = None if thought is None else [thought]
     with progress("search", len(questions), "questions") as bar:
-        results, receipt = search_in_batches(
-            index, questions, options, given, on_progress=bar.update
-        )
-    _show(results, receipt, as_json)
+        return search_in_batches(index, questions, options, given, on_progress=bar.update)
 
 
 def _open(

@@ -12,6 +12,7 @@ from pydantic_core import PydanticCustomError
 from thought1.search.adaptive import CHECKPOINTS, Adaptive, Gate, Signal
 from thought1.search.fuse import RANK_CONSTANT
 from thought1.search.options import Combination, FusedBy, Fusion, Mode, SearchOptions
+from thought1.serving.explanation_bodies import ExplanationOut
 from thought1.types import (
     FinishReason,
     Hit,
@@ -162,6 +163,9 @@ class SearchRequest(Questions):
     checkpoints: Annotated[list[Count], Field(max_length=64)] = Field(default_factory=list)
     adaptive: AdaptiveIn | None = None
     """With checkpoints or this, thoughts are not streamed token by token."""
+    explain: bool = False
+    """Say for each hit what each part of the thought did for it, which of its sentences is nearest,
+    and what each shared word adds to BM25."""
     thoughts: list[str] | None = None
     """One for each question, written or edited by a person: nothing is thought."""
 
@@ -192,6 +196,7 @@ class SearchRequest(Questions):
             min_confidence=self.min_confidence,
             checkpoints=tuple(self.checkpoints),
             adaptive=None if self.adaptive is None else self.adaptive.rule,
+            explain=self.explain,
         )
 
     def _check_given(self, thoughts: list[str]) -> None:
@@ -231,6 +236,7 @@ class HitOut(BaseModel):
     title: str
     text: str
     metadata: dict[str, str | int | float | bool]
+    explanation: ExplanationOut | None = None
 
     @classmethod
     def of(cls, hit: Hit) -> "HitOut":
@@ -242,6 +248,7 @@ class HitOut(BaseModel):
             title=hit.title,
             text=hit.text,
             metadata=dict(hit.metadata),
+            explanation=hit.explanation and ExplanationOut.of(hit.explanation),
         )
 
 
