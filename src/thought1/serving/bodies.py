@@ -248,7 +248,7 @@ class HitOut(BaseModel):
             title=hit.title,
             text=hit.text,
             metadata=dict(hit.metadata),
-            explanation=hit.explanation and ExplanationOut.of(hit.explanation),
+            explanation=None if hit.explanation is None else ExplanationOut.of(hit.explanation),
         )
 
 

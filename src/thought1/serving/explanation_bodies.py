@@ -42,6 +42,8 @@ class ExplanationOut(BaseModel):
         lit = found.highlight
         return cls(
             parts=[PartOut(text=part.text, effect=part.effect) for part in found.parts],
-            highlight=lit and HighlightOut(start=lit.start, end=lit.end, score=lit.score),
+            highlight=None
+            if lit is None
+            else HighlightOut(start=lit.start, end=lit.end, score=lit.score),
             words=[WordOut(word=word, score=score) for word, score in found.words],
         )
