@@ -19,9 +19,9 @@ from typing import Protocol, overload
 from thought1.contracts import Store
 from thought1.data.outputs import local
 from thought1.registry import store_type
+from thought1.search.found import Thinker
 from thought1.search.options import Mode, SearchOptions
 from thought1.search.pipeline import search_many
-from thought1.search.steps import Thinker
 from thought1.store.writer import AddReport, Writer
 from thought1.types import (
     Document,

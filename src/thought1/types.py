@@ -151,7 +151,14 @@ class Hit:
     title: str = ""
     metadata: Metadata = field(default_factory=dict)
     explanation: Explanation | None = None
-    """Where it was asked for."""
+    """Where it was requested."""
+    passages: tuple[tuple[str, float], ...] = ()
+    """Where passages are grouped: (id, score) of those that gave this document its score, best
+    first; the hit shows the first one."""
+    before: tuple[Document, ...] = ()
+    """The passages before this one in its text, where they were requested."""
+    after: tuple[Document, ...] = ()
+    """Those after it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +174,8 @@ class Receipt:
     several thoughts "confidence", and "fall-back" where it is asked for; where the model read
     before it thought, "first-" of the search before that, and "read"; where there
     are checkpoints, "stages"; where a gate decides, "gate"; where texts are given as thoughts,
-    "embed"; where hits are explained, "explain"."""
+    "embed"; where hits are explained, "explain"; where passages are grouped, "group", and where
+    those around a hit are shown, "neighbours"."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,8 @@
 """`t1 search`: what it shows, as text and as JSON, and what it refuses."""
 
+import csv
 import io
+import json
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -115,6 +117,8 @@ def test_the_command_and_the_library_agree(
         (["--checkpoints", ""], "give whole numbers, such as 0,16,32"),
         (["--checkpoints", "0,9", "--think", "5"], "up to the budget of 5, not at 9"),
         (["--checkpoints", "0,2", "--mode", "bm25"], "bm25 does not think"),
+        (["--json", "--csv"], "--json, --jsonl and --csv exclude each other"),
+        (["--group-best", "2"], "Name a field to group by"),
         (["--explain", "--samples", "2"], "one thought can be explained, not 2"),
         (["--thought", "cold", "--think", "4"], "with --thought nothing is generated"),
         (["--thought", "cold", "--temperature", "1"], "with --thought nothing is generated"),
@@ -151,6 +155,41 @@ def test_hits_are_explained(t1: T1Command, built: str) -> None:
     assert "nearest sentence (" in shown
     assert f"thought {why['parts'][0]['effect']:+.3f}: warm" in shown
     assert "words: " in shown
+
+
+def test_rows_and_lines(t1: T1Command, built: str) -> None:
+    flags = ("--mode", "bm25")
+    questions = {"stdin": b"ice cubes crack\nwater\n"}
+    whole = t1("search", built, *flags, "--json", **questions).json()["results"]
+    lines = t1("search", built, *flags, "--jsonl", **questions).out.splitlines()
+    assert [json.loads(line) for line in lines] == whole
+    rows = list(csv.DictReader(io.StringIO(t1("search", built, *flags, "--csv", **questions).out)))
+    hits = [(result["query"], hit) for result in whole for hit in result["hits"]]
+    assert len(rows) == len(hits) > 1
+    for row, (query, hit) in zip(rows, hits, strict=True):
+        assert (row["query"], row["id"], row["text"]) == (query, hit["id"], hit["text"])
+        assert (int(row["rank"]), float(row["score"])) == (hit["rank"], hit["score"])
+        assert json.loads(row["metadata"]) == hit["metadata"]
+
+
+def test_passages_of_a_folder(t1: T1Command, tmp_path: Path, model: str) -> None:
+    notes = tmp_path / "notes"
+    notes.mkdir()
+    text = "\n\n".join(f"Ice cubes crack, part {n}." for n in range(4))
+    (notes / "ice.md").write_text(text)
+    (notes / "salt.md").write_text("Salt melts ice.")
+    index = tmp_path / "i"
+    t1("index", notes, "-o", index, "--model", model, "--passage-tokens", "24")
+    flags = ("--mode", "bm25", "--group-by", "source", "--neighbours", "1")
+    found = t1("search", index, "ice cubes part 1", *flags, "--json").json()["results"][0]["hits"]
+    assert [hit["metadata"]["source"] for hit in found] == ["ice.md", "salt.md"]
+    first = found[0]
+    assert first["passages"] == [{"id": first["id"], "score": first["score"]}]
+    start, end = first["metadata"]["start"], first["metadata"]["end"]
+    assert text[start:end] == first["text"] == "Ice cubes crack, part 1."
+    assert [one["id"] for one in first["before"]] == ["ice.md#0"]
+    assert [one["text"] for one in first["after"]] == ["Ice cubes crack, part 2."]
+    assert "1 after ice.md#2: Ice cubes" in t1("search", index, "ice cubes part 1", *flags).out
 
 
 def test_several_thoughts_are_all_shown(t1: T1Command, built: str) -> None:

@@ -3,6 +3,7 @@
 Knows results as plain data, not how they came about.
 """
 
+import csv
 import json
 import logging
 import sys
@@ -127,6 +128,7 @@ def result_data(result: SearchResult) -> dict[str, Any]:
             "title": hit.title,
             "text": hit.text,
             "metadata": dict(hit.metadata),
+            **_passages_data(hit),
             **explanation_data(hit),
         }
         for hit in result.hits
@@ -139,6 +141,29 @@ def result_data(result: SearchResult) -> dict[str, Any]:
     stages = {"stages": list(map(_stage_data, result.stages))} if result.stages else {}
     extra = {**several, **agreed, **read, **stages}
     return {"query": result.query, "thought": thought, **extra, "hits": hits}
+
+
+def _passages_data(hit: Hit) -> dict[str, Any]:
+    """What was grouped, and what surrounds the hit, where that was requested."""
+    grouped = [{"id": id_, "score": score} for id_, score in hit.passages]
+    around = {
+        name: [{"id": one.id, "text": one.text} for one in documents]
+        for name, documents in (("before", hit.before), ("after", hit.after))
+        if documents
+    }
+    return {"passages": grouped, **around} if grouped else around
+
+
+def print_csv(results: Sequence[SearchResult]) -> None:
+    """A header and one row for each hit; metadata is JSON."""
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(["query", "rank", "id", "score", "title", "text", "metadata"])
+    for result in results:
+        for hit in result.hits:
+            metadata = json.dumps(dict(hit.metadata), ensure_ascii=False)
+            row = [result.query, hit.rank, hit.id, hit.score, hit.title, hit.text, metadata]
+            writer.writerow(row)
+    sys.stdout.flush()
 
 
 def explanation_data(hit: Hit) -> dict[str, Any]:
@@ -202,8 +227,14 @@ def show_result(console: Console, result: SearchResult) -> None:
         table.add_row(str(hit.rank), f"{hit.score:.4f}", name, Text(snippet))
     console.print(table)
     for hit in result.hits:
-        for line in explanation_lines(hit):
+        for line in [*surrounding_lines(hit), *explanation_lines(hit)]:
             console.print(Text(line, style="dim"), soft_wrap=True)
+
+
+def surrounding_lines(hit: Hit) -> list[str]:
+    """What stands before and after a hit in its text, where that was requested."""
+    around = [*(("before", one) for one in hit.before), *(("after", one) for one in hit.after)]
+    return [f"{hit.rank} {where} {plain(one.id)}: {plain(one.text)}" for where, one in around]
 
 
 def explanation_lines(hit: Hit) -> list[str]:

@@ -8,11 +8,12 @@ Knows how results are shown, not how they are found:
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from thought1.cli.console import (
+    print_csv,
     print_json,
     print_text,
     progress,
@@ -44,8 +45,25 @@ from thought1.cli.options import (
     thought_sampling,
 )
 from thought1.cli.questions import read_questions
+from thought1.cli.search_options import (
+    Combine,
+    Conditions,
+    Csv,
+    Explained,
+    FusedByOption,
+    FusionWeights,
+    GivenThought,
+    GroupBest,
+    GroupBy,
+    Hits,
+    JsonLines,
+    MinConfidence,
+    Neighbours,
+    Offset,
+    Question,
+)
 from thought1.cli.where import parse_where
-from thought1.search.options import Combination, FusedBy
+from thought1.search.options import FusedBy
 from thought1.types import Thought1Error
 
 if TYPE_CHECKING:
@@ -54,82 +72,8 @@ if TYPE_CHECKING:
     from thought1.types import Receipt, SearchResult
 
 
-Conditions = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--where",
-        metavar="CONDITION",
-        help="Only documents whose metadata meet this: lang=en, 'year>=1990'; also !=, >, < "
-        "and <=. Numbers are compared with numbers. May be repeated; all must hold.",
-    ),
-]
-Offset = Annotated[
-    int, typer.Option("--offset", min=0, metavar="N", help="Leave out a question's first N hits.")
-]
-FusionWeights = Annotated[
-    str | None,
-    typer.Option(
-        "--fusion-weights",
-        metavar="DENSE,BM25",
-        help="What each side weighs in mode hybrid; by default 1,1.",
-    ),
-]
-FusedByOption = Annotated[
-    FusedBy | None,
-    typer.Option(
-        "--fusion",
-        help="How mode hybrid makes one ranking of two: by scores, where BM25 weighs as much as "
-        "its first hits stand out (the default), or by reciprocal ranks.",
-    ),
-]
-
-
-Combine = Annotated[
-    Combination,
-    typer.Option(
-        "--combine",
-        help="What becomes of several thoughts: their mean vector, their rankings fused by rank, "
-        "the mean weighted by agreement, or the one that retrieves most alike to the bare "
-        "question, to BM25 or to the other thoughts.",
-    ),
-]
-MinConfidence = Annotated[
-    float | None,
-    typer.Option(
-        "--min-confidence",
-        metavar="C",
-        help="With --samples and --mode dense: questions whose thoughts agree less than this (mean "
-        "cosine) are searched in mode hybrid.",
-    ),
-]
-
-
-GivenThought = Annotated[
-    str | None,
-    typer.Option(
-        "--thought",
-        metavar="TEXT",
-        help="A thought of your own on QUESTION, or the model's after you edited it: it is read in "
-        "one pass, and nothing is generated.",
-    ),
-]
-Explained = Annotated[
-    bool,
-    typer.Option(
-        "--explain",
-        help="Say for each hit what each part of the thought did for it, which of its sentences "
-        "is nearest, and which words of the question it has.",
-    ),
-]
-
-
-Question = Annotated[
-    str | None,
-    typer.Argument(
-        metavar="QUESTION", help="Without it, questions are read from stdin, one per line."
-    ),
-]
-Hits = Annotated[int, typer.Option("-k", min=1, metavar="N", help="Most hits for a question.")]
+Form = Literal["text", "json", "jsonl", "csv"]
+"""How results are printed."""
 
 
 def search(
@@ -155,14 +99,19 @@ def search(
     adaptive: AdaptiveRule = None,
     thought: GivenThought = None,
     explain: Explained = False,
+    group_by: GroupBy = "",
+    group_best: GroupBest = 1,
+    neighbours: Neighbours = 0,
     model: IndexModel = None,
     trust_remote_code: TrustRemoteCode = False,
     as_json: Json = False,
+    as_lines: JsonLines = False,
+    as_csv: Csv = False,
 ) -> None:
     """Search an index by meaning, by words, or both."""
     from thought1.search.options import SearchOptions
 
-    sampled = (temperature, top_p, seed, no_repeat)
+    form, sampled = _form(as_json, as_lines, as_csv), (temperature, top_p, seed, no_repeat)
     _check_sampling(mode, sampled)
     budget, fusion = thought_budget(think, no_think), _fusion(fused_by, fusion_weights, mode)
     conditions = parse_where(where or [])
@@ -179,6 +128,9 @@ def search(
         min_confidence=min_confidence,
         checkpoints=thought_checkpoints(checkpoints),
         adaptive=adaptive_rule(adaptive),
+        group_by=group_by,
+        group_best=group_best,
+        neighbours=neighbours,
         explain=explain,
     )
     if thought is not None:
@@ -190,7 +142,7 @@ def search(
         options = replace(options, sampling=thought_sampling(usual, *sampled))
     if adaptive == CALIBRATED:
         options = _calibrated(folder, options, t1)
-    _show(*_answer(index, questions, options, thought), as_json)
+    _show(*_answer(index, questions, options, thought), form)
 
 
 def _answer(
@@ -261,11 +213,26 @@ def _fusion(by: FusedBy | None, weights: str | None, mode: str) -> "Fusion":
     return Fusion(dense_weight=dense, bm25_weight=bm25, by=by)
 
 
-def _show(results: "list[SearchResult]", receipt: "Receipt", as_json: bool) -> None:
-    if as_json:
+def _form(as_json: bool, as_lines: bool, as_csv: bool) -> Form:
+    if as_json + as_lines + as_csv > 1:
+        raise Thought1Error("--json, --jsonl and --csv exclude each other")
+    return "json" if as_json else "jsonl" if as_lines else "csv" if as_csv else "text"
+
+
+def _show(results: "list[SearchResult]", receipt: "Receipt", form: Form) -> None:
+    if form == "json":
         content = [result_data(result) for result in results]
         print_json({"results": content, "receipt": receipt_data(receipt)})
-        return
+    elif form == "jsonl":
+        for result in results:
+            print_json(result_data(result))
+    elif form == "csv":
+        print_csv(results)
+    else:
+        _show_text(results, receipt)
+
+
+def _show_text(results: "list[SearchResult]", receipt: "Receipt") -> None:
     from rich.console import Console
 
     console = Console(highlight=False, markup=False)

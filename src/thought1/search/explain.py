@@ -12,8 +12,9 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from thought1.contracts import Store
+from thought1.search.found import Found, Thinker
 from thought1.search.options import SearchOptions
-from thought1.search.steps import Found, Thinker, stacked
+from thought1.search.steps import stacked
 from thought1.types import Document, Explanation, Highlight, ThoughtPart, Vectors
 
 Span = tuple[int, int]

@@ -27,6 +27,9 @@ MAX_SAMPLES = 1_000
 MAX_EVIDENCE = 1_000
 """Most documents that are read before a query is thought about; a prompt has room for fewer."""
 
+MAX_NEIGHBOURS = 100
+"""Most passages before or after a hit."""
+
 
 @dataclass(frozen=True, slots=True)
 class Fusion:
@@ -101,6 +104,13 @@ class SearchOptions:
     adaptive: Adaptive | None = None
     """How much of the budget each query gets; None thinks all of it. Where `think` is None the
     largest of its checkpoints is the budget."""
+    group_by: str = ""
+    """A field of metadata, such as "source" for the passages of text files: one hit for each of its
+    values, the best passage; "" leaves passages as they are."""
+    group_best: int = 1
+    """With `group_by`: a document's score is the mean of so many of its best passages' scores."""
+    neighbours: int = 0
+    """So many passages before and after each hit in its text file (`Hit.before`, `Hit.after`)."""
     explain: bool = False
     """Say for each hit which parts of the thought brought it, which of its sentences is nearest,
     and which words of the query it has (`Hit.explanation`)."""
@@ -140,6 +150,7 @@ class SearchOptions:
                 f"{self.samples} thoughts on each query need a thinking budget of 1 token or more"
             )
         self._check_several()
+        self._check_groups()
         if self.explain and self.samples > 1:
             raise Thought1Error(
                 f"one thought can be explained, not {self.samples} together: leave samples or "
@@ -149,6 +160,20 @@ class SearchOptions:
             raise Thought1Error(
                 "evidence is read before thinking, which needs a thinking budget of 1 token or more"
             )
+
+    def _check_groups(self) -> None:
+        if not _whole(self.group_best) or not 1 <= self.group_best <= MAX_K:
+            raise Thought1Error(
+                f"a document is scored by 1 to {MAX_K:,} passages, not {self.group_best}"
+            )
+        if self.group_best > 1 and not self.group_by:
+            raise Thought1Error("the best passages of what? Name a field to group by, as source")
+        if not _whole(self.neighbours) or not 0 <= self.neighbours <= MAX_NEIGHBOURS:
+            raise Thought1Error(
+                f"neighbours are 0 to {MAX_NEIGHBOURS} passages, not {self.neighbours}"
+            )
+        if self.group_by and self.checkpoints:
+            raise Thought1Error("checkpoints show passages: leave them or the grouping out")
 
     def _check_several(self) -> None:
         if self.combine not in get_args(Combination):

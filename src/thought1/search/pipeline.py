@@ -11,6 +11,8 @@ from typing import Protocol
 from thought1.contracts import Store
 from thought1.search.adaptive import Adaptive
 from thought1.search.explain import Explain
+from thought1.search.found import Found, SearchStep, Thinker
+from thought1.search.group import Group, Surround
 from thought1.search.options import SearchOptions
 from thought1.search.several import Combine, Confide, FallBack
 from thought1.search.steps import (
@@ -19,16 +21,13 @@ from thought1.search.steps import (
     Dense,
     Embed,
     Fetch,
-    Found,
     Fuse,
     Read,
-    SearchStep,
     Stages,
     Think,
     ThinkAdaptively,
-    Thinker,
 )
-from thought1.types import Explanation, Hit, Receipt, SearchResult, Thought
+from thought1.types import Explanation, Hit, Ranking, Receipt, SearchResult, Thought
 
 BATCH = 64
 """Queries that are searched at a time where progress is to be seen."""
@@ -68,8 +67,10 @@ def plan(
 
 def _showing(store: Store, model: Thinker, options: SearchOptions) -> list[SearchStep]:
     """The hits' documents, and why each was found."""
-    fetch = Fetch(store, options)
-    return [fetch, Explain(store, model, options)] if options.explain else [fetch]
+    steps: list[SearchStep] = [Group(store, options)] if options.group_by else []
+    steps.append(Fetch(store, options))
+    steps += [Surround(store, options)] if options.neighbours else []
+    return [*steps, Explain(store, model, options)] if options.explain else steps
 
 
 def _adapting(
@@ -199,6 +200,7 @@ def _results(found: Found, offset: int) -> list[SearchResult]:
     nothing: list[tuple[()]] = [()] * len(found.queries)
     read, stages = found.read or nothing, found.stages or nothing
     sure: Sequence[float | None] = found.confidence or [None] * len(found.queries)
+    groups: Sequence[Mapping[str, Ranking]] = found.members or [{}] * len(found.queries)
     why: Sequence[Mapping[str, Explanation]] = found.explanations or [{}] * len(found.queries)
     for place, (query, thoughts, ids, ranking) in enumerate(
         zip(found.queries, found.thoughts, read, found.rankings, strict=True)
@@ -218,6 +220,8 @@ def _results(found: Found, offset: int) -> list[SearchResult]:
                         document.title,
                         document.metadata,
                         why[place].get(document.id),
+                        tuple(groups[place].get(document.id, ())),
+                        *found.neighbours.get(document.id, ((), ())),
                     )
                     for rank, (document, score) in enumerate(hits, start=offset + 1)
                 ),

@@ -10,9 +10,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from thought1.contracts import Store
+from thought1.search.found import Found, Thinker
 from thought1.search.fuse import reciprocal_rank_fusion
 from thought1.search.options import SearchOptions
-from thought1.search.steps import Found, Thinker, depth_of, fuse, stacked
+from thought1.search.steps import depth_of, fuse, stacked
 from thought1.search.vectors import fused
 from thought1.types import Ranking, Vectors
 

@@ -11,11 +11,17 @@ from pydantic_core import PydanticCustomError
 
 from thought1.search.adaptive import CHECKPOINTS, Adaptive, Gate, Signal
 from thought1.search.fuse import RANK_CONSTANT
-from thought1.search.options import Combination, FusedBy, Fusion, Mode, SearchOptions
-from thought1.serving.explanation_bodies import ExplanationOut
+from thought1.search.options import (
+    MAX_NEIGHBOURS,
+    Combination,
+    FusedBy,
+    Fusion,
+    Mode,
+    SearchOptions,
+)
+from thought1.serving.hit_bodies import HitOut, ScoredId
 from thought1.types import (
     FinishReason,
-    Hit,
     Receipt,
     Sampling,
     SearchResult,
@@ -163,6 +169,10 @@ class SearchRequest(Questions):
     checkpoints: Annotated[list[Count], Field(max_length=64)] = Field(default_factory=list)
     adaptive: AdaptiveIn | None = None
     """With checkpoints or this, thoughts are not streamed token by token."""
+    group_by: str = ""
+    """A metadata field, such as source: one hit for each of its values."""
+    group_best: Annotated[int, Field(ge=1)] = 1
+    neighbours: Annotated[int, Field(ge=0, le=MAX_NEIGHBOURS)] = 0
     explain: bool = False
     """Say for each hit what each part of the thought did for it, which of its sentences is nearest,
     and what each shared word adds to BM25."""
@@ -196,6 +206,9 @@ class SearchRequest(Questions):
             min_confidence=self.min_confidence,
             checkpoints=tuple(self.checkpoints),
             adaptive=None if self.adaptive is None else self.adaptive.rule,
+            group_by=self.group_by,
+            group_best=self.group_best,
+            neighbours=self.neighbours,
             explain=self.explain,
         )
 
@@ -227,45 +240,13 @@ class ThoughtOut(BaseModel):
         )
 
 
-class HitOut(BaseModel):
-    """A document that was found."""
-
-    rank: int
-    id: str
-    score: float
-    title: str
-    text: str
-    metadata: dict[str, str | int | float | bool]
-    explanation: ExplanationOut | None = None
-
-    @classmethod
-    def of(cls, hit: Hit) -> "HitOut":
-        """A hit of the library."""
-        return cls(
-            rank=hit.rank,
-            id=hit.id,
-            score=hit.score,
-            title=hit.title,
-            text=hit.text,
-            metadata=dict(hit.metadata),
-            explanation=None if hit.explanation is None else ExplanationOut.of(hit.explanation),
-        )
-
-
-class FoundAt(BaseModel):
-    """A document's place at a checkpoint."""
-
-    id: str
-    score: float
-
-
 class StageOut(BaseModel):
     """What a search with a smaller budget would have found."""
 
     budget: int
     milliseconds: float
     """From the start of the thought to the vector; finding is not in it."""
-    hits: list[FoundAt]
+    hits: list[ScoredId]
 
     @classmethod
     def of(cls, stage: Stage) -> "StageOut":
@@ -273,7 +254,7 @@ class StageOut(BaseModel):
         return cls(
             budget=stage.budget,
             milliseconds=stage.milliseconds,
-            hits=[FoundAt(id=id_, score=score) for id_, score in stage.ranking],
+            hits=[ScoredId(id=id_, score=score) for id_, score in stage.ranking],
         )
 
 

@@ -1,0 +1,134 @@
+"""What the steps of a search share: what has been found so far, and what thinks about queries.
+
+Knows no step.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from thought1.types import (
+    Checkpoints,
+    Document,
+    Explanation,
+    Ranking,
+    Sampling,
+    Stage,
+    Thought,
+)
+
+
+class Thinker(Protocol):
+    """The query side of a model."""
+
+    @property
+    def greedy(self) -> Sampling:
+        """Always the likeliest token, with the model's own repetition control."""
+
+    @property
+    def sampled(self) -> Sampling:
+        """How several thoughts on one query are sampled where nothing else is asked for."""
+
+    def think(
+        self,
+        queries: Sequence[str],
+        *,
+        budget: int | None = None,
+        sampling: Sampling | None = None,
+        samples: int = 1,
+        evidence: Sequence[Sequence[str]] | None = None,
+        checkpoints: Checkpoints = (),
+    ) -> list[Thought]:
+        """A thought with its vector (d,) for each query.
+
+        At most `budget` tokens each; None is the model's own budget. At 0 nothing is thought:
+        the thought is empty, ends with "none", and the vector is the bare query's. `sampling`
+        None is the model's own. With several `samples`, those of a query follow each other.
+        `evidence`: for each query texts that are read first. `checkpoints`: numbers of tokens at
+        which the vector is read too (`Thought.checkpoints`); the largest is the budget where none
+        is named. `Watched` ones end thoughts.
+
+        Raises:
+            Thought1Error: it cannot think, several thoughts are to have 0 tokens, or a checkpoint
+                lies beyond the budget.
+        """
+
+    def read_thoughts(
+        self,
+        queries: Sequence[str],
+        thoughts: Sequence[str],
+        *,
+        evidence: Sequence[Sequence[str]] | None = None,
+    ) -> list[Thought]:
+        """Texts that somebody else has written, one for each query, as thoughts with their vectors
+        (d,). Nothing is generated; an empty text gives the bare query's vector.
+
+        Raises:
+            Thought1Error: it reads no thoughts.
+        """
+
+    def check_evidence(self, budget: int | None = None) -> None:
+        """Raises Thought1Error where it cannot read evidence and think under `budget`."""
+
+    def fit_evidence(
+        self, queries: Sequence[str], evidence: Sequence[Sequence[str]]
+    ) -> list[list[str]]:
+        """As much of each query's texts, from the first one on, as can be read."""
+
+    def count_prompt_tokens(
+        self, queries: Sequence[str], *, evidence: Sequence[Sequence[str]] | None = None
+    ) -> int:
+        """Tokens of the prompts of these queries together."""
+
+
+@dataclass(slots=True)
+class Found:
+    """What a search knows so far, query by query."""
+
+    queries: Sequence[str]
+    thoughts: Sequence[Sequence[Thought]]
+    """Those of each query: none where nobody has thought yet, or nobody will."""
+    read: Sequence[Sequence[str]] = ()
+    """Ids of the documents that each query's evidence is of; empty where none was read."""
+    evidence: list[list[str]] | None = None
+    prompt_tokens: int = 0
+    thought_tokens: int = 0
+    forced: int = 0
+    dense: list[Ranking] | None = None
+    bm25: list[Ranking] | None = None
+    certain: Sequence[bool] = ()
+    """Whether each query goes without a thought; empty where no gate has looked."""
+    rankings: list[Ranking] = field(default_factory=list)
+    """One per query: the answer."""
+    stages: Sequence[Sequence[Stage]] = ()
+    """One per query: what smaller budgets would have answered."""
+    documents: Mapping[str, Document] = field(default_factory=dict)
+    confidence: list[float] | None = None
+    """How alike each query's thoughts are, where there are several (`several.confidence`)."""
+    explanations: Sequence[Mapping[str, Explanation]] = ()
+    """One mapping per query, from the ids of its hits."""
+    members: Sequence[Mapping[str, Ranking]] = ()
+    """One mapping per query, where passages are grouped: from the id of a group's best passage to
+    its best passages."""
+    neighbours: Mapping[str, tuple[tuple[Document, ...], tuple[Document, ...]]] = field(
+        default_factory=dict
+    )
+    """By the id of a hit: the passages before and after it."""
+    fell_back: frozenset[int] = frozenset()
+    """Places of the queries whose thoughts agreed too little, so that words counted as well."""
+
+    def count(self, thoughts: Sequence[Thought]) -> None:
+        """Add what some thoughts have cost."""
+        self.thought_tokens += sum(len(thought.token_ids) for thought in thoughts)
+        self.forced += sum(thought.forced for thought in thoughts)
+
+
+class SearchStep(Protocol):
+    """One step of a search."""
+
+    @property
+    def name(self) -> str:
+        """Under which the receipt states its time."""
+
+    def __call__(self, found: Found) -> None:
+        """Add to what has been found."""
