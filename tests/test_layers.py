@@ -10,6 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from thought1.index import Index
+from thought1.testing import FakeModel
+from thought1.types import Document
+
 ROOT = Path(__file__).resolve().parent.parent
 SRC = ROOT / "src"
 
@@ -290,6 +294,26 @@ def test_help_is_light() -> None:
     print(f"t1 --help: {seconds:.2f} s after the interpreter's start")
     assert "Usage" in printed
     assert not HEAVY & modules
+
+
+def test_a_search_by_words_loads_no_model(tmp_path: Path) -> None:
+    index = Index.create(tmp_path / "i", FakeModel())
+    index.add([Document("ice", "Ice is frozen water.")])
+    arguments = [
+        "t1",
+        "search",
+        str(index.path),
+        "frozen",
+        "--mode",
+        "bm25",
+        "--explain",
+        "--jsonl",
+    ]
+    printed, _, modules = run_probe(
+        f"sys.argv = {arguments}; from thought1.cli import main; main()"
+    )
+    assert '"id": "ice"' in printed
+    assert not {"torch", "transformers", "sentence_transformers", "scipy"} & modules
 
 
 def test_statistics_are_light_until_they_are_asked_for() -> None:

@@ -4,26 +4,33 @@ What is loaded here is quiet and chooses without a word; `thought1.cli.models` s
 """
 
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from thought1.index import Index
-from thought1.model.inventory import default_model
-from thought1.model.sentence_model import PREFIX, SentenceModel
 from thought1.search.words_only import WordsOnly
-from thought1.t1 import T1
 from thought1.types import Thought1Error
+
+# Models are imported where one is loaded: a search by words alone starts without torch.
+if TYPE_CHECKING:
+    from thought1.model.sentence_model import SentenceModel
+    from thought1.t1 import T1
 
 IndexEncoder: TypeAlias = "T1 | SentenceModel"
 """What an index may have as its model."""
 
 
-def load_t1(name: str | None, trust_remote_code: bool = False) -> T1:
+def load_t1(name: str | None, trust_remote_code: bool = False) -> "T1":
     """The model of that name; None is the default one."""
+    from thought1.model.inventory import default_model
+    from thought1.t1 import T1
+
     return T1.from_pretrained(name or default_model().name, trust_remote_code=trust_remote_code)
 
 
 def load_index_encoder(name: str | None, trust_remote_code: bool = False) -> IndexEncoder:
     """A T1, or as `st:NAME` a sentence-transformers model."""
+    from thought1.model.sentence_model import PREFIX, SentenceModel
+
     if name is None or not name.startswith(PREFIX):
         return load_t1(name, trust_remote_code)
     return SentenceModel.load(name.removeprefix(PREFIX), trust_remote_code=trust_remote_code)
