@@ -92,7 +92,11 @@ def test_it_trains_on_from_an_adapter(trained: Path, room: Path, tmp_path: Path)
 
 def test_folds_are_taught_with_it(room: Path, tmp_path: Path) -> None:
     text = HEAD + REPRESENT + LORA + FACTS + THINK + LORA + THOUGHTS
-    folds = ("stages.1.share_own_end=0.5", "stages.1.own_folds=2", "stages.1.fold_epochs=1.0")
+    folds = (
+        "stages.1.share_sampled_end=0.5",
+        "stages.1.sampled_folds=2",
+        "stages.1.fold_epochs=1.0",
+    )
     found = train(wanted(room, tmp_path / "run", *folds, text=text))
     assert (found.parent / "2-think" / "own-thoughts-0.jsonl").is_file()
 
@@ -159,7 +163,7 @@ def test_of_a_model_in_one_file(room: Path, tmp_path: Path) -> None:
     base.write_bytes(whole[:-100])
     assert "tiny.gguf is truncated" in refused(found)
     base.write_bytes(whole[:-1] + b"x")
-    assert "is an adapter of another model than what lies at" in refused(found)
+    assert "is an adapter of another model than the one at" in refused(found)
     base.unlink()
     assert "is an adapter and needs its base: " in refused(found)
 
@@ -342,7 +346,7 @@ def not_json(folder: Path) -> None:
         (as_bin, "holds its updates as adapter_model.bin"),
         (without_config, "holds an adapter's updates, but no adapter_config.json"),
         (broken_tokenizer, "has a broken tokenizer"),
-        (named(hash="0" * 64), "is an adapter of another model than what lies at .* 000000000000"),
+        (named(hash="0" * 64), "is an adapter of another model than the one at .* 000000000000"),
         (named(model="/nowhere/gone"), r"needs its base: .*, say where in its t1.json \(base\)"),
         (not_json, "has a broken adapter_config.json"),
         (changed(a_new_trick=True), r"later version of peft \(it says a_new_trick\): upgrade peft"),
@@ -356,7 +360,7 @@ def not_json(folder: Path) -> None:
         (named(model=5), '"model" of "base" must be a text, not 5'),
         (named(model=""), '"model" of "base" must be a text'),
         (named(hash=None), '"hash" of "base" must be a text'),
-        (named(model="package:no_such_package/x.gguf"), "pip install no-such-package; if it lies"),
+        (named(model="package:no_such_package/x.gguf"), "pip install no-such-package; if it is"),
         (named(model="owner/name/x.gguf"), "needs its base: owner/name/x.gguf: no such file here"),
     ],
 )

@@ -1,4 +1,4 @@
-"""What happens beside the optimizer: saving by the clock, a JSONL log, validation.
+"""What happens besides optimisation: saving by the clock, a JSONL log, validation.
 
 It knows the trainer's callback interface, a model that is followed and a function that scores; no
 losses and no data.
@@ -22,7 +22,7 @@ Scores = dict[str, float]
 
 
 class SaveByClock(TrainerCallback):
-    """Ask for a checkpoint every so many minutes, whatever a step takes.
+    """Save a checkpoint at an interval in minutes, however long a step takes.
 
     Args:
         every: only at steps that are a multiple of this, between which batches are used again.

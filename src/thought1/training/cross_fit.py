@@ -52,9 +52,9 @@ def sample_by_folds(
     if not missing:
         return
     found: dict[int, dict[str, Thought]] = {number: {} for number in missing}
-    for fold in range(stage.own_folds):
-        logger.info("fold %d of %d: teaching and sampling", fold + 1, stage.own_folds)
-        inside = [fold_of(pair.query, stage.own_folds) == fold for pair in pairs]
+    for fold in range(stage.sampled_folds):
+        logger.info("fold %d of %d: teaching and sampling", fold + 1, stage.sampled_folds)
+        inside = [fold_of(pair.query, stage.sampled_folds) == fold for pair in pairs]
         about = [pair for pair, held in zip(pairs, inside, strict=True) if held]
         rest = [pair for pair, held in zip(pairs, inside, strict=True) if not held]
         model = writer(fold, about, rest)
@@ -77,8 +77,8 @@ def sample_thoughts(
         [pair.query for pair in pairs],
         budget=stage.max_thought_tokens,
         sampling=Sampling(
-            stage.own_temperature,
-            stage.own_top_p,
+            stage.sampled_temperature,
+            stage.sampled_top_p,
             seed,
             model.settings.thought.no_repeat_ngram,
         ),

@@ -35,7 +35,7 @@ def cosine(queries_QD: Tensor, documents_ND: Tensor) -> Tensor:
 
 
 def anchored(bare_QD: Tensor, behind_QD: Tensor, weight: Tensor | float) -> Tensor:
-    """normalise(weight x bare + behind), both normalised first, row by row; float32 or wider.
+    """normalise(weight x bare + after), both normalised first, row by row; float32 or wider.
 
     A row that is the same in both stays in its place, and no gradient reaches the weight from it.
     """
@@ -45,7 +45,7 @@ def anchored(bare_QD: Tensor, behind_QD: Tensor, weight: Tensor | float) -> Tens
 def projected(
     given_QE: Tensor, behind_QD: Tensor, weight: Tensor | float, projection_ED: Tensor
 ) -> Tensor:
-    """normalise(weight x given + projection of what is behind), both normalised first, by row."""
+    """normalise(weight x given + projection of after), both normalised first, by row."""
     with torch.autocast(behind_QD.device.type, enabled=False):
         return _unit(weight * _unit(given_QE) + _unit(behind_QD) @ projection_ED.T)
 

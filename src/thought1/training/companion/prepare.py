@@ -70,7 +70,7 @@ def _with_modes(plan: BatchPlan, stage: CompanionStage, pairs: int, seed: int) -
         modes: list[Mode] = [
             "none" if rng.random() < stage.share_none else "own" for _ in batch.query_ids
         ]
-        sample = number // per_epoch % stage.own_samples
+        sample = number // per_epoch % stage.samples_per_query
         planned.append(replace(batch, modes=tuple(modes), round=sample))
     return BatchPlan(planned)
 

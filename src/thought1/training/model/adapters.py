@@ -69,7 +69,9 @@ def add_adapters(checkpoint: Checkpoint, stage: BaseStage) -> Checkpoint:
         trainable_token_indices={_embedding_name(model): [checkpoint.emb_id]},
     )
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # peft asks transformers in an old way
+        warnings.simplefilter(
+            "ignore", FutureWarning
+        )  # peft calls transformers by a deprecated API
         adapter = get_peft_model(model, config)
     return replace(checkpoint, adapter=adapter)
 

@@ -42,7 +42,7 @@ def start_checkpoint(
     """Load the base in float32, or build a new model; fit its vocabulary to `texts`, set templates.
 
     Args:
-        adapter: an adapter will be trained: the checkpoint names what it stands on, and where the
+        adapter: an adapter will be trained: the checkpoint names its base, and where the
             base is one itself, that one goes on.
 
     Raises:
@@ -95,15 +95,15 @@ def _load(
 
 
 def thought_settings(config: ModelConfig) -> ThoughtSettings:
-    """How the checkpoint thinks when nothing else is asked for."""
+    """How the checkpoint thinks by default."""
     return ThoughtSettings(config.thought_budget, no_repeat_ngram=config.no_repeat_ngram)
 
 
-def _anchor(old: Settings, asked: str | float) -> str | float:
+def _anchor(old: Settings, wanted: str | float) -> str | float:
     """That of the recipe, or the base's; one that is learnt starts as a weight above 0."""
-    if asked == LEARNT:
+    if wanted == LEARNT:
         return old.anchor_weight or "mean"
-    return old.anchor if asked == "" else asked
+    return old.anchor if wanted == "" else wanted
 
 
 def _template(old: Template, pattern: str, instruction: str) -> Template:

@@ -1,4 +1,4 @@
-"""Alarms that tell a person when reinforcement goes wrong: from numbers, in words, once.
+"""Alarms when reinforcement goes wrong: each is derived from numbers and reported once, in words.
 
 It sees the means of each GRPO step and of each validation, compares them with earlier ones and
 says what it saw and what to try. It stops nothing and changes nothing; it knows no trainer, no
@@ -16,7 +16,7 @@ from thought1.evaluation.thoughts.faithfulness import SAME_VECTOR
 COLLAPSED = 0.25
 """Share of the first window's length: rewards shorten thoughts, but hardly to a quarter. Ours."""
 FEWEST_TOKENS = 1.0
-"""Below one token in the mean, many questions get no thought at all."""
+"""Below one token on average, many questions get no thought at all."""
 EXPLODED = 1.5
 """Growth in length that is suspect where the budget ends nearly all thoughts. Ours."""
 FORCED = 0.9
@@ -30,7 +30,7 @@ NO_VARIANCE = 0.9
 REPEATED = 0.3
 """Share of repeated 3-grams that ordinary prose of this length does not reach. Ours."""
 COPIED = 0.8
-"""Share of tokens from the question's 3-grams that leaves little room for thought. Ours."""
+"""Share of tokens from the question's 3-grams that leaves little for thinking. Our own choice."""
 NO_BETTER = 0.005
 """Own minus swapped nDCG. Well below the gauge's `MARGIN`, since that bounds the end of an
 interval and this a mean."""
@@ -76,7 +76,7 @@ class StepFacts:
     repeated: float
     """Mean share of a thought's 3-grams that occurred before in it."""
     copied: float
-    """Mean share of a thought's tokens that stand in 3-grams of the question."""
+    """Mean share of a thought's tokens that are in 3-grams of the question."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +85,9 @@ class EvalFacts:
 
     step: int
     ndcg: float
-    """nDCG@10 behind own thoughts."""
+    """nDCG@10 after the model's own thoughts."""
     swapped_ndcg: float
-    """nDCG@10 behind the thoughts of other questions."""
+    """nDCG@10 after the thoughts of other questions."""
     swapped_cosine: float
     """Mean cosine of the two vectors of a question."""
 

@@ -278,4 +278,4 @@ class ReinforceTrainer(GRPOTrainer):
 
 
 def _never(*_: Any, **__: Any) -> list[float | None]:
-    raise AssertionError("trl asked for a reward: its seam has moved")
+    raise AssertionError("trl called the reward function: its interface has changed")
