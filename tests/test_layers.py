@@ -65,7 +65,7 @@ ALLOWED = {
         "thought1.engines.padding",
         "thought1.engines.precision",
         "thought1.engines.prefix",
-        "thought1.engines.room",
+        "thought1.engines.preallocated",
         "thought1.engines.route",
         "thought1.engines.running",
         "thought1.model.adapt_lm",

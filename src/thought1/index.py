@@ -307,7 +307,7 @@ def _check(info: IndexInfo, model: IndexModel, folder: Path) -> None:
     if info.identity != given[0]:
         logger.warning(
             "%s: the chat template wrote the day's date before each document when this index was "
-            "made, and no longer does; make the index anew to compare like with like",
+            "made, and no longer does; create the index again to compare like with like",
             folder,
         )
 

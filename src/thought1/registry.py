@@ -20,7 +20,7 @@ class RegistryEntry:
 
     target: str
     extra: str = ""
-    """Empty where `pip install thought1` alone is enough."""
+    """Empty if `pip install thought1` is enough."""
 
 
 STORES: Mapping[str, RegistryEntry] = {

@@ -30,7 +30,7 @@ _CUT = 10
 """The k of nDCG@k."""
 
 NO_SPREAD = 1e-8
-"""Rewards of a group that lie no further apart than this count as equal: rounding."""
+"""Rewards of a group that differ by no more than this count as equal: rounding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ def ndcg(rollouts: Rollouts) -> Floats:
     """nDCG@10 of the rollout's ranking of its candidates, 0 to 1; every relevant one gains 1.
 
     `thought1.metrics.ndcg`, except that ties are broken pessimistically: a relevant candidate
-    stands behind the irrelevant ones of equal score.
+    is placed after the irrelevant ones of equal score.
     """
     ranked_RN = _ranked(rollouts)[:, :_CUT]
     discounts_N = 1 / np.log2(np.arange(2, ranked_RN.shape[1] + 2))
@@ -159,10 +159,10 @@ def length(rollouts: Rollouts) -> Floats:
 
     1 for all where the target is not below the budget. LREM's is the 0/1 form, at 16 tokens.
     """
-    room = rollouts.budget - rollouts.length_target
-    if room <= 0:
+    range_ = rollouts.budget - rollouts.length_target
+    if range_ <= 0:
         return np.ones(len(rollouts.lengths_R))
-    values: Floats = np.clip((rollouts.budget - rollouts.lengths_R) / room, 0.0, 1.0)
+    values: Floats = np.clip((rollouts.budget - rollouts.lengths_R) / range_, 0.0, 1.0)
     return values
 
 
@@ -261,7 +261,7 @@ def repeated(ids: Sequence[int]) -> float:
 
 
 def copied(ids: Sequence[int], question_ids: Sequence[int]) -> float:
-    """Share of `ids` that lie inside a 3-gram which the question has too; 0 for no tokens."""
+    """Share of `ids` inside a 3-gram that the question has too; 0 for no tokens."""
     known = set(_trigrams(question_ids))
     inside = {
         index

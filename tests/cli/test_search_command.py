@@ -162,7 +162,7 @@ def test_what_was_read_is_told(t1: T1Command, built: str) -> None:
     steps = ["first-embed", "first-dense", "read", "think", "dense", "fetch"]
     assert list(found["receipt"]["milliseconds"]) == steps
     assert found["receipt"]["prompt_tokens"] > 2 * bare["receipt"]["prompt_tokens"]
-    assert f"behind a look at {', '.join(result['evidence'])}" in t1(*arguments).out
+    assert f"after reading {', '.join(result['evidence'])}" in t1(*arguments).out
 
 
 def test_a_template_without_a_place_for_evidence(

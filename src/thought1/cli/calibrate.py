@@ -72,12 +72,12 @@ def calibrate(
     if not 0 < keep <= 1:
         raise Thought1Error(f"--keep is a share above 0 and up to 1, not {keep}")
     places = _places(checkpoints)
-    asked = {query.id: query.text for query in read_queries(questions)}
+    queries = {query.id: query.text for query in read_queries(questions)}
     judged = read_qrels(qrels)
     index, t1 = open_index(folder, model, trust_remote_code)
     options = SearchOptions(mode=mode, checkpoints=places)
     with progress("calibrate", None, "questions") as bar:
-        observed = observe(index, asked, judged, options, bar.update)
+        observed = observe(index, queries, judged, options, bar.update)
     found = calibrated(observed, t1.name, mode, MEASURE, keep)
     write_calibration(index.path, found)
     if as_json:

@@ -15,7 +15,7 @@ from thought1.data.outputs import local
 from thought1.types import Thought1Error
 
 _MOST = 2**63
-"""Whole numbers fit into 64 bits, as the libraries behind the options need them."""
+"""Whole numbers fit into 64 bits, as the libraries that receive them require."""
 
 
 def in_options(message: str, parameters: Sequence[Any]) -> str:

@@ -25,7 +25,7 @@ MAIN = "main"
 
 @dataclass(frozen=True, slots=True)
 class Texts:
-    """What is shown beside a query of the main pair: query id -> text."""
+    """What is shown with a query of the main pair: query id -> text."""
 
     queries: Mapping[str, str]
     thoughts_a: Mapping[str, str]
@@ -36,7 +36,7 @@ Subsets = Annotated[
     list[str] | None,
     typer.Option(
         metavar="NAME=RUN_A,RUN_B,QRELS[,EXCLUDE]",
-        help="Runs of a subset, beside RUN_A and RUN_B or alone; may be given again.",
+        help="Runs of a subset, in addition to RUN_A and RUN_B or without them; may be repeated.",
     ),
 ]
 

@@ -57,7 +57,7 @@ def show_means(content: Mapping[str, Any]) -> None:
 class _Warnings(logging.Handler):
     """Log records as plain lines; each kind of warning once, however many batches raise it.
 
-    What holds a tally is told at the end, when the totals are known.
+    A record with a tally is shown at the end, when the totals are known.
     """
 
     def __init__(self) -> None:
@@ -83,7 +83,7 @@ class _Warnings(logging.Handler):
 
 @contextmanager
 def warnings_on_stderr() -> Iterator[None]:
-    """Show the log of thought1, and of it alone, while the command runs."""
+    """Show the log of thought1, and of nothing else, while the command runs."""
     logger = logging.getLogger("thought1")
     handler = _Warnings()
     level, propagate = logger.level, logger.propagate
@@ -162,7 +162,7 @@ def show_result(console: Console, result: SearchResult) -> None:
     show_thoughts(console, result.query, result.thoughts)
     if result.evidence:
         read = plain(", ".join(result.evidence))
-        console.print(Text(f"behind a look at {read}", style="dim"), soft_wrap=True)
+        console.print(Text(f"after reading {read}", style="dim"), soft_wrap=True)
     if result.confidence is not None:
         instead = ", too low: searched by words as well" if result.fell_back else ""
         console.print(Text(f"confidence {result.confidence:.2f}{instead}", style="dim"))

@@ -109,6 +109,6 @@ def _encode(
         yield from t1.encode_document_stream(texts)
         return
     while batch := list(islice(texts, _BATCH)):
-        asked = [text.text for text in batch]
-        vectors = t1.encode_query(asked, budget=budget, sampling=t1.greedy)
+        queries = [text.text for text in batch]
+        vectors = t1.encode_query(queries, budget=budget, sampling=t1.greedy)
         yield batch, np.asarray(vectors)

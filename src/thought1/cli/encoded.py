@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 SAMPLE = 32
 """Documents that are encoded again."""
 COSINE = 0.999
-"""Least cosine between a vector that is given and the encoder's own: half precision lies above."""
+"""Least cosine between a vector that is given and the encoder's own: half precision is above it."""
 _WINDOW = 2048
 
 

@@ -1,4 +1,4 @@
-"""What stands on the command line of `t1 evaluate` alone; shared options are in `options`."""
+"""Options of `t1 evaluate` only; shared options are in `options`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -73,7 +73,7 @@ Price = Annotated[
         min=0,
         max=1e9,
         metavar="X",
-        help="Price of a million tokens, to tell what queries cost.",
+        help="Price of a million tokens, to estimate the cost of queries.",
     ),
 ]
 CurveBudgets = Annotated[

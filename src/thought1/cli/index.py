@@ -310,11 +310,11 @@ def _fit(
         given.check(corpus, model)
     if not corpus.is_text_folder:
         return corpus
-    room = model.document_room
-    tokens = room if wanted.passage_tokens is None else wanted.passage_tokens
-    if tokens > room:
+    limit = model.document_room
+    tokens = limit if wanted.passage_tokens is None else wanted.passage_tokens
+    if tokens > limit:
         raise Thought1Error(
-            f"--passage-tokens {tokens} is more than the {room} tokens of a text that the model "
+            f"--passage-tokens {tokens} is more than the {limit} tokens of a text that the model "
             "reads"
         )
     splitter = Splitter(tokens, wanted.overlap, model.spans)

@@ -1,6 +1,6 @@
 """Options that several commands share, so that they read the same everywhere.
 
-What stands on the command line only; what an option does is the business of the commands.
+The command line only; what an option does is left to the commands.
 """
 
 from typing import TYPE_CHECKING, Annotated, cast
@@ -39,7 +39,7 @@ TrustRemoteCode = Annotated[
     bool,
     typer.Option(
         "--trust-remote-code",
-        help="Run Python code that lies in the model's folder, if the model needs it.",
+        help="Run Python code from the model's folder, if the model needs it.",
     ),
 ]
 Budget = Annotated[
@@ -109,7 +109,7 @@ Evidence = Annotated[
         min=0,
         metavar="N",
         help="Search without thinking first, and let the model read the first N documents before "
-        "it thinks, as far as its prompt has room for them.",
+        "it thinks, as far as they fit into its prompt.",
     ),
 ]
 Checkpoints = Annotated[
@@ -117,7 +117,7 @@ Checkpoints = Annotated[
     typer.Option(
         "--checkpoints",
         metavar="N,N,...",
-        help="Show as well what a search that stops after so many tokens finds, such as "
+        help="Also show the results of a search that stops after this many tokens, such as "
         "0,16,32; where no --think is given, the largest is the budget.",
     ),
 ]

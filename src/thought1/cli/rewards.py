@@ -29,7 +29,7 @@ def rewards(
         list[str] | None,
         typer.Option(
             metavar="MODULE:FUNCTION",
-            help="A custom reward, beside the built-in ones; may be repeated.",
+            help="A custom reward, in addition to the built-in ones; may be repeated.",
         ),
     ] = None,
     as_json: Json = False,

@@ -22,7 +22,7 @@ tokens = typer.Typer(
 )
 
 File = Annotated[
-    Path, typer.Argument(metavar="FILE", help="The token file, which holds hashes alone.")
+    Path, typer.Argument(metavar="FILE", help="The token file, which only contains hashes.")
 ]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="What the token is called in the file.")]
 TokenScope = Annotated[

@@ -40,7 +40,7 @@ def vector_file(path: Path, dim: int) -> Iterator[Write]:
 def _npy(stream: IO[bytes], dim: int) -> Write:
     """NumPy's format, float32; the ids are left out.
 
-    NumPy keeps room in the header for a growing number of rows, so it can be written again.
+    NumPy leaves space in the header for a growing number of rows, so it can be written again.
     """
     total = 0
 

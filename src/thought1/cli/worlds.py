@@ -32,7 +32,7 @@ def worlds(
     ] = _STANDARD.questions,
     tests: Annotated[int, typer.Option(help="Test questions of each kind.")] = _STANDARD.tests,
     thoughts: Annotated[
-        Style, typer.Option(help="short: the steps alone; long: with facts that do not matter.")
+        Style, typer.Option(help="short: the steps only; long: with irrelevant facts.")
     ] = _STANDARD.thoughts,
     share_thoughts: Annotated[
         float, typer.Option(help="Share of the composed training questions that keep a thought.")

@@ -44,7 +44,7 @@ REASONED = (
     "grit_reason",
     "llama3-70b_reason",
 )
-"""The query sets in which a language model's reasoning stands instead of the query."""
+"""The query sets in which a language model's reasoning replaces the query."""
 NOTHING = "N/A"
 """The id that says that there is none."""
 
@@ -99,7 +99,7 @@ class BrightSubset:
 
 @dataclass(frozen=True, slots=True)
 class BrightSource:
-    """Where the Parquet files lie: a folder, or a hub id (owner/name)."""
+    """Where the Parquet files are: a folder, or a hub id (owner/name)."""
 
     place: str
     revision: str | None = None

@@ -33,7 +33,7 @@ class ValidationReport:
     left_out: int = 0
     """Metadata values that no store can hold; their documents are kept."""
     passed_over: Mapping[PassedOver, int] = field(default_factory=dict)
-    """What a folder holds beside documents, and how many of each."""
+    """What a folder contains besides documents, and how many of each."""
 
 
 @dataclass(slots=True)

@@ -1,4 +1,4 @@
-"""Which reader a file needs, told by the end of its name.
+"""Which reader a file needs, by its extension.
 
 Knows neither what the records hold nor folders. `.gz` may follow where lines are read.
 """

@@ -1,6 +1,6 @@
 """Where results go: a place is tried before the work starts, a file appears whole or not at all.
 
-Knows paths alone, not what is written to them.
+Only knows paths, not what is written to them.
 """
 
 import re
@@ -28,7 +28,7 @@ def local(path: str | Path) -> Path:
     if scheme:
         raise Thought1Error(
             f"{show_path(Path(path))} is an address ({scheme[0]}/...), which cannot be opened: "
-            "give a path of this machine, and copy or mount what lies elsewhere"
+            "give a path of this machine, and copy or mount what is elsewhere"
         )
     return Path(path)
 

@@ -32,7 +32,7 @@ _USUAL_CHARS, _MOST_CHARS = 6, 16
 
 @dataclass(frozen=True, slots=True)
 class Heading:
-    """A heading of a text: characters `start` to `end`, and how deep it stands (1 is the top)."""
+    """A heading of a text: characters `start` to `end`, and its depth (1 is the top)."""
 
     start: int
     end: int
@@ -105,17 +105,17 @@ CHARACTERS = Splitter()
 def split_passages(
     text: str, splitter: Splitter, title: str = "", headings: Sequence[Heading] = ()
 ) -> Iterator[Passage]:
-    """Passages in order; none begins or ends with white space, and nothing but white space lies
+    """Passages in order; none begins or ends with white space, and nothing but white space is
     between two of them.
 
     Neighbouring paragraphs share a passage as long as they fit. Where they do not, it ends before
     a heading in its second half, else at the last end of a paragraph, of a sentence or of a line
-    of a list, of a word, or in the middle of a word; never right behind a heading.
+    of a list, of a word, or in the middle of a word; never right after a heading.
 
     Args:
         text: what is cut.
         splitter: how long passages are.
-        title: stands before the headings in each path.
+        title: precedes the headings in each path.
         headings: of the text, in order.
     """
     yield from _Cutter(text, splitter, title, headings).passages()
@@ -140,7 +140,7 @@ class _Cutter:
         while covered < end:
             path = _fitting(self._splitter, self._path(start))
             cut = self._end_of_passage(path, start, covered, end)
-            if cut <= covered and start < covered:  # what it repeats leaves no room for more
+            if cut <= covered and start < covered:  # what it repeats leaves no space for more
                 start = covered
                 continue
             yield Passage(start, self._strip(start, cut)[1], path)
@@ -153,7 +153,7 @@ class _Cutter:
         while True:
             stop = self._splitter.reach(self._text, start, end, room)
             cut = end if stop >= end else self._cut(covered, stop)
-            # Path and passage, and parts of a text, may join to other tokens than each alone.
+            # Path and passage, and parts of a text, may be tokenised differently from each alone.
             last = self._strip(start, cut)[1]
             over = self._splitter.size(shown + self._text[start:last]) - self._splitter.limit
             if over <= 0 or room == 1:
@@ -174,7 +174,7 @@ class _Cutter:
         return cut
 
     def _body(self, start: int, stop: int) -> int:
-        """What follows the headings at `start`, which are not to stand alone; up to `stop`."""
+        """What follows the headings at `start`, which must not be a passage alone; up to `stop`."""
         body = start
         for number in range(bisect_left(self._starts, start), len(self._headings)):
             heading = self._headings[number]
@@ -244,7 +244,7 @@ def _parents(headings: Sequence[Heading]) -> list[int | None]:
 
 def _fitting(splitter: Splitter, names: list[str]) -> str:
     """The path, in half of a passage's length at most: outer headings go first, and where there
-    is no room for a word and a line break, all of it."""
+    is no space for a word and a line break, all of it."""
     most = splitter.limit // 2
     if most < 2:
         return ""

@@ -1,6 +1,6 @@
 """Plain text, where each line is a text of its own, and what only looks like it.
 
-A file of JSON or a table that is read as plain text would be embedded as it stands, braces, field
+A file of JSON or a table that is read as plain text would be embedded as it is, braces, field
 names and all, and nothing would show it.
 """
 
@@ -44,7 +44,7 @@ def check_plain(text: str, number: int, place: str, remedy: str) -> None:
         number: of the line, from 1.
 
     Raises:
-        Thought1Error: with `place` before it and `remedy` behind it.
+        Thought1Error: with `place` before it and `remedy` after it.
     """
     if _is_json(text, number):
         what = "JSON"

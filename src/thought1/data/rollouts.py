@@ -238,7 +238,7 @@ def _batch(records: Sequence[Mapping[str, Any]], location: str) -> SavedRollouts
     for row, about in enumerate(told):
         if about.query_id != told[row - row % group_size].query_id:
             raise Thought1Error(
-                f"{location}: in the batch that begins here, rollout {row + 1} asks "
+                f"{location}: in the batch that begins here, rollout {row + 1} has "
                 f"{quote(about.query_id)}, its group of {group_size} another question"
             )
     return SavedRollouts(first["step"], rollouts, told)

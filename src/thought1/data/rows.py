@@ -1,7 +1,7 @@
 """Lines and fields of input files: what is usable, and how a bad one is reported.
 
 Knows neither the file formats (jsonl.py, tables.py, text_folder.py, trec.py) nor what becomes of
-the documents. The `parse_` functions raise `BadRow` with the problem alone; the caller, who knows
+the documents. The `parse_` functions raise `BadRow` with only the problem; the caller, who knows
 the place, adds it with `BadRow.at`.
 """
 
@@ -62,7 +62,7 @@ DEFAULT_OPTIONS = CorpusOptions()
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One decoded line with its line end, and where it stands ("file:17")."""
+    """One decoded line with its line end, and its location ("file:17")."""
 
     location: str
     text: str
@@ -70,7 +70,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """The fields of one row as its format has them, and where it stands."""
+    """The fields of one row as its format has them, and its location."""
 
     location: str
     fields: Mapping[str, object]
@@ -78,7 +78,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One document, and where it stands."""
+    """One document, and its location."""
 
     location: str
     document: Document

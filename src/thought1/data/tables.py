@@ -72,9 +72,9 @@ def _read_cells(path: Path, limit: int) -> Iterator[_Cells | BadRow]:
 
 
 class _RecordLines(Iterator[str]):
-    """The lines that the csv reader asks for, remembered until their record is known to be good.
+    """The lines that the csv reader consumes, kept until their record is known to be good.
 
-    A quote that is never closed makes the reader swallow the rows behind it. `rewind` gives them
+    A quote that is never closed makes the reader swallow the rows after it. `rewind` gives them
     back, all but the first line, so that one bad row costs no other.
     """
 

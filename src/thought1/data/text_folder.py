@@ -2,7 +2,7 @@
 
 Knows neither JSON nor tables. A file is at most `max_line_bytes` long, so that memory stays
 bounded. Hidden files and folders, linked folders and files of other kinds are passed over, and
-what is passed over is told.
+what is skipped is reported.
 """
 
 import os

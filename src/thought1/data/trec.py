@@ -158,7 +158,7 @@ def run_lines(run: Run, tag: str) -> Iterator[str]:
 
 
 def check_id(word: str, name: str) -> None:
-    """Raise Thought1Error where `word` cannot stand in a column of a run or of judgements."""
+    """Raise Thought1Error if `word` cannot be written in a column of a run or of judgements."""
     if not word or word != word.strip(" ") or re.search(r"[\t\n\r]", word):
         raise Thought1Error(
             f"the {name} {quote(word)} cannot be written to a run, whose columns are separated by "
@@ -183,7 +183,7 @@ def _is_header(columns: list[str]) -> bool:
 def _split(text: str, widths: Container[int]) -> list[str]:
     """Columns between tabs, where ids may hold blanks, else between any white space.
 
-    Blanks beside a tab are no part of an id: other tools would not see them.
+    Blanks next to a tab are not part of an id: other tools would not see them.
     """
     columns = [column.strip(" ") for column in text.rstrip("\r\n").split("\t")]
     return columns if len(columns) in widths else text.split()

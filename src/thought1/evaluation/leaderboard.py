@@ -21,8 +21,8 @@ from thought1.types import Thought1Error
 __getattr__ = moved_names(__name__)
 
 TOLERANCE = Decimal("0.1")
-"""Between a stated average and the mean of the figures beside it. Each figure is rounded to one
-decimal, so their mean lies within 0.05 of the true mean; the stated average is rounded as well,
+"""Between a stated average and the mean of its row. Each figure is rounded to one
+decimal, so their mean is within 0.05 of the true mean; the stated average is rounded as well,
 which is another 0.05. A larger difference is no rounding."""
 
 _ROW = {"system", "track", "source", "published", "average", "ours", "command"}
@@ -143,7 +143,7 @@ def read_leaderboard(path: Path) -> Leaderboard:
 def _flagged(row: PublishedRow, track: LeaderboardTrack, times: int) -> PublishedRow:
     flags = []
     if times > 1:
-        flags.append(f"stands {times} times in this track")
+        flags.append(f"listed {times} times in this track")
     figures = {**(row.published or {}), "average": row.average}
     for name, figure in figures.items():
         if not 0 <= figure <= 100:

@@ -1,4 +1,4 @@
-"""What is asked of an evaluation, as plain data: enough to ask for it again."""
+"""An evaluation request as plain data: enough to repeat it."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -166,7 +166,7 @@ def check_request(request: Request, called: Callable[[str], str] = str) -> None:
 def _check_owner(
     request: Request, others: Mapping[str, bool], called: Callable[[str], str]
 ) -> None:
-    """Refuse what only the system t1 knows, where another one is asked for."""
+    """Refuse options of the system t1 with any other system."""
     options = {
         "mode": request.mode != "dense",
         "model": request.model is not None,

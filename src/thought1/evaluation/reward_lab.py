@@ -1,6 +1,6 @@
 """The reward lab: the same rollouts under every reward.
 
-How far each reward tells the rollouts of a question apart, and which rewards say the same. It
+How well each reward separates the rollouts of a question, and which rewards agree. It
 knows neither files nor a model; `t1 rewards` prints it.
 
 Spearman's rank correlation, ties at their average rank (Spearman 1904): scipy's ranks and Pearson's

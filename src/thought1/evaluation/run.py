@@ -50,12 +50,12 @@ from thought1.opening import holds_something
 from thought1.types import Thought1Error
 
 STUDIES = ("curve", "faithfulness")
-"""Fields of a result that are there only where they were asked for, and not replayed."""
+"""Fields of a result that exist only if requested, and are not replayed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """Where the files of an evaluation go, None keeps none; and what stands in them."""
+    """Where the files of an evaluation are written (None keeps none), and what they contain."""
 
     results: Path | None = None
     """Folder of result files."""
@@ -99,7 +99,7 @@ def evaluate(
     trust_remote_code: bool = False,
     bars: Bars = no_bars,
 ) -> Evaluated:
-    """Measure what a request asks for. What can be refused is refused before anything is encoded.
+    """Run an evaluation request. Whatever can be refused is refused before anything is encoded.
 
     Args:
         request: what is measured.

@@ -59,7 +59,7 @@ class Task:
     """Documents of a ranking after exclusion."""
     measures: Sequence[str] = DEFAULT_MEASURES
     alternatives: Sequence[ScoringProtocol] = ()
-    """Protocols beside the main one, which excludes and has the task's qrels."""
+    """Protocols in addition to the main one, which excludes and has the task's qrels."""
     check: Callable[[Run], None] = lambda run: None
     """Refuses a ranking that cannot be scored, before exclusion."""
 

@@ -1,4 +1,4 @@
-"""The folder for what can be measured or computed again. Knows nothing of what lies in it."""
+"""The folder for what can be measured or computed again. Knows nothing of its content."""
 
 from pathlib import Path
 

@@ -41,8 +41,8 @@ def load_checkpoint(
 
     Args:
         name: as `find_model` takes it; None is `inventory.default_model`, which is logged.
-        merge: put the updates of an adapter into the weights; else they stay beside them.
-        trust_remote_code: run Python code that lies in the folder, if the model needs it.
+        merge: merge the updates of an adapter into the weights; else they stay separate.
+        trust_remote_code: run Python code from the folder, if the model needs it.
 
     Raises:
         Thought1Error: the folder cannot be loaded as a causal language model, not whole, or needs

@@ -151,7 +151,7 @@ def _keep(label: str, key: model_cache.Key, read: _Read) -> None:
 
     def write(folder: Path) -> None:
         try:
-            with redirect_stderr(io.StringIO()):  # a bar of something that nobody asked for
+            with redirect_stderr(io.StringIO()):  # an internal progress bar
                 read.model.save_pretrained(folder, state_dict=state, max_shard_size=_SHARD)
             read.tokenizer.save_pretrained(folder)
         except Exception as error:  # of whichever library; a full disk among them

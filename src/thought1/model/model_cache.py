@@ -92,7 +92,7 @@ def keep(record: CacheRecord, size: int, write: Callable[[Path], None]) -> Path 
     staged = None
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        if not _make_room(target.parent, size):
+        if not _evict(target.parent, size):
             return None
         staged = Path(tempfile.mkdtemp(prefix=_STAGED, dir=target.parent))
         write(staged)
@@ -107,7 +107,7 @@ def keep(record: CacheRecord, size: int, write: Callable[[Path], None]) -> Path 
 
 
 def discard(folder: Path) -> None:
-    """Remove an entry, if it can be removed; nobody ever sees half of it."""
+    """Remove an entry, if it can be removed; a partial entry is never visible."""
     with suppress(OSError):
         gone = Path(tempfile.mkdtemp(prefix=_STAGED, dir=folder.parent))
         try:
@@ -174,8 +174,8 @@ def _size(folder: Path) -> int:
     return total
 
 
-def _make_room(base: Path, size: int) -> bool:
-    """Whether so many bytes may be added, after the entries used longest ago have gone."""
+def _evict(base: Path, size: int) -> bool:
+    """Whether this many bytes may be added, after evicting the least recently used entries."""
     for left in base.glob(f"{_STAGED}*"):
         with suppress(OSError):
             if time.time() - left.stat().st_mtime > _ABANDONED:

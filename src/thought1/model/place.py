@@ -1,4 +1,4 @@
-"""Where a model lies: a folder, a GGUF file, an installed package, the hub, or this package itself.
+"""Where a model is: a folder, a GGUF file, an installed package, the hub, or this package itself.
 
 It knows names and files, not what is in them.
 """
@@ -31,7 +31,7 @@ class Place:
     """How the model is called: what an index and a result remember."""
     folder: Path
     gguf: str = ""
-    """The file in `folder` that holds configuration, tokenizer and weights; "" where they lie in
+    """The file in `folder` that holds configuration, tokenizer and weights; "" where they are in
     files of their own."""
 
     @property
@@ -112,7 +112,7 @@ def locate(name: str) -> str:
 
 
 def _package_folders(package: str) -> list[Path]:
-    """Where a package lies; several, where it has no `__init__.py`."""
+    """Where a package is; several folders, if it has no `__init__.py`."""
     try:
         spec = importlib.util.find_spec(package)
     except ValueError:  # the running program, which has none

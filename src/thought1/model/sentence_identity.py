@@ -45,7 +45,7 @@ def identity(name: str) -> dict[str, str | int]:
 
 
 def folder_of(name: str) -> Path:
-    """Where the files of a model lie."""
+    """Where the files of a model are."""
     folder = Path(locate(name))
     if folder.is_dir():
         return folder
@@ -64,7 +64,7 @@ def _parts(folder: Path) -> list[Path]:
 
 
 def _weights(folder: Path) -> str:
-    """SHA-256 over the weight files of all modules, whatever else lies in the folder."""
+    """SHA-256 over the weight files of all modules, whatever else is in the folder."""
     hashes: dict[str, str] = {}
     for part in _parts(folder):
         files = sorted(part.glob("*.safetensors")) or sorted(part.glob("pytorch_model*.bin"))

@@ -26,7 +26,7 @@ from thought1.model.tally import Tally
 from thought1.types import Checkpoints, Document, Sampling, Thought, Thought1Error, Vectors
 
 PREFIX = "st:"
-"""What such a model is called by, where a T1 could stand: `st:NAME`."""
+"""Prefix of the name of such a model, where a T1 could be named: `st:NAME`."""
 _TOKENISED = 1024
 """Texts that are tokenised at a time."""
 _QUIET = {"normalize_embeddings": True, "show_progress_bar": False}
@@ -47,7 +47,7 @@ class SentenceModel:
         self.base: Base | None = None
         """The model that it changes by low-rank updates, where it is such a one."""
         self.adapter: Any = None
-        """A `peft.PeftModel`, where the updates stand beside the weights."""
+        """A `peft.PeftModel`, where the updates are kept separate from the weights."""
         self.documents_read = Tally("documents")
 
     @classmethod
@@ -62,7 +62,7 @@ class SentenceModel:
         """The model in a folder, under a hub id, or in a package (`package:NAME/FOLDER`).
 
         Args:
-            merge: put the updates of a fine-tuned one into the weights; else they stay beside them,
+            merge: merge the updates of a fine-tuned one into the weights; else they stay separate,
                 in `adapter`.
 
         Raises:
@@ -98,7 +98,7 @@ class SentenceModel:
             raise Thought1Error(f"{name} changes another model, and needs it: {error}") from None
         if found.hash != base.hash:
             raise Thought1Error(
-                f"{name} changes another model than what lies at {base.model}: its weights or "
+                f"{name} changes another model than the one at {base.model}: its weights or "
                 "settings have changed since"
             )
         adapter = put_updates(name, folder, found.model)
@@ -142,7 +142,7 @@ class SentenceModel:
         return found
 
     def spans(self, text: str) -> list[tuple[int, int]]:
-        """Where each token of a text stands in it, in characters (start, end)."""
+        """The position of each token in its text, in characters (start, end)."""
         coded = self._plain.encode(text, add_special_tokens=False)
         return list(coded.offsets)
 
@@ -166,7 +166,7 @@ class SentenceModel:
 
     @property
     def _fast(self) -> PreTrainedTokenizerBase | None:
-        """The tokenizer, where it is one that tells its tokens."""
+        """The tokenizer, where it is one that gives access to its tokens."""
         tokenizer = self.model.tokenizer
         fast = isinstance(tokenizer, PreTrainedTokenizerBase) and tokenizer.is_fast
         return tokenizer if fast else None
@@ -174,9 +174,9 @@ class SentenceModel:
     def _cut(self, texts: Sequence[str]) -> int:
         if self._fast is None:
             return 0
-        room = self.document_room
+        capacity = self.document_room
         coded = self._plain.encode_batch_fast(list(texts), add_special_tokens=False)
-        return sum(len(one.ids) > room for one in coded)
+        return sum(len(one.ids) > capacity for one in coded)
 
     @staticmethod
     def _normal(vectors: Any) -> Vectors:
@@ -196,7 +196,7 @@ class SentenceModel:
 
     @property
     def settings(self) -> str:
-        """SHA-256 over what decides a vector beside the weights.
+        """SHA-256 over what determines a vector besides the weights.
 
         Prompts, the longest text, the tokenizer, and the settings of every module, such as how
         tokens are pooled.
@@ -214,7 +214,7 @@ class SentenceModel:
 
     @property
     def folder(self) -> Path:
-        """Where its files lie."""
+        """Where its files are."""
         return folder_of(self.called)
 
     def identities(self, index_format: int, created: str) -> list[Mapping[str, str | int]]:

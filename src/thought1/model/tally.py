@@ -19,7 +19,7 @@ class Tally:
     kind: str
     read: int = 0
     cut: int = 0
-    _told: int = 0
+    _reported: int = 0
     _paused: bool = False
 
     def __str__(self) -> str:
@@ -32,8 +32,8 @@ class Tally:
             return
         self.read += read
         self.cut += cut
-        if cut and self.cut >= 2 * self._told:
-            self._told = self.cut
+        if cut and self.cut >= 2 * self._reported:
+            self._reported = self.cut
             logger.warning("%s are longer than the model reads and were cut", self)
 
     @contextmanager

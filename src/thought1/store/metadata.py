@@ -21,7 +21,7 @@ _MISSING = ("NAType", "NaTType")
 
 
 def to_metadata_value(value: object) -> MetadataValue | None:
-    """The text, number or boolean that stands for `value`; None where there is no value.
+    """The text, number or boolean that represents `value`; None if there is no value.
 
     None, NaN, NaT and pandas' NA are no value. Scalars of numpy become Python's; dates and times
     ISO 8601 text; a decimal a float where that loses nothing, else text; lists, tuples, sets,

@@ -1,6 +1,6 @@
 """Documents into a store: skip what is there already, encode the rest, write block by block.
 
-Knows the contract of a store, and one function that encodes; neither the model behind it nor
+Knows the contract of a store, and one function that encodes; neither the model it calls nor
 where the documents come from.
 """
 
@@ -28,7 +28,7 @@ WRITE_SECONDS = 10.0
 model fast or slow."""
 
 UNIT_TOLERANCE = 1e-3
-"""How far the length of a vector may be from 1: half-precision numbers lie within."""
+"""How far the length of a vector may be from 1: half-precision numbers are within it."""
 
 Encode = Callable[[Iterable[Document]], Iterator[tuple[list[Document], Vectors]]]
 """Chunks of the documents with their vectors (n, d)."""

@@ -1,7 +1,7 @@
 """A training set from its public home: fetch, convert, compare, put in place.
 
 Knows the steps, not how a set is converted. A set appears whole or not at all: it is made in a
-folder of its own beside its place, which is renamed at the end and removed whatever happens.
+temporary folder next to the target, which is renamed at the end and always removed.
 """
 
 import os

@@ -1,11 +1,11 @@
-"""A world as a folder in BEIR's layout, with trajectories and evidence beside it.
+"""A world as a folder in BEIR's layout, with trajectories and evidence.
 
     corpus.jsonl     {"_id", "text"}
     queries.jsonl    {"_id", "text", "metadata": {"kind", "answer", "starts", "path"}}
     qrels/           train, test (all composed kinds), and test-KIND for each kind
     facts.jsonl      {"_id", "text"}: every fact in the words of thoughts, for language modelling
     thoughts.jsonl   {"_id", "text"}
-    evidence.jsonl   {"_id", "documents"}, for questions of the kind evidence alone
+    evidence.jsonl   {"_id", "documents"}, only for questions of the kind evidence
     world.json       settings, counts, and the version that wrote it
 
 The same world gives the same bytes everywhere, but for the version in world.json.

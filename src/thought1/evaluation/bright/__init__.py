@@ -1,5 +1,5 @@
 """BRIGHT on the systems of every evaluation: a task with exclusions (`task`), scored by four
-protocols (`protocols`, `scores`), asked for by a request (`request`) and run as a whole (`run`).
+protocols (`protocols`, `scores`), described by a request (`request`) and run as a whole (`run`).
 """
 
 from thought1.evaluation.moved import moved_names

@@ -1,4 +1,4 @@
-"""What is asked of a subset of BRIGHT, as plain data."""
+"""A request to evaluate on a subset of BRIGHT, as plain data."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass

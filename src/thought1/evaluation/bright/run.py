@@ -49,7 +49,7 @@ class BrightOutputs:
 
 @dataclass(slots=True)
 class BrightReport:
-    """What was found, and where it lies."""
+    """The results, and where they are stored."""
 
     scores: BrightResult
     facts: SystemFacts
@@ -63,7 +63,7 @@ class BrightReport:
     """Subset -> its result file."""
 
     def to_json(self) -> dict[str, Any]:
-        """JSON data: what was asked of which system, all figures, and the paths."""
+        """JSON data: the request, the system, all figures, and the paths."""
         return {
             "source": self.source,
             "system": self.facts.name,
@@ -79,7 +79,7 @@ class BrightReport:
 def check_bright(
     request: BrightRequest, cache: Path | None, called: Callable[[str], str] = str
 ) -> None:
-    """Refuse what only the system t1 knows, where another one is asked for.
+    """Refuse options of the system t1 with any other system.
 
     Args:
         called: what the user knows a field by.

@@ -92,5 +92,5 @@ def section(key: str, level: int, title: str, *content: Markup | None) -> Markup
 
 
 def facts(pairs: Sequence[tuple[str, str]]) -> Markup:
-    """Names and what they stand for."""
+    """Names and their meaning."""
     return render(_TEMPLATE, "facts", pairs)

@@ -1,6 +1,6 @@
 """Which results belong together: by task, by system, and the subsets of BRIGHT.
 
-Knows no HTML. The order of everything on the page is decided here, from the files alone.
+Knows no HTML. The order of everything on the page is decided here, from the files only.
 """
 
 from collections import defaultdict

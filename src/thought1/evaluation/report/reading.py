@@ -15,7 +15,7 @@ from thought1.types import Thought1Error
 
 @dataclass(frozen=True, slots=True)
 class ResultFile:
-    """One result, and the details beside it."""
+    """One result and its details."""
 
     path: str
     """Relative to the folder that was read."""

@@ -1,7 +1,7 @@
 """The form of a result file, once: what is written is built of these, and what is read is checked.
 
 docs/evaluation.md says what each field means. A field that a later version adds is kept as it is;
-what the report alone needs may be absent. Knows neither files nor how numbers come about.
+what only the report needs may be absent. Knows neither files nor how numbers come about.
 """
 
 from typing import Annotated, Any, Self
@@ -86,7 +86,7 @@ class CostRecord(_Record):
 
 
 class FilesRecord(_Record):
-    """Names of the files beside the result."""
+    """Names of the files next to the result."""
 
     run: str | None = None
     details: str | None = None
@@ -116,7 +116,7 @@ class PointRecord(_Record):
 
 
 class RivalRecord(_Record):
-    """Another system beside a curve."""
+    """Another system shown with a curve."""
 
     name: str
     tokens: Amount | None = None
@@ -194,7 +194,7 @@ class Result(_Record):
     cost: CostRecord = CostRecord()
     origin: dict[str, Any] = {}
     request: dict[str, Any] = {}
-    """What `t1 replay` asks again."""
+    """The request that `t1 replay` repeats."""
     files: FilesRecord = FilesRecord()
     checks: dict[str, int] | None = None
     curve: CurveRecord | None = None

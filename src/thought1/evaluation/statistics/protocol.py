@@ -6,7 +6,7 @@ neither models, nor stores, nor files: it is given a run and qrels.
 Decided here: every query judged with at least one relevant document counts, and only those; a
 run that lacks one of them is refused, because a mean over fewer queries is another number. All
 measures see one order of the documents, trec_eval's, ties included (`thought1.metrics.order`):
-left alone, ir-measures breaks the ties of RR@k the other way round than those of nDCG@k.
+by default, ir-measures breaks the ties of RR@k the other way round than those of nDCG@k.
 
 Intervals: percentile bootstrap over queries; Efron and Tibshirani 1993, An Introduction to the
 Bootstrap, chapter 13; Sakai 2006, Evaluating Evaluation Metrics based on the Bootstrap.

@@ -113,7 +113,7 @@ class Curve:
         }
 
     def table(self) -> list[str]:
-        """Lines of plain text; `*` marks what lies on the Pareto front."""
+        """Lines of plain text; `*` marks the Pareto front."""
         front = self.pareto
         width = max([len("budget 000"), *(len(other.name) for other in self.baselines)])
         lines = [f"  {'':<{width}}{'tokens':>8}{'ms':>9}{'nDCG@10':>9}  95% interval"]
@@ -132,7 +132,7 @@ class Curve:
         questions = len(self.points[0].per_query)
         return [
             *lines,
-            f"{questions} questions; tokens and milliseconds of a question in the mean; * none is "
+            f"{questions} questions; mean tokens and milliseconds per question; * none is "
             "as fast and finds more, nor faster and finds as much",
         ]
 
@@ -150,7 +150,7 @@ def measure_curve(
 
     The milliseconds of a budget are the wall time from the texts to the vectors, divided by the
     number of questions. Budget 0 is one forward pass, as `T1.think` does it; at others it is the
-    time of the pass up to so many tokens, without the steps that read earlier vectors.
+    time of the pass up to this many tokens, without the steps that read earlier vectors.
 
     Args:
         model: is put into evaluation mode.

@@ -42,7 +42,7 @@ class Dispersion:
     the two is the same for every question."""
     rows: Mapping[str, Mapping[str, float]]
     """Row -> query id -> nDCG@10. `bare`: budget 0; `own`: the greedy thought; `sampled`: mean over
-    the sampled thoughts, each searched with alone; `fused`: normalised mean of their vectors;
+    the sampled thoughts, each searched with separately; `fused`: normalised mean of their vectors;
     `fused+bare`: of these and the bare vector, each with the same weight; `own+bare`: of the greedy
     and the bare vector."""
 
