@@ -19,6 +19,7 @@ LAYERS = {
     "thought1.types": 1,
     "thought1.registry": 1,
     "thought1.metrics": 1,
+    "thought1.moved": 1,
     "thought1.files": 1,
     "thought1.model.packages": 1,
     "thought1.model.tally": 1,

@@ -141,7 +141,7 @@ class Index:
     def add(
         self, documents: Iterable[Document], *, on_progress: Callable[[int], None] | None = None
     ) -> AddReport:
-        """Encode documents and store them; an id that is there already is replaced.
+        """Encode documents and store them; an id that exists already is replaced.
 
         Documents that are stored with the same title, text and metadata are not encoded again:
         an interrupted run is resumed by running it again. Memory does not grow with the number
@@ -163,7 +163,7 @@ class Index:
         *,
         on_progress: Callable[[int], None] | None = None,
     ) -> AddReport:
-        """Store documents with vectors (n, d) that are there already, chunk by chunk.
+        """Store documents with existing vectors (n, d), chunk by chunk.
 
         Nothing is encoded: the vectors must be what this index's model gives for the documents.
         Each chunk is one write. Documents that are stored as they are keep their vector.

@@ -66,7 +66,7 @@ SYSTEMS: Mapping[str, RegistryEntry] = {
 
 
 class StoreType(Protocol):
-    """How a store comes to life: what a class of STORES offers besides the verbs of `Store`."""
+    """How a store is created: what a class of STORES offers besides the methods of `Store`."""
 
     def create(
         self, path: Path, dim: int, info: Mapping[str, Any], *, overwrite: bool = False

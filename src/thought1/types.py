@@ -6,10 +6,15 @@ a model, nor a store, nor a file format.
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+
+from thought1.moved import moved_names
+
+if not TYPE_CHECKING:  # a type checker would take any name for one of this module's
+    __getattr__ = moved_names(__name__)
 
 Vectors = npt.NDArray[np.float32]
 """Float32 array of shape (n, d), rows L2-normalised."""

@@ -365,7 +365,7 @@ def test_a_truncated_file(whole: Path, tmp_path: Path, lost: float) -> None:
     kept = len(content) - int(lost if lost >= 1 else lost * len(content))
     path = tmp_path / "cut.gguf"
     path.write_bytes(content[:kept])
-    message = f"{path} is truncated: {kept} of {len(content)} bytes are there: fetch it again"
+    message = f"{path} is truncated: {kept} of {len(content)} bytes exist: download it again"
     assert refused(path) == message
 
 

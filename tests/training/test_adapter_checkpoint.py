@@ -106,7 +106,7 @@ def test_folds_are_taught_with_it(room: Path, tmp_path: Path) -> None:
     [
         (("stages.0.lora_rank=0",), "needs one lora_rank above 0"),
         (("stages.1.lora_alpha=3",), "needs one lora_rank above 0, and one lora_alpha"),
-        (("model.vocab_size=100",), "neither scratch nor vocab_size"),
+        (("model.vocab_size=100",), "remove scratch and vocab_size"),
     ],
 )
 def test_a_recipe_that_makes_no_adapter(

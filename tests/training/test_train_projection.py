@@ -290,7 +290,7 @@ def test_rollouts_and_updates_read_the_same_vectors(
     [
         (CONTRAST + FACTS, (), "without thoughts the companion gives the vectors"),
         (SHORT + "weight_distill = 1.0\n" + THOUGHTS, (), "the companion gives the vectors, and"),
-        (SHORT + THOUGHTS, ("stages.0.filter_gain=true",), "no stage before this one has taught"),
+        (SHORT + THOUGHTS, ("stages.0.filter_gain=true",), "no stage before this one has trained"),
         (SHORT + THOUGHTS, ("model.anchor=none",), "the reader projection needs an anchor above 0"),
         (SHORT + THOUGHTS, ("model.companion=",), "projection. needs a companion"),
         (SHORT + THOUGHTS, ("model.companion_reader=leaves",), "must be one of text, projection"),

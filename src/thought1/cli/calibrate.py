@@ -53,7 +53,7 @@ def calibrate(
     keep: Annotated[
         float,
         typer.Option(
-            "--keep", metavar="SHARE", help="How much of what thinking gains must be kept."
+            "--keep", metavar="SHARE", help="Share of the gain from thinking that must be kept."
         ),
     ] = 0.95,
     model: IndexModel = None,

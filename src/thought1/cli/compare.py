@@ -77,9 +77,9 @@ def compare(
         Path | None, typer.Option(metavar="FILE", help="The second system's thoughts.")
     ] = None,
     top: Annotated[
-        int, typer.Option(min=0, metavar="K", help="How many of the largest wins and losses.")
+        int, typer.Option(min=0, metavar="K", help="Number of the largest wins and losses to show.")
     ] = 5,
-    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Of the random draws.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Seed of the random draws.")] = 0,
     as_json: Json = False,
 ) -> None:
     """Compare two runs: difference, interval, randomisation test, wins and losses."""

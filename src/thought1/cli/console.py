@@ -116,7 +116,7 @@ def receipt_data(receipt: Receipt) -> dict[str, Any]:
 
 
 def result_data(result: SearchResult) -> dict[str, Any]:
-    """One search result for JSON; "thoughts", "confidence" and "fell_back" are there where
+    """One search result for JSON; "thoughts", "confidence" and "fell_back" are included if
     there are several thoughts, "evidence" where documents were read before thinking, and "stages"
     where there are checkpoints."""
     hits = [

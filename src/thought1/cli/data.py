@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from thought1.data.public.build import BuildOutcome
     from thought1.data.public.catalogue import PublicSet
 
-data = typer.Typer(no_args_is_help=True, help="Fetch the training sets from their public homes.")
+data = typer.Typer(
+    no_args_is_help=True, help="Download the training sets from their original servers."
+)
 
 
 @data.command("list")
@@ -46,22 +48,22 @@ def list_sets(as_json: Json = False) -> None:
 @data.command(cls=Command)
 def get(
     names: Annotated[
-        list[str], typer.Argument(metavar="NAME", help="See `t1 data list`; all takes every set.")
+        list[str], typer.Argument(metavar="NAME", help="See `t1 data list`; all selects every set.")
     ],
     to: Annotated[
-        Path, typer.Option(metavar="FOLDER", help="Where each set gets a folder of its own.")
+        Path, typer.Option(metavar="FOLDER", help="Folder in which each set gets its own folder.")
     ] = Path("data"),
     mirror: Annotated[
         str,
         typer.Option(
-            metavar="URL", help="Copies of the originals, by host and path, as wget --mirror does."
+            metavar="URL", help="Address of a mirror, by host and path, as made by wget --mirror."
         ),
     ] = "",
     accept_changed: Annotated[
         bool,
         typer.Option(
             "--accept-changed",
-            help="Put a set in place although its files differ from those trained on.",
+            help="Accept a set although its files differ from those used in training.",
         ),
     ] = False,
 ) -> None:

@@ -50,7 +50,7 @@ def embed(
     ],
     kind: Annotated[
         Kind,
-        typer.Option("--type", help="What the texts are: questions, or texts to be found."),
+        typer.Option("--type", help="Whether the texts are queries or documents."),
     ],
     think: Budget = None,
     no_think: NoThink = False,

@@ -43,10 +43,8 @@ CorpusPath = Annotated[
     ),
 ]
 Output = Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Folder of the index.")]
-SkipBad = Annotated[
-    bool, typer.Option("--skip-bad", help="Leave out rows that cannot be used; count them.")
-]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the index that is there.")]
+SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Skip and count invalid rows.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing index.")]
 Optimize = Annotated[
     bool,
     typer.Option(
@@ -59,9 +57,9 @@ Prune = Annotated[
     bool | None,
     typer.Option(
         "--prune/--no-prune",
-        help="Remove from the index what the corpus no longer holds. A folder of texts does "
-        "so by default, with its own passages; for another corpus it means every document "
-        "that came from no folder of texts.",
+        help="Remove documents from the index that the corpus no longer contains. This is the "
+        "default for a folder of texts, with its own passages; for another corpus it applies to "
+        "every document that is not from a folder of texts.",
         show_default=False,
     ),
 ]
@@ -71,14 +69,17 @@ PassageTokens = Annotated[
         "--passage-tokens",
         min=1,
         metavar="N",
-        help="Longest passage of a folder of texts, the headings before it included; by "
+        help="Maximum length of a passage of a folder of texts, including its headings; by "
         "default what the model reads.",
     ),
 ]
 Overlap = Annotated[
     int,
     typer.Option(
-        "--overlap", min=0, metavar="N", help="Most tokens that a passage repeats of the last."
+        "--overlap",
+        min=0,
+        metavar="N",
+        help="Tokens that a passage may repeat from the previous one.",
     ),
 ]
 VectorFile = Annotated[
@@ -86,14 +87,16 @@ VectorFile = Annotated[
     typer.Option(
         "--vectors",
         metavar="FILE.npy",
-        help="Take these vectors over instead of encoding: row i is that of document i of CORPUS. "
+        help="Import these vectors instead of encoding: row i belongs to document i of CORPUS. "
         "Some documents are encoded again, to check.",
     ),
 ]
 EncoderName = Annotated[
     str | None,
     typer.Option(
-        "--encoder", metavar="FOLDER|HUB_ID", help="The model that made the vectors of --vectors."
+        "--encoder",
+        metavar="FOLDER|HUB_ID",
+        help="The model that computed the vectors of --vectors.",
     ),
 ]
 
@@ -268,7 +271,7 @@ def _passed_over(counts: "Mapping[PassedOver, int]") -> Iterator[str]:
 def _open(
     corpus: "Corpus", wanted: _Wanted, given: GivenVectors | None
 ) -> tuple["Index", "Encoder", "Corpus"]:
-    """The index that is there, with its model, or an empty one; and the corpus as it is read.
+    """The existing index with its model, or an empty one; and the corpus as it is read.
 
     Whatever can be wrong with model, lengths and given vectors is found before an index is made.
     """

@@ -22,13 +22,13 @@ def leaderboard(
     path: Annotated[
         Path | None,
         typer.Argument(
-            metavar="FILE", help="Results in YAML; by default those of BRIGHT that come along."
+            metavar="FILE", help="Results in YAML; by default the included ones of BRIGHT."
         ),
     ] = None,
     *,
     track: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="Only this track; may be given again."),
+        typer.Option(metavar="NAME", help="Only this track; may be repeated."),
     ] = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown instead.")] = False,
     as_json: Json = False,

@@ -48,17 +48,17 @@ Budget = Annotated[
         "--think",
         min=0,
         metavar="N",
-        help="Most tokens of a thought; by default what the model's settings say.",
+        help="Maximum tokens of a thought; by default that of the model's settings.",
     ),
 ]
 NoThink = Annotated[
-    bool, typer.Option("--no-think", help="Embed the bare query, which is quicker.")
+    bool, typer.Option("--no-think", help="Embed the query without thinking, which is faster.")
 ]
 SearchMode = Annotated[
     Mode,
     typer.Option(
         "--mode",
-        help="dense: by the model's vectors; bm25: by words, without the model; hybrid: both.",
+        help="dense: the model's vectors; bm25: words, without the model; hybrid: both.",
     ),
 ]
 Temperature = Annotated[
@@ -66,7 +66,7 @@ Temperature = Annotated[
     typer.Option(
         min=0.0,
         metavar="T",
-        help="0 always takes the likeliest token; t1 search does by default, t1 think what the "
+        help="0 always selects the most likely token: the default of t1 search; t1 think uses the "
         "model's settings say.",
     ),
 ]
@@ -76,12 +76,12 @@ TopP = Annotated[
         min=0.01,
         max=1.0,
         metavar="P",
-        help="Sample among the likeliest tokens that reach this probability together.",
+        help="Sample from the most likely tokens with this total probability.",
     ),
 ]
 Seed = Annotated[
     int | None,
-    typer.Option(metavar="N", help="The same seed gives a question the same thought."),
+    typer.Option(metavar="N", help="Random seed: the same seed gives the same thought."),
 ]
 NoRepeat = Annotated[
     int | None,
@@ -89,7 +89,7 @@ NoRepeat = Annotated[
         "--no-repeat",
         min=0,
         metavar="N",
-        help="No N tokens in a row twice in a thought; 0: any.",
+        help="No N-gram of tokens occurs twice in a thought; 0 disables this.",
     ),
 ]
 Samples = Annotated[
@@ -98,7 +98,7 @@ Samples = Annotated[
         "--samples",
         min=1,
         metavar="K",
-        help="Sample K thoughts on each question and search with all of them; at "
+        help="Sample K thoughts per question and search with all of them; at "
         "temperature 0.7 and top-p 0.95 where nothing else is said, by the model's settings too.",
     ),
 ]
@@ -127,7 +127,7 @@ AdaptiveRule = Annotated[
     typer.Option(
         "--adaptive",
         metavar="RULE",
-        help="Think no more than it takes. calibrated: as `t1 calibrate` has found; or conditions "
+        help="Stop thinking early. calibrated: by the rule of `t1 calibrate`; or conditions "
         "such as overlap=0.9,margin=0.05: a thought ends where its vector (cosine) or its first "
         "ten documents (overlap) have settled, and is not begun where the score, margin, spread "
         "or agreement of a search without it reaches the value.",
@@ -137,7 +137,7 @@ IgnoreIdenticalIds = Annotated[
     bool,
     typer.Option(
         "--ignore-identical-ids",
-        help="Leave a document with the query's own id out of that query's ranking, before the "
+        help="Remove a document with the query's own id from that query's ranking, before the "
         "cut, as BEIR and mteb do where queries are documents themselves.",
     ),
 ]

@@ -25,7 +25,7 @@ def replay(
     *,
     tolerance: Annotated[
         float,
-        typer.Option(min=0, max=1e9, metavar="X", help="A difference up to this counts as none."),
+        typer.Option(min=0, max=1e9, metavar="X", help="Differences up to this are ignored."),
     ] = 1e-6,
     trust_remote_code: TrustRemoteCode = False,
     as_json: Json = False,

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def rewards(
     path: Annotated[
         Path,
-        typer.Argument(metavar="ROLLOUTS", help="The rollouts that a training run has saved."),
+        typer.Argument(metavar="ROLLOUTS", help="The saved rollouts of a training run."),
     ],
     *,
     reward: Annotated[

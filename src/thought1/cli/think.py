@@ -29,7 +29,7 @@ def think(
     questions: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="QUESTION", help="Without it, questions are read from stdin, one per line."
+            metavar="QUESTION", help="By default, questions are read from stdin, one per line."
         ),
     ] = None,
     model: BundledModel = None,
@@ -40,7 +40,7 @@ def think(
             "--think",
             min=1,
             metavar="N",
-            help="Most tokens of a thought; by default what the model's settings say.",
+            help="Maximum tokens of a thought; by default that of the model's settings.",
         ),
     ] = None,
     temperature: Temperature = None,

@@ -17,14 +17,14 @@ from thought1.cli.options import Json
 
 tokens = typer.Typer(
     name="tokens",
-    help="Make, list or remove the tokens that a server accepts.",
+    help="Create, list or remove the tokens that a server accepts.",
     no_args_is_help=True,
 )
 
 File = Annotated[
     Path, typer.Argument(metavar="FILE", help="The token file, which only contains hashes.")
 ]
-Name = Annotated[str, typer.Argument(metavar="NAME", help="What the token is called in the file.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the token in the file.")]
 TokenScope = Annotated[
     Literal["read", "write"],
     typer.Option("--scope", help="read: search, embed and rerank; write: change documents too."),

@@ -106,7 +106,7 @@ class BrightSource:
     """Of the hub's data set; a folder has none."""
 
     def check(self, subset: str, *, long: bool = False, queries: str = EXAMPLES) -> None:
-        """What of `load` can fail at once: the names, and in a folder that the files are there.
+        """Check what can fail early in `load`: the names, and the existence of a folder's files.
 
         Raises:
             Thought1Error: an unknown subset or query set, or a file is missing.

@@ -34,7 +34,7 @@ def local(path: str | Path) -> Path:
 
 
 def check_file(path: Path, *, makes_folders: bool = False) -> None:
-    """Try whether a file can be written at `path`; one that is there stays as it is.
+    """Check that a file can be written at `path`, without changing an existing one.
 
     Args:
         makes_folders: who writes it makes the folders that are missing.

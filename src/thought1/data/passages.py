@@ -74,17 +74,17 @@ class Splitter:
         """Units of a text."""
         return len(text if self.units is None else self.units(text))
 
-    def reach(self, text: str, start: int, end: int, room: int) -> int:
-        """The furthest stop, up to `end`, with at most `room` units since `start`, but one
+    def reach(self, text: str, start: int, end: int, most: int) -> int:
+        """The furthest stop, up to `end`, with at most `most` units since `start`, but one
         character at least."""
         if self.units is None:
-            return min(end, start + max(room, 1))
+            return min(end, start + max(most, 1))
         stop = start
         for chars in (_USUAL_CHARS, _MOST_CHARS):
-            stop = min(end, start + room * chars)
+            stop = min(end, start + most * chars)
             spans = self.units(text[start:stop])
-            if len(spans) > room:
-                return start + max(spans[room][0], 1)
+            if len(spans) > most:
+                return start + max(spans[most][0], 1)
             if stop == end:
                 break
         return stop
@@ -149,16 +149,16 @@ class _Cutter:
 
     def _end_of_passage(self, path: str, start: int, covered: int, end: int) -> int:
         shown = f"{path}\n" if path else ""
-        room = max(1, self._splitter.limit - self._splitter.size(shown))
+        most = max(1, self._splitter.limit - self._splitter.size(shown))
         while True:
-            stop = self._splitter.reach(self._text, start, end, room)
+            stop = self._splitter.reach(self._text, start, end, most)
             cut = end if stop >= end else self._cut(covered, stop)
             # Path and passage, and parts of a text, may be tokenised differently from each alone.
             last = self._strip(start, cut)[1]
             over = self._splitter.size(shown + self._text[start:last]) - self._splitter.limit
-            if over <= 0 or room == 1:
+            if over <= 0 or most == 1:
                 return cut
-            room = max(1, room - over)
+            most = max(1, most - over)
 
     def _cut(self, start: int, stop: int) -> int:
         """Where to end what begins at `start`; start < cut <= stop, unless stop <= start."""

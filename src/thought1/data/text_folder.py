@@ -54,7 +54,7 @@ class _Text:
 
 
 def scan_texts(folder: Path) -> Iterator[Path | PassedOver]:
-    """The text files below `folder`, by name, folder by folder, and whatever else is there.
+    """The text files below `folder`, by name, folder by folder, and all other files.
 
     Raises:
         Thought1Error: a folder cannot be read.

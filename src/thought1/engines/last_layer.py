@@ -19,7 +19,7 @@ MODEL_TYPES = frozenset({"bert", "gemma", "llama", "qwen2", "qwen3"})
 
 
 class _Filled(Exception):
-    """The keys and values of all tokens are there."""
+    """Raised once the keys and values of all tokens are computed."""
 
 
 class _Filling:

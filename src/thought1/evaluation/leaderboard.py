@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from thought1.evaluation.moved import moved_names
+from thought1.moved import moved_names
 from thought1.types import Thought1Error
 
 __getattr__ = moved_names(__name__)

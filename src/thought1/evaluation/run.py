@@ -76,7 +76,7 @@ class Evaluated:
     path: Path | None = None
     """Of the result file."""
     problem: Thought1Error | None = None
-    """Why a file could not be written, on a disk that has become full: the numbers are there."""
+    """Why a file could not be written, such as to a full disk; the results are still returned."""
 
 
 @dataclass(frozen=True, slots=True)

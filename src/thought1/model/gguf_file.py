@@ -84,7 +84,7 @@ def check_gguf(label: str, path: Path) -> None:
                 raise Thought1Error(f"{label} cannot be read: {error}") from None
             if needed > len(data):
                 raise Thought1Error(
-                    f"{label} is truncated: {len(data)} of {needed} bytes are there: fetch it again"
+                    f"{label} is truncated: {len(data)} of {needed} bytes exist: download it again"
                 )
 
 

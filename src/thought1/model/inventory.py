@@ -1,4 +1,4 @@
-"""Which models are at hand: bundled with this package, in installed packages, in the hub's cache.
+"""Which models are available: bundled with this package, in installed packages, in the hub's cache.
 
 It says which of them is meant where none is named. It knows names and files and loads no model.
 On request, it installs what a bundled model needs.

@@ -97,7 +97,7 @@ def keep(record: CacheRecord, size: int, write: Callable[[Path], None]) -> Path 
         staged = Path(tempfile.mkdtemp(prefix=_STAGED, dir=target.parent))
         write(staged)
         (staged / _RECORD).write_text(json.dumps(asdict(record), indent=2), encoding="utf-8")
-        staged.rename(target)  # refused where an entry is there
+        staged.rename(target)  # refused if an entry exists
     except OSError:
         return None
     finally:

@@ -253,7 +253,7 @@ class SentenceModel:
         evidence: Sequence[Sequence[str]] | None = None,
         checkpoints: Checkpoints = (),
     ) -> list[Thought]:
-        """The vector (d,) of each query, behind no thought.
+        """The vector (d,) of each query, without a thought.
 
         Raises:
             Thought1Error: a budget above 0, several thoughts, evidence, or checkpoints.

@@ -89,7 +89,7 @@ class LanceStore:
     ) -> "LanceStore":
         """An empty store for vectors of `dim` dimensions; missing folders are made.
 
-        With `overwrite`, a store that is there is replaced in one commit. A failure leaves
+        With `overwrite`, an existing store is replaced in one commit. A failure leaves
         nothing; a kill leaves a folder without a store, in which it can be repeated.
 
         Raises:

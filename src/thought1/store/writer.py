@@ -1,4 +1,4 @@
-"""Documents into a store: skip what is there already, encode the rest, write block by block.
+"""Documents into a store: skip what exists already, encode the rest, write block by block.
 
 Knows the contract of a store, and one function that encodes; neither the model it calls nor
 where the documents come from.

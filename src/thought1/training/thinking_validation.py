@@ -65,7 +65,7 @@ def thought_scores(
 def _references(
     recipe: Recipe, stage: StageConfig, validation: Validation
 ) -> dict[str, str] | None:
-    """The reference thoughts of all validation questions, in the form that the stage teaches."""
+    """The reference thoughts of all validation questions, in the form that the stage trains."""
     assert recipe.validation is not None
     for source in stage.sources:
         if source.thoughts and source.path == recipe.validation.path:
@@ -81,7 +81,7 @@ def _thought_loss(
 ) -> float:
     """Mean next-token loss over the reference thoughts and their ends, in nats a token.
 
-    An empty one (a pattern whose fields are empty) teaches nothing, and does not count.
+    An empty one (a pattern whose fields are empty) trains nothing, and does not count.
     """
     known = [q for q in validation.queries if references[q]]
     pairs = [TrainingPair(q, validation.queries[q], (), references[q]) for q in known]

@@ -47,7 +47,7 @@ def make_questions(world: Encyclopedia, train: int, test: int, seed: int) -> lis
         test: the number of test questions of each kind, single hops included.
 
     Raises:
-        Thought1Error: the world is too small for so many.
+        Thought1Error: the world is too small for this many questions.
     """
     trained, tested = _single_hops(world, test, random.Random(f"{seed} hop1"))
     held_out = _held_out(world, random.Random(f"{seed} split"))

@@ -2,6 +2,6 @@
 protocols (`protocols`, `scores`), described by a request (`request`) and run as a whole (`run`).
 """
 
-from thought1.evaluation.moved import moved_names
+from thought1.moved import moved_names
 
 __getattr__ = moved_names(__name__)

@@ -107,7 +107,7 @@ def run_bright(
     trust_remote_code: bool = False,
     bars: Bars = no_bars,
 ) -> BrightReport:
-    """Measure subsets one after the other; the files of each are there as soon as it is scored.
+    """Measure subsets one after the other; the files of each are written as soon as it is scored.
 
     Args:
         request: its field `subset` is not read.

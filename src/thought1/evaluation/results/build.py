@@ -34,7 +34,7 @@ class Extras:
 
     @property
     def given(self) -> dict[str, dict[str, Any]]:
-        """Those that are there, by name."""
+        """Those that exist, by name."""
         parts = {
             "curve": self.curve,
             "faithfulness": self.faithfulness,

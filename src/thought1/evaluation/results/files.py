@@ -48,8 +48,8 @@ def check_place(folder: Path, task: str, system: str, revision: str) -> None:
     Raises:
         Thought1Error: a file of the result cannot be written.
     """
-    path, beside = result_path(folder, task, system, revision), files_beside(task)
-    for name in (path.name, beside.run, beside.details):
+    path, others = result_path(folder, task, system, revision), files_beside(task)
+    for name in (path.name, others.run, others.details):
         check_file(path.with_name(str(name)), makes_folders=True)
 
 

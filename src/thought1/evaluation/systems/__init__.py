@@ -16,7 +16,6 @@ system is a file here and a row of `SYSTEMS` in `thought1.registry`.
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from thought1.evaluation.moved import moved_names
 from thought1.evaluation.systems.base import (
     Answers,
     Documents,
@@ -25,6 +24,7 @@ from thought1.evaluation.systems.base import (
     SystemOptions,
     unknown_system,
 )
+from thought1.moved import moved_names
 from thought1.registry import SYSTEMS, load
 
 __all__ = ["Answers", "Documents", "System", "SystemFacts", "SystemOptions", "open_system"]

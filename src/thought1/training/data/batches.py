@@ -145,7 +145,7 @@ def plan_pairs(
 
     All batches hold `queries_per_batch` queries (or all there are, if fewer): what is left over at
     the end of the shuffled order waits for another epoch, because a batch with few negatives
-    teaches little. `negatives` holds candidates of hard negatives by query id.
+    trains little. `negatives` holds candidates of hard negatives by query id.
     """
     if not pairs:
         return []

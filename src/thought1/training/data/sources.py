@@ -70,7 +70,7 @@ class TrainingData:
 
     @property
     def single(self) -> bool:
-        """Whether anything but pairs is there."""
+        """Whether there is anything besides pairs."""
         return bool(self.texts or self.rationales or self.streams)
 
     def leave_out(self, held: Callable[[str], bool]) -> None:

@@ -34,7 +34,7 @@ class SampledThoughts:
         return self.folder / f"own-thoughts-{number}.jsonl"
 
     def write(self, number: int, thoughts: Mapping[str, Thought]) -> None:
-        """Keep a round; a file is there whole or not at all."""
+        """Store a round; the file is written atomically."""
         with write_whole(self.path(number)) as file:
             for query_id, thought in thoughts.items():
                 row = {"_id": query_id, "text": thought.text, "ended": thought.finish_reason}

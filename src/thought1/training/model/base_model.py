@@ -135,9 +135,9 @@ def check_stages(checkpoint: Checkpoint, stages: Sequence[StageConfig]) -> None:
     Raises:
         Thought1Error: vectors that a companion gives, thoughts longer than its positions, evidence
             that its template lacks a slot for, or thoughts of a model whose language head no stage
-            has taught.
+            has trained.
     """
-    taught = not checkpoint.random_head
+    trained = not checkpoint.random_head
     positions = max_positions(checkpoint.model.config)
     settings = checkpoint.settings
     for stage in stages:
@@ -153,11 +153,11 @@ def check_stages(checkpoint: Checkpoint, stages: Sequence[StageConfig]) -> None:
                 f"{longest} tokens, but {checkpoint.name} has {positions} positions: make them "
                 "smaller"
             )
-        taught = taught or stage.weight_language > 0
-        if stage.thinks and not taught:
+        trained = trained or stage.weight_language > 0
+        if stage.thinks and not trained:
             raise Thought1Error(
                 f"stage {stage.name}: {checkpoint.name} has no language head, and no stage up to "
-                "this one teaches it one (weight_lm or weight_sft above 0)"
+                "this one trains one (weight_lm or weight_sft above 0)"
             )
         shown = any(source.evidence for source in stage.sources)
         if shown and "{evidence}" not in settings.query.pattern:

@@ -6,7 +6,7 @@ is thought; the preview model's card states 1, 1 and 2 (docs/design.md). Each
 query's vector is read after its reference thought, after a thought sampled from the model, or after
 none (thought dropout), by shares that change in the course of the stage. The SFT term always sees
 the reference. Sampled thoughts and the shares are our own decision: a reference thought that holds
-the answer's words teaches the vector to copy it and to trust any thought blindly.
+the answer's words trains the vector to copy it and to trust any thought blindly.
 
 It knows batches and token ids; sampled thoughts are stored in the stage's folder.
 """

@@ -74,7 +74,7 @@ class ModelConfig:
     repetition."""
     companion: Text = ""
     """A sentence-transformers model that encodes the documents and reads the thoughts (folder, hub
-    id or `package:`): the recipe teaches thoughts, and no vectors but those of a projection."""
+    id or `package:`): the recipe trains thoughts, and no vectors except those of a projection."""
     companion_reader: Literal["text", "projection"] = "text"
     """How a thought gets into the companion's space: it reads the `text`; or a `projection` of the
     language model's vectors is trained by stages reason and reinforce."""

@@ -118,17 +118,17 @@ class Recipe:
         return self
 
     def _check_companion(self) -> None:
-        reader, taught = self.model.companion_reader, False
+        reader, trained = self.model.companion_reader, False
         for stage in self.stages:
             problem = companion_problem(stage, reader)
             if problem:
                 raise ValueError(f"stage {stage.name}: {problem}")
-            if isinstance(stage, ReasonStage) and stage.filter_gain and not taught:
+            if isinstance(stage, ReasonStage) and stage.filter_gain and not trained:
                 raise ValueError(
                     f"stage {stage.name}: filter_gain measures what thoughts gain, and no stage "
-                    "before this one has taught the projection: set it to false"
+                    "before this one has trained the projection: set it to false"
                 )
-            taught = taught or stage.learns_anchor
+            trained = trained or stage.learns_anchor
 
     def _check_companion_stages(self) -> None:
         for number, stage in enumerate(self.stages):
@@ -152,5 +152,5 @@ class Recipe:
             )
         if self.model.scratch or self.model.vocab_size:
             raise ValueError(
-                "adapter = true changes a model that is there: neither scratch nor vocab_size"
+                "adapter = true updates an existing model: remove scratch and vocab_size"
             )

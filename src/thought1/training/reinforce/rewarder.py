@@ -5,8 +5,8 @@
 
 For each question the model samples a group of thoughts; each is rewarded by how well the vector
 after it ranks the question's documents, and the policy moves towards the better ones of each
-group (GRPO, arXiv 2402.03300, through trl). Beside it runs a small InfoNCE term over all rollouts
-(LREM, arXiv 2510.14321: 0.1). Documents are encoded with the current weights in every step, so that
+group (GRPO, arXiv 2402.03300, through trl), plus a small InfoNCE term over all rollouts (LREM,
+arXiv 2510.14321: 0.1). Documents are encoded with the current weights in every step, so that
 nothing is stale, unless the pool is an index. Departures: groups without variance leave the loss;
 an `<emb_token>` that was forced is in no policy term; the log-probabilities respect the temperature
 and the repetition control of the sampling.
