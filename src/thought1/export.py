@@ -131,11 +131,11 @@ def _sentence_transformer() -> "type[SentenceTransformer]":
 
 
 def check_target(folder: Path) -> None:
-    """Raise Thought1Error where `folder` is a file, or holds what is no earlier export."""
+    """Raise Thought1Error if `folder` is a file, or contains anything but an earlier export."""
     if folder.is_dir():
         if any(folder.iterdir()) and not (folder / RECORD).is_file():
             raise Thought1Error(
-                f"{folder} holds files that are no earlier export: name a new or an empty folder"
+                f"{folder} contains files that are not an earlier export: name an empty folder"
             )
     elif folder.exists():
         raise Thought1Error(f"{folder} is a file: name a folder for the export")

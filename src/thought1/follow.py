@@ -53,7 +53,7 @@ class Follower:
             else:
                 raise Thought1Error(
                     f"the index holds {source!r} of the folder {index.path / str(origin)}, and "
-                    f"that of {folder} would take its ids: make an index of its own for each, or "
+                    f"that of {folder} would take its ids: create a separate index for each, or "
                     "index a folder that holds both"
                 )
 

@@ -251,7 +251,7 @@ class Index:
 
         Args:
             mode: "hybrid", "dense" or "bm25" (`SearchOptions.mode`).
-            think: most tokens of a thought; None is the model's own budget, 0 is not thinking.
+            think: maximum tokens of a thought; None is the model's own budget, 0 is not thinking.
             where: conditions on metadata, such as `{"lang": "en", "year": {"gte": 1990}}`.
             thoughts: one per question, with their vectors: search with these, think no new ones.
 

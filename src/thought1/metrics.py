@@ -25,7 +25,7 @@ Cut = int | None
 
 
 def order(scores: Mapping[str, float]) -> list[str]:
-    """Document ids by falling score; equal scores by falling document id.
+    """Document ids by descending score; ties by descending document id.
 
     As trec_eval does, scores are compared as float32: what differs only beyond that is a tie.
     The id that comes last in the alphabet wins a tie, by code point, so "9" comes before "10".

@@ -203,7 +203,7 @@ def install() -> None:
 
 def _warn(old: str, new: str) -> None:
     warnings.warn(
-        f"{old} is now {new}; the old name goes with the next version",
+        f"{old} is now {new}; the old name will be removed in the next version",
         DeprecationWarning,
         stacklevel=3,
     )

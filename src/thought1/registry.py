@@ -98,7 +98,7 @@ def load(kind: str, name: str, table: Mapping[str, RegistryEntry], *, custom: bo
     """Import what `table` lists under `name`; `kind` is the word for it in messages.
 
     Args:
-        custom: a name that is no row may be "module:function", which is imported as it is.
+        custom: a name without a row may be "module:function", which is imported as it is.
 
     Raises:
         Thought1Error: unknown name, a package that it needs is not installed, or there is no such

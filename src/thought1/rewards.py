@@ -6,7 +6,7 @@ Sources: LREM (arXiv 2510.14321) for `log_rank` and the parts format, length; UM
 XMUDeepLIT/UME-R1) for `product`; GRPO (arXiv 2402.03300), in the form of trl's GRPOTrainer, for
 `advantages`.
 
-A reward of one's own is a function of `Rollouts` that returns one finite number for each rollout;
+A custom reward is a function of `Rollouts` that returns one finite number for each rollout;
 a recipe names it "module:function".
 
 Array names end in their axes: R rollouts, G groups, K rollouts of a group, N candidate documents.
@@ -56,7 +56,7 @@ class Rollouts:
     group_size: int
     """Consecutive rollouts of one question."""
     budget: int
-    """The most tokens that a thought may have."""
+    """Maximum number of tokens of a thought."""
     length_target: int
     """Up to this many tokens, the length reward calls a thought short."""
     questions: tuple[str, ...] = ()
@@ -210,7 +210,7 @@ def compute(name: str, rollouts: Rollouts) -> Floats:
 
 
 def _missing(rollouts: Rollouts) -> str:
-    """What a reward may have looked for in vain."""
+    """What a reward may have missed."""
     names = ("questions", "thoughts", "token_ids")
     empty = [name for name in names if rollouts.lengths_R.size and not getattr(rollouts, name)]
     return f" (these rollouts have no {' and no '.join(empty)})" if empty else ""
@@ -293,7 +293,7 @@ def __getattr__(name: str) -> object:
     if name != "REWARDS":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     warnings.warn(
-        "thought1.rewards.REWARDS goes with the next version: take the names from "
+        "thought1.rewards.REWARDS will be removed in the next version: take the names from "
         "thought1.registry.REWARDS, and the function from find_reward(name)",
         DeprecationWarning,
         stacklevel=2,

@@ -59,7 +59,7 @@ class FakeModel:
             weights_hash: represents the weights in an index; a different value is another model.
             templates_hash: represents the document template, likewise.
             knowledge: query -> the thought that is written about it; nothing for other queries.
-            own_budget: the most words of a thought where a call names no budget.
+            own_budget: default maximum number of words of a thought.
         """
         self.dim = dim
         self.name = name

@@ -78,7 +78,7 @@ def test_two_folders_with_files_of_one_name_do_not_take_turns(
 ) -> None:
     one, two = write(tmp_path / "one", a_md="alpha"), write(tmp_path / "two", a_md="beta")
     assert t1("index", one, "-o", index, "--model", model).code == 0
-    assert "make an index of its own for each" in t1("index", two, "-o", index).error()
+    assert "create a separate index for each" in t1("index", two, "-o", index).error()
     assert ids(t1, index, "alpha beta") == {"a.md#0"}
 
 

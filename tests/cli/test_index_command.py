@@ -93,7 +93,7 @@ def test_interrupted_indexing_says_how_to_go_on(
         patched.setattr("thought1.index.Index.add", interrupt)
         ran = t1("index", collection, "-o", tmp_path / "i", "--model", model)
     assert (ran.code, ran.out) == (130, "")
-    assert ran.err.endswith("the same command goes on from there\ninterrupted\n")
+    assert ran.err.endswith("the same command resumes from there\ninterrupted\n")
     assert "4 added" in t1("index", collection, "-o", tmp_path / "i", "--model", model).out
 
 

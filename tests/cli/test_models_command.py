@@ -16,7 +16,7 @@ def test_the_list(t1: T1Command) -> None:
 
 def test_get(t1: T1Command, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "everything it needs is installed" in t1("models", "get", "t1-nano").out
-    assert "no bundled model" in t1("models", "get", "nothing").error()
+    assert "not a bundled model" in t1("models", "get", "nothing").error()
     ran = []
     monkeypatch.setattr(inventory, "commands", lambda _: [["pip", "install", "x"]])
     monkeypatch.setattr(inventory, "install", ran.append)

@@ -237,7 +237,7 @@ def test_nothing_is_overwritten_and_nothing_half_written(
     written = (tmp_path / "empty" / "corpus.jsonl").read_bytes()
     (tmp_path / "file").touch()
     for taken in ("empty", "file"):
-        with pytest.raises(Thought1Error, match=f"{taken} exists and is no empty folder"):
+        with pytest.raises(Thought1Error, match=f"{taken} exists and is not an empty folder"):
             write_world(world, tmp_path / taken)
     assert (tmp_path / "empty" / "corpus.jsonl").read_bytes() == written
 

@@ -254,7 +254,7 @@ def broken(folder: Path, change: Callable[[str], str]) -> Path:
         (lambda text: "{}", "is not a result file"),
         (lambda text: text.replace('"format": 1', '"format": 2'), "has format 2"),
         (lambda text: text.replace('"q003": 0', '"q003": 7', 1), "per_query.ndcg@10.q003 is 7"),
-        (lambda text: text.replace('"q003"', '"q3"', 1), "has not the same queries under each"),
+        (lambda text: text.replace('"q003"', '"q3"', 1), "has different queries under different"),
         (lambda text: text.replace('"kind": "beir"', '"kind": 1'), "task.kind is not a string"),
         (lambda text: text.replace('"forced": 0.25', '"forced": NaN'), "NaN is not a JSON number"),
         (lambda text: text.replace('"budget": 8', '"budget": -8'), "curve.points[1].budget is not"),

@@ -67,7 +67,7 @@ def test_a_model_that_is_whole_needs_nothing() -> None:
 
 
 def test_names_that_are_not_bundled() -> None:
-    with pytest.raises(Thought1Error, match="owner/name is no bundled model: there are t1-nano"):
+    with pytest.raises(Thought1Error, match="owner/name is not a bundled model; there are t1-nano"):
         commands("owner/name")
 
 

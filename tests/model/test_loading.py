@@ -253,7 +253,7 @@ def no_stdin(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("no_stdin")
 def test_code_of_a_folder_runs_only_where_it_may(own_code: Path, tmp_path: Path) -> None:
-    with pytest.raises(Thought1Error, match=r"Python code of its own.*trust_remote_code"):
+    with pytest.raises(Thought1Error, match=r"custom Python code.*trust_remote_code"):
         load(own_code)
     assert not (tmp_path / "ran").exists()
     trusted = load(own_code, trust_remote_code=True)

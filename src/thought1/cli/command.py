@@ -22,7 +22,7 @@ def in_options(message: str, parameters: Sequence[Any]) -> str:
     """A message of the library, whose `overwrite=True` is a command's `--overwrite`.
 
     Args:
-        parameters: of the command that runs; what is no flag of it stays as it is.
+        parameters: of the command that runs; arguments that are not its flags do not change.
     """
     for parameter in parameters:
         if getattr(parameter, "is_flag", False):

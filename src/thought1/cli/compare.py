@@ -124,7 +124,7 @@ def _main_pair(
     if run_a and run_b and qrels:
         return {MAIN: _read_pair(run_a, run_b, qrels, exclude)}
     if run_a or run_b or qrels:
-        raise Thought1Error("RUN_A, RUN_B and --qrels belong together: give all three")
+        raise Thought1Error("RUN_A, RUN_B and --qrels are only valid together: give all three")
     return {}
 
 
@@ -136,7 +136,7 @@ def _add_subset(pairs: "dict[str, RunPair]", text: str) -> None:
             f"--subset {text!r} needs the form NAME=RUN_A,RUN_B,QRELS or ...,QRELS,EXCLUDE"
         )
     if name in pairs:
-        raise Thought1Error(f"the subset {name!r} is given twice: each needs a name of its own")
+        raise Thought1Error(f"the subset {name!r} is given twice: each needs a different name")
     pairs[name] = _read_pair(paths[0], paths[1], paths[2], paths[3] if len(paths) == 4 else None)
 
 

@@ -62,7 +62,7 @@ def embed(
     if kind == "document" and budget is not None:
         raise Thought1Error("documents are not thought about: drop --think and --no-think")
     if source != "-" and not Path(source).is_file():
-        raise Thought1Error(f"{source} is no file; --input takes a file, or - for stdin")
+        raise Thought1Error(f"{source} is not a file; --input takes a file, or - for stdin")
     check_vector_file(output)
     texts = _read(source, kind)
     t1 = load_model(model, trust_remote_code)

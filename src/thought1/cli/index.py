@@ -116,7 +116,7 @@ def index(
     vectors: VectorFile = None,
     encoder: EncoderName = None,
 ) -> None:
-    """Build an index, add a corpus to one, or go on after an interruption.
+    """Build an index, add a corpus to one, or resume after an interruption.
 
     The whole corpus is checked before anything is written.
     A document replaces the one that has its id; an unchanged one costs nothing.
@@ -185,7 +185,7 @@ def _build(path: Path, wanted: _Wanted) -> tuple["Index", str]:
     if wanted.prune and checked.skipped and not corpus.is_text_folder:
         raise Thought1Error(
             f"{checked.skipped} rows cannot be used, so that it is not known which documents are "
-            "gone: mend these rows, or do without --prune"
+            "gone: correct these rows, or omit --prune"
         )
     target, loaded, corpus = _open(corpus, wanted, given)
     report, removed = _add(target, corpus, checked, wanted, given)
@@ -228,7 +228,7 @@ def _add(
             else:
                 report = target.add_encoded(given.chunks(documents), on_progress=bar.update)
         except KeyboardInterrupt:
-            note("what has been indexed stays; the same command goes on from there")
+            note("what has been indexed is kept; the same command resumes from there")
             raise
     if follower is None or not prune:
         return report, None

@@ -157,7 +157,7 @@ def thought_budget(think: int | None, no_think: bool) -> int | None:
 
 
 def thought_checkpoints(text: str | None) -> tuple[int, ...]:
-    """Numbers with commas between them, rising."""
+    """Comma-separated numbers, ascending."""
     parts = [part.strip() for part in (text or "").split(",")] if text is not None else []
     if not all(part.isascii() and part.isdecimal() for part in parts):
         raise Thought1Error(f"--checkpoints {text!r}: give whole numbers, such as 0,16,32")

@@ -31,8 +31,8 @@ def parse_where(conditions: Sequence[str]) -> Filter | None:
         match = re.fullmatch(rf"\s*({_KEY})\s*(>=|<=|!=|=|>|<)\s*(.+?)\s*", condition)
         if match is None:
             raise Thought1Error(
-                f"{condition!r} is no condition: write KEY=VALUE, or one of != > >= < <= instead "
-                "of the ="
+                f"{condition!r} is not a condition: write KEY=VALUE, or one of != > >= < <= "
+                "instead of ="
             )
         key, sign, text = match.groups()
         key = _unquoted(key, condition)

@@ -29,7 +29,7 @@ class ValidationReport:
     skipped: int = 0
     examples: tuple[str, ...] = ()
     empty: int = 0
-    """Documents with neither title nor text, which are documents all the same."""
+    """Documents with neither title nor text, which are documents nevertheless."""
     left_out: int = 0
     """Metadata values that no store can hold; their documents are kept."""
     passed_over: Mapping[PassedOver, int] = field(default_factory=dict)

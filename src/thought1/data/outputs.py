@@ -50,7 +50,7 @@ def check_file(path: Path, *, makes_folders: bool = False) -> None:
         if path.is_dir():
             raise Thought1Error(f"{show_path(path)} is a folder; name a file for the output")
         if path.exists() and not path.is_file():
-            raise Thought1Error(f"{show_path(path)} is no ordinary file; name one for the output")
+            raise Thought1Error(f"{show_path(path)} is not a regular file; name one for the output")
         part = part_of(path)
         part.open("wb").close()
         part.unlink()

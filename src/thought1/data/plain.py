@@ -18,7 +18,7 @@ def read_plain(path: Path) -> Iterator[str]:
     """The lines of a `.txt` file (may be .gz), without their ends; empty ones count.
 
     Raises:
-        Thought1Error: another suffix, or a line that is no plain text, with its place.
+        Thought1Error: another suffix, or a line that is not plain text, with its location.
     """
     if suffix_of(path) != ".txt":
         raise Thought1Error(

@@ -88,7 +88,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class PassedOver:
-    """Something in a folder that is no document, and why: `what` is a suffix, such as ".pdf"."""
+    """Something in a folder that is not a document, and why: `what` is a suffix, such as ".pdf"."""
 
     what: str
     why: str
@@ -249,7 +249,7 @@ def _check_encodable(text: str, name: str) -> None:
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:
-        raise BadRow(f"{quote(name)} holds a lone surrogate, which is no character") from None
+        raise BadRow(f"{quote(name)} holds a lone surrogate, which is not a character") from None
 
 
 def _kind(value: object) -> str:

@@ -23,7 +23,7 @@ __getattr__ = moved_names(__name__)
 TOLERANCE = Decimal("0.1")
 """Between a stated average and the mean of its row. Each figure is rounded to one
 decimal, so their mean is within 0.05 of the true mean; the stated average is rounded as well,
-which is another 0.05. A larger difference is no rounding."""
+which is another 0.05. A larger difference is not rounding."""
 
 _ROW = {"system", "track", "source", "published", "average", "ours", "command"}
 

@@ -56,7 +56,7 @@ class Request:
 
     @property
     def budgets(self) -> tuple[int, ...]:
-        """Thinking budgets of the curve, rising; none where no curve is wanted.
+        """Thinking budgets of the curve, ascending; empty without a curve.
 
         Raises:
             Thought1Error: `curve` is something else.
@@ -128,7 +128,7 @@ def check_request(request: Request, called: Callable[[str], str] = str) -> None:
         called: what the user knows a field by; the command line calls `think` an option.
 
     Raises:
-        Thought1Error: two fields do not go together.
+        Thought1Error: two fields are incompatible.
     """
     studies = {"curve": bool(request.budgets), "faithfulness": request.faithfulness}
     ways = {

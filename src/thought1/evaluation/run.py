@@ -149,7 +149,7 @@ def replay(
             known.
 
     Raises:
-        Thought1Error: the file is no result, or something that its request names cannot be used.
+        Thought1Error: the file is not a result, or something that its request names cannot be used.
     """
     old = read_result(file)
     request = replace(request_of(old), curve=None, faithfulness=False)

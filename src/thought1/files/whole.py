@@ -48,7 +48,7 @@ def write_folder(folder: Path) -> Iterator[Path]:
     workshop = Path(tempfile.mkdtemp(prefix=".whole-", dir=folder.parent))
     fresh, replaced = workshop / "fresh", workshop / "replaced"
     try:
-        fresh.mkdir()  # with the usual permissions, which the workshop has not
+        fresh.mkdir()  # with the usual permissions, unlike the temporary folder
         yield fresh
         if folder.exists():
             folder.replace(replaced)

@@ -106,7 +106,7 @@ class Tools:
     ) -> Written:
         """Write what the search model thinks about a question before it searches."""
         thinker = self.thinker
-        assert thinker is not None  # else it is no tool
+        assert thinker is not None  # otherwise it is not a tool
         most = budget or thinker.settings.thought.max_new_tokens or USUAL_THOUGHT
         with _as_tool_errors(), self._model:
             (thought,) = thinker.think([query], budget=most)

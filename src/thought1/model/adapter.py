@@ -1,7 +1,7 @@
 """A checkpoint that is an adapter: low-rank updates (peft's format) of another model, its base.
 
 Next to peft's two files are `t1.json`, which names the base and the hash of its content, and the
-tokenizer. A plain adapter of somebody's has neither; its own configuration names the base. It knows
+tokenizer. A plain adapter has neither; its configuration names the base. It knows
 folders, peft and models in memory, no training.
 """
 
@@ -39,7 +39,7 @@ CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
 FILES = (CONFIG, WEIGHTS)
 _ADDED = ("peft_version", "auto_mapping")
-"""Entries of a configuration that are no values of a method."""
+"""Entries of a configuration that are not values of a method."""
 _UNSET: tuple[Any, ...] = (None, False, "", [], {})
 _COUNTING = (
     "alpha",
@@ -78,7 +78,7 @@ def is_adapter(place: Place) -> bool:
 
 def hash_content(place: Place) -> str:
     """SHA-256 of a GGUF file's bytes, of all tensors of a folder, or of those of an adapter and how
-    they count; the base is no part of it."""
+    they count; the base is not part of it."""
     if place.file:
         return hash_file(place.file)
     tensors = hash_weights(place.folder)
@@ -178,7 +178,7 @@ def _config(label: str, folder: Path) -> Any:
         if kind not in PEFT_TYPE_TO_CONFIG_MAPPING:
             raise Thought1Error(
                 f"{label} is an adapter of the kind {kind!r} (peft_type), which the installed peft "
-                f"{__version__} does not know: upgrade peft, or mend {CONFIG}"
+                f"{__version__} does not know: upgrade peft, or correct {CONFIG}"
             )
         with warnings.catch_warnings():
             warnings.simplefilter(

@@ -106,6 +106,6 @@ def _default_settings(loaded: Loaded, label: str) -> Settings:
         return default_settings(loaded.tokenizer, max_positions(loaded.model.config), label)
     except (TemplateError, TypeError, ValueError, KeyError, AttributeError) as error:
         raise Thought1Error(
-            f"the chat template of {label} cannot be used ({reason(error)}): mend it, or remove it "
-            "from the folder (chat_template.jinja, or tokenizer_config.json)"
+            f"the chat template of {label} cannot be used ({reason(error)}): correct it, or remove "
+            "it from the folder (chat_template.jinja, or tokenizer_config.json)"
         ) from error

@@ -81,7 +81,7 @@ def commands(name: str) -> list[list[str]]:
     listed = next((one for one in _bundled() if one.name == name), None)
     if listed is None:
         known = ", ".join(BUNDLED_MODELS)
-        raise Thought1Error(f"{name} is no bundled model: there are {known}")
+        raise Thought1Error(f"{name} is not a bundled model; there are {known}")
     pinned = {package.name: package.pinned for package in PACKAGES}
     unknown = [part for part in listed.missing if part not in pinned]
     if unknown:

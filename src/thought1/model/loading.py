@@ -104,7 +104,7 @@ def load_model(place: Place, dtype: torch.dtype, trust_remote_code: bool) -> Loa
     """Model and tokenizer of a folder or a GGUF file; at random is left the language head at most.
 
     Raises:
-        Thought1Error: it cannot be loaded, not whole, or needs code of its own, which may not run.
+        Thought1Error: it cannot be loaded, is incomplete, or needs custom code without permission.
     """
     label, file = place.name, place.file
     if file is None:
@@ -159,8 +159,7 @@ def loading_errors(sentence: str, label: str) -> Iterator[None]:
     except Exception as error:
         if "trust_remote_code" in str(error):
             raise Thought1Error(
-                f"{label} comes with Python code of its own: give trust_remote_code=True if you "
-                "trust it"
+                f"{label} includes custom Python code: give trust_remote_code=True if you trust it"
             ) from error
         raise Thought1Error(f"{sentence}: {reason(error)}") from error
 
@@ -201,7 +200,7 @@ def check_shapes(label: str, info: dict[str, Any]) -> None:
 
 def refuse_missing(label: str, model: PreTrainedModel, missing: Set[str], unused: Set[str]) -> None:
     """Say which tensors a folder lacks, and which it holds under names that nothing reads."""
-    there = f"; it holds {listed(unused)}, which that model has not" if unused else ""
+    there = f"; it holds {listed(unused)}, which that model does not have" if unused else ""
     raise Thought1Error(
         f"{label} lacks {listed(missing)} of {type(model).__name__}, which would be left at "
         f"random{there}: take a whole checkpoint"

@@ -94,7 +94,7 @@ def locate(name: str) -> str:
     package, _, inner = name.removeprefix(PACKAGE).partition("/")
     if not package.isidentifier():
         raise Thought1Error(
-            f"{name}: {package!r} is no name of a Python package ({PACKAGE}NAME/PATH)"
+            f"{name}: {package!r} is not the name of a Python package ({PACKAGE}NAME/PATH)"
         )
     folders = _package_folders(package)
     if not folders:

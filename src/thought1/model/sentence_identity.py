@@ -36,7 +36,7 @@ def weights_of(name: str) -> str | None:
 
 
 def identity(name: str) -> dict[str, str | int]:
-    """What decides a vector, by name: the contents of the files, but for version numbers."""
+    """What decides a vector, by name: the contents of the files, except for version numbers."""
     folder = folder_of(name)
     if not is_tuned(folder):
         return {"weights": _weights(folder), "encoder settings": _settings(folder)}

@@ -79,7 +79,7 @@ class SentenceModel:
             ) from error
         place = locate(name)
         check_pointers(name, Path(place))
-        with loading_errors(f"{name} is no sentence-transformers model", name):
+        with loading_errors(f"{name} is not a sentence-transformers model", name):
             model = SentenceTransformer(
                 place, device=device and str(device), trust_remote_code=trust_remote_code
             )
@@ -209,7 +209,7 @@ class SentenceModel:
 
     @cached_property
     def identity(self) -> Mapping[str, str | int]:
-        """What decides a vector, by name: the contents of its files, but for version numbers."""
+        """What decides a vector, by name: the contents of its files, except for version numbers."""
         return identity(self.called)
 
     @property
@@ -240,7 +240,7 @@ class SentenceModel:
 
     @property
     def truncated(self) -> int:
-        """How many documents have been cut since this object exists."""
+        """How many documents have been cut since this object was created."""
         return self.documents_read.cut
 
     def think(
@@ -278,7 +278,7 @@ class SentenceModel:
     def count_prompt_tokens(
         self, queries: Sequence[str], *, evidence: Sequence[Sequence[str]] | None = None
     ) -> int:
-        """Tokens of these queries together."""
+        """Total number of tokens of these queries."""
         return sum(len(self._plain.encode(query).ids) for query in queries)
 
     def encode_document(self, documents: Sequence[str]) -> Vectors:

@@ -1,4 +1,4 @@
-"""`t1.json`: what a checkpoint remembers, so that it embeds the same way for ever.
+"""`t1.json`: what a checkpoint remembers, so that it always embeds the same way.
 
 It knows the file's format, not how anything in it is used.
 """

@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Tally:
-    """Texts of one kind, such as "documents", since this object exists."""
+    """Texts of one kind, such as "documents", since this object was created."""
 
     kind: str
     read: int = 0

@@ -111,7 +111,7 @@ class FollowAnchor(TrainerCallback):
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
-        """What a resumed run goes on with has been loaded by now."""
+        """The state of a resumed run has been loaded by now."""
         self.follow()
 
     def on_step_end(

@@ -104,7 +104,7 @@ def _triplet(stage: SupervisedStage, sides: Sides) -> Tensor | None:
 
 
 def _ignored(stage: SupervisedStage, inputs: Inputs) -> Tensor:
-    """Candidates that are no negatives: known answers, and whatever the teacher rates too high."""
+    """Candidates that are not negatives: known answers, and whatever the teacher rates too high."""
     answers_QN = inputs["answers"]
     if stage.false_negative_margin <= 0:
         return answers_QN
@@ -121,7 +121,7 @@ def _taught(sides: Sides, role: str) -> tuple[Tensor, Tensor] | None:
     teacher_BE = sides.inputs.get(f"{role}_teacher")
     if teacher_BE is None or not len(vectors_BD):
         return None
-    if role == "query" and "bare" in sides.inputs:  # the teacher has not thought
+    if role == "query" and "bare" in sides.inputs:  # the teacher does not think
         bare_Q = sides.inputs["bare"]
         return vectors_BD[bare_Q], teacher_BE[bare_Q]
     return vectors_BD, teacher_BE

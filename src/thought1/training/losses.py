@@ -74,7 +74,7 @@ def info_nce(
         documents_ND: Candidates of all queries together: positives, hard negatives, in-batch.
         positives_QN: Boolean; True where document n is a positive of query q.
         temperature: t > 0.
-        ignore_QN: Boolean; True where document n is no negative of query q (see
+        ignore_QN: Boolean; True where document n is not a negative of query q (see
             `false_negative_mask`). A positive stays a positive even where it is True.
 
     Returns:

@@ -78,7 +78,7 @@ def claim(output: Path, recipe: Recipe) -> None:
 
 
 def _lasting(recipe: Recipe) -> dict[str, Any]:
-    """What must stay as it is when a run goes on."""
+    """What must not change when a run is resumed."""
     content: dict[str, Any] = json.loads(json.dumps(asdict(recipe)))
     for key in ("release", "release_dtype", "folder", "trust_remote_code"):
         del content[key]

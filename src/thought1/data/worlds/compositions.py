@@ -1,4 +1,4 @@
-"""One random question at a time, from given starting entities; None where the draw is no question.
+"""One random question at a time, from given starting entities; None if the draw gives no question.
 
 Knows neither splits nor which questions exist already: questions.py keeps them apart.
 """

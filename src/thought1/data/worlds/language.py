@@ -39,7 +39,7 @@ class Relation:
 
 SORT = "sort"
 YEAR = "year"
-"""The two facts of every entity whose value is no entity."""
+"""The two facts of every entity whose value is not an entity."""
 SORT_THOUGHT = "{s} is a {v} ."
 YEAR_THOUGHT = "{s} dates from {v} ."
 SORT_DOCUMENTS = ("{s} is a {v} .", "{s} , a {v} , is well known .", "people call {s} a {v} .")

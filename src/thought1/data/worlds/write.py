@@ -8,7 +8,7 @@
     evidence.jsonl   {"_id", "documents"}, only for questions of the kind evidence
     world.json       settings, counts, and the version that wrote it
 
-The same world gives the same bytes everywhere, but for the version in world.json.
+The same world gives the same bytes everywhere, except for the version in world.json.
 """
 
 import json
@@ -33,7 +33,7 @@ def check_target(folder: Path) -> None:
         return
     if folder.exists() or folder.is_symlink():
         raise Thought1Error(
-            f"{show_path(folder)} exists and is no empty folder: name a new one, nothing is "
+            f"{show_path(folder)} exists and is not an empty folder: name a new one, nothing is "
             "overwritten"
         )
 

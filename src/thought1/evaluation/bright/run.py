@@ -257,7 +257,7 @@ def _measure(subset: BrightSubset, system: System, source: str, bars: Bars) -> M
 def _check_outputs(outputs: BrightOutputs, names: Sequence[str]) -> None:
     if outputs.runs is not None:
         if not outputs.runs.is_dir():
-            raise Thought1Error(f"{outputs.runs} is no folder: make it first")
+            raise Thought1Error(f"{outputs.runs} is not a folder: create it first")
         for name in names:
             check_file(outputs.runs / f"{name}.run")
     if outputs.cache is not None:

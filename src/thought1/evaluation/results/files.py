@@ -140,7 +140,7 @@ _ADVICE = "evaluate again to rewrite the file, or remove it from the folder"
 
 
 def _wrong(where: object, what: str) -> Thought1Error:
-    return Thought1Error(f"{where} is no result of an evaluation: {what}; {_ADVICE}")
+    return Thought1Error(f"{where} is not the result of an evaluation: {what}; {_ADVICE}")
 
 
 def _json(text: str) -> Any:

@@ -22,7 +22,7 @@ MEASURE = "ndcg@10"
 """What curves and the faithfulness report measure."""
 
 Share = Annotated[float, Field(ge=0, le=1 + 1e-9)]
-"""A value between 0 and 1, but for rounding."""
+"""A value between 0 and 1, up to rounding."""
 Amount = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=0)]
 Pair = Annotated[list[float], Field(min_length=2, max_length=2)]
@@ -213,7 +213,7 @@ class Result(_Record):
         queries = {frozenset(values) for values in self.per_query.values()}
         if len(queries) != 1 or not all(queries):
             raise PydanticCustomError(
-                "queries", "per_query has not the same queries under each measure"
+                "queries", "per_query has different queries under different measures"
             )
         return self
 

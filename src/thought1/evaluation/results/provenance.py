@@ -78,7 +78,7 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write the whole file or nothing; Thought1Error where it cannot be written."""
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     with whole_file(path) as stream:
-        # Bytes of a path that are no text stay what JSON can say: an escape.
+        # Bytes of a path that are not text become what JSON can express: an escape.
         stream.write(text.encode("utf-8", "backslashreplace"))
 
 

@@ -38,7 +38,7 @@ class Evaluation:
     """The values of one run; every measure has the same queries."""
 
     per_query: Mapping[str, Mapping[str, float]]
-    """measure -> query id -> value between 0 and 1, query ids in rising order."""
+    """measure -> query id -> value between 0 and 1, query ids in ascending order."""
 
     @property
     def queries(self) -> int:
@@ -159,7 +159,7 @@ def paired_bootstrap(
 
 
 def paired_differences(a: Mapping[str, float], b: Mapping[str, float]) -> dict[str, float]:
-    """a - b for each query, query ids in rising order.
+    """a - b for each query, query ids in ascending order.
 
     Raises:
         Thought1Error: The two do not have the same queries.

@@ -125,7 +125,7 @@ class OpenAIServer:
         return _library().OpenAI(base_url=base, api_key="none", timeout=self.timeout, max_retries=0)
 
     def _no_address(self, why: BaseException) -> Thought1Error:
-        return Thought1Error(f"{self.url!r} is no address of a server: {why}")
+        return Thought1Error(f"{self.url!r} is not the address of a server: {why}")
 
     def _endpoint(self) -> str:
         return f"{self.url.rstrip('/').removesuffix('/v1')}/v1/embeddings"

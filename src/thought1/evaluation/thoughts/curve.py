@@ -58,14 +58,14 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """The points by rising budget, all with the same questions, and what they compete with."""
+    """The points by ascending budget, all with the same questions, and what they compete with."""
 
     points: tuple[Point, ...]
     baselines: tuple[Rival, ...] = ()
 
     @property
     def pareto(self) -> list[int | str]:
-        """Budgets and names of baselines on the front, by rising time.
+        """Budgets and names of baselines on the front, by ascending time.
 
         On it is what no other equals or beats in both milliseconds and nDCG@10 and beats in one.
         """
@@ -155,7 +155,7 @@ def measure_curve(
     Args:
         model: is put into evaluation mode.
         judged: questions without a relevant document do not count.
-        budgets: at least one; each once, in rising order in the answer.
+        budgets: at least one; each once, in ascending order in the answer.
         sampling: of the thoughts; None is the checkpoint's own.
         search_milliseconds: added to each point: what finding the documents of a vector takes, in
             the mean, where the times of the baselines include that.

@@ -104,7 +104,7 @@ def measure_dispersion(
     Args:
         model: is put into evaluation mode; top-p and the rule against repetition are its own.
         judged: questions without a relevant document do not count.
-        budget: most tokens of a thought.
+        budget: maximum tokens of a thought.
         seed: of the sampled thoughts.
 
     Raises:

@@ -141,9 +141,9 @@ class Faithfulness:
         """True where swapped thoughts are shown to retrieve as well as own ones.
 
         That is: the model has thought, there are at least `FEW` questions, and the 95% interval
-        of own - swapped is neither above 0 nor reaches `MARGIN`. False is no acquittal: where
-        questions are few, or differ much, an interval around 0 shows nothing, and `warning` says
-        so.
+        of own - swapped is neither above 0 nor reaches `MARGIN`. False does not prove the
+        opposite: with few or very different questions, an interval around 0 shows nothing, and
+        `warning` says so.
         """
         found = self.advantages["swapped"]
         none = found.low <= 0 and found.high < MARGIN
@@ -217,7 +217,7 @@ def measure_faithfulness(
     Args:
         model: is put into evaluation mode.
         judged: questions without a relevant document do not count.
-        budget: most tokens of an own and of a repeated thought.
+        budget: maximum tokens of an own and of a repeated thought.
         sampling: of the own thoughts; None is the checkpoint's own.
         seed: of the swap and of the random thoughts.
 

@@ -145,7 +145,7 @@ def plan_studies(request: Request, task: Task, system: System, results: Path) ->
             "a faithfulness report compares thoughts, and at budget 0 there are none: let it think"
         )
     questions = _judged(task, [], np.zeros((0, system.model.dim), np.float32)).counted().questions
-    # One thought now, so that a budget that does not fit is no surprise after the evaluation.
+    # One thought now, so that a budget that does not fit is refused before the evaluation.
     with system.model.queries_read.paused():
         longest = max(questions.values(), key=len)
         system.model.think(longest, budget=max([*request.budgets, budget]))
@@ -156,10 +156,10 @@ def plan_studies(request: Request, task: Task, system: System, results: Path) ->
 def other_systems(results: Path, task: Task, facts: SystemFacts) -> list[Rival]:
     """What other systems reached on the same task and data, from the results below a folder.
 
-    The model itself, at whatever budget, is no other system; it is one in another mode.
+    The model itself, at any budget, is not another system; in another mode it is.
 
     Raises:
-        Thought1Error: a .json file there is no result.
+        Thought1Error: a .json file there is not a result.
     """
     found = list(_results_on(results, task, facts))
     names = Counter(result.system.name for result in found)

@@ -47,7 +47,7 @@ def merged(checkpoint: Checkpoint) -> Checkpoint:
 def add_adapters(checkpoint: Checkpoint, stage: BaseStage) -> Checkpoint:
     """Put the adapters that the stage wants into the model, and freeze the rest.
 
-    Those of an earlier stage go on learning. Nothing happens without LoRA.
+    Those of an earlier stage continue to be trained. Nothing happens without LoRA.
 
     Raises:
         Thought1Error: peft is not installed, or the checkpoint has adapters of another rank.

@@ -130,7 +130,7 @@ def _check(checkpoint: Checkpoint, settings: Settings) -> None:
 
 
 def check_stages(checkpoint: Checkpoint, stages: Sequence[StageConfig]) -> None:
-    """Refuse what a late stage would ask of the model in vain.
+    """Refuse what a late stage would require of the model, but it lacks.
 
     Raises:
         Thought1Error: vectors that a companion gives, thoughts longer than its positions, evidence

@@ -43,7 +43,7 @@ class SampleOwnThoughts(TrainerCallback):
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
-        """Round 0, unless a run goes on."""
+        """Round 0, unless a run is resumed."""
         if state.global_step == 0 and 0 in self.sampling.rounds:
             self._sample(0)
 

@@ -43,7 +43,7 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
 
     Raises:
         Thought1Error: no such file, broken TOML, an unknown key, a missing or wrong value, values
-            that do not go together.
+            that are incompatible.
     """
     if not path.is_file():
         raise Thought1Error(f"no recipe at {path}")
@@ -124,7 +124,7 @@ def _said(error: ValidationError, content: Any) -> str:
         return f"{_where(place[:-1], ': ')}{names} must be given"
     if kind == "value_error":
         problem = str(first["ctx"]["error"])
-        if not place or is_dataclass(_table(place)):  # values that do not go together
+        if not place or is_dataclass(_table(place)):  # values that are incompatible
             return f"{_where(place, ': ', content)}{problem}"
         return f"{where} is {value!r}; {problem}"
     if kind == "dataclass_type":
@@ -141,7 +141,7 @@ def _said(error: ValidationError, content: Any) -> str:
 
 
 def _unknown(place: tuple[int | str, ...], content: Any) -> str:
-    """A key that its table has not; perhaps another stage has."""
+    """A key unknown in its table, but perhaps known in another stage."""
     key, cls = str(place[-1]), _table(place[:-1])
     stages = [name for name, other in STAGES.items() if key in _keys(other)]
     if stages and cls in STAGES.values():

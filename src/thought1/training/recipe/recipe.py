@@ -1,4 +1,4 @@
-"""Everything that a recipe may say: names, types, ranges, and what goes together.
+"""Everything that a recipe may say: names, types, ranges, and which combinations are valid.
 
 `read` reads it from a file. It knows the values of a training, not their use.
 """
@@ -53,7 +53,7 @@ class ValidationConfig:
 
 
 def companion_problem(stage: StageConfig, reader: str) -> str:
-    """What a stage would teach a companion in vain, which stays as it is; or ""."""
+    """Which terms of a stage have no effect with a companion, which is not trained; or ""."""
     if isinstance(stage, CompanionStage):
         reads = "the companion reads no thoughts where its reader is a projection"
         return "" if reader == "text" else reads

@@ -49,7 +49,7 @@ ADVICE: Mapping[str, str] = {
     "no-variance": "raise the sampling temperature or the group size, take questions that are "
     "neither hopeless nor solved, or a finer reward (`log_rank` or `margin` for `ndcg`)",
     "repetition": "raise the weight of the reward `repetition`, or lower the learning rate",
-    "copying": "add a reward of your own (`module:function`) that counts copied tokens, or go back "
+    "copying": "add a custom reward (`module:function`) that counts copied tokens, or go back "
     "to a checkpoint of stage 2 whose thoughts do not copy",
     "ignored": "raise the weight of the InfoNCE term, or go back to stage 2 with a smaller "
     "`share_none`: where thoughts do not matter, their rewards are noise; the gauge's table has "
@@ -132,7 +132,7 @@ class Alarms:
     """
 
     def __init__(self, budget: int, window: int = 20) -> None:
-        """`budget`: most tokens of a thought; `window`: steps of a mean. Both at least 1."""
+        """`budget`: maximum tokens of a thought; `window`: steps of a mean. Both at least 1."""
         if budget < 1 or window < 1:
             raise ValueError(f"budget {budget} and window {window} must be at least 1")
         self.budget = budget
