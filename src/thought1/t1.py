@@ -277,7 +277,7 @@ class T1:
                 vectors = fused(vectors.reshape(len(texts), samples, self.dim))
         else:
             if samples > 1:
-                raise ValueError("where thoughts are given, none is sampled")
+                raise ValueError("samples cannot be combined with given thoughts")
             if len(thoughts) != len(texts):
                 raise ValueError(f"{len(texts)} queries but {len(thoughts)} thoughts")
             prompted = self.queries.prompts(texts, instruction, evidence)

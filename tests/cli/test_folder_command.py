@@ -275,7 +275,7 @@ def test_vectors_of_something_else_are_refused(
     assert "has length 2, not 1: normalise" in refused(2 * own)
     assert "the rows belong to other documents" in refused(own[::-1])
     other = small_checkpoint(tmp_path / "other", seed=5)
-    assert "another encoder made them" in refused(own, "--encoder", other)
+    assert "they were made by another encoder" in refused(own, "--encoder", other)
     assert "dimensions, but vectors of the encoder" in refused(own[:, :16] / 0.5)
     assert "give decimal numbers" in refused(np.zeros(50, int))
     assert "belong together" in refused(own, "--model", model)

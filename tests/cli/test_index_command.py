@@ -107,7 +107,7 @@ def test_warnings_are_plain_lines(t1: T1Command, tmp_path: Path) -> None:
     assert "2 truncated" in ran.out
     first, second = ran.err.splitlines()
     assert first.startswith("warning: ") and "untrained" in first
-    assert second == "warning: 2 of 3 documents are longer than the model reads and were cut"
+    assert second == "warning: 2 of 3 documents were cut to the model's maximum length"
 
 
 def test_two_commands_at_once_store_each_id_once(tmp_path: Path, model: str) -> None:

@@ -102,7 +102,7 @@ def test_a_head_under_another_prefix_is_no_missing_head(copy: Path) -> None:
 
 def test_another_shape_is_named(copy: Path) -> None:
     edit_json(copy / "config.json", intermediate_size=40)
-    assert "stored with shape (32, 48), and config.json wants (32, 40)" in message_of(copy)
+    assert "stored with shape (32, 48), and config.json expects (32, 40)" in message_of(copy)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])

@@ -83,7 +83,7 @@ def get(
             note(f"{public.name}: {error}")
             failed.append(public.name)
     if failed:
-        raise Thought1Error(f"not in place, as said above: {', '.join(failed)}")
+        raise Thought1Error(f"not written, see above: {', '.join(failed)}")
 
 
 def _get(public: "PublicSet", to: Path, mirror: str, accept_changed: bool) -> None:

@@ -60,7 +60,7 @@ def embed(
     """Embed texts; the output file appears whole or not at all."""
     budget = thought_budget(think, no_think)
     if kind == "document" and budget is not None:
-        raise Thought1Error("documents are not thought about: drop --think and --no-think")
+        raise Thought1Error("documents are encoded without thinking: drop --think and --no-think")
     if source != "-" and not Path(source).is_file():
         raise Thought1Error(f"{source} is not a file; --input takes a file, or - for stdin")
     check_vector_file(output)

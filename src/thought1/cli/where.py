@@ -50,7 +50,7 @@ def _unquoted(key: str, condition: str) -> str:
     try:
         return str(json.loads(key))
     except json.JSONDecodeError as error:
-        raise Thought1Error(f"the key in {condition!r} is no JSON string: {error.msg}") from None
+        raise Thought1Error(f"the key in {condition!r} is not a JSON string: {error.msg}") from None
 
 
 def _value(text: str) -> MetadataValue:

@@ -22,7 +22,7 @@ def read_plain(path: Path) -> Iterator[str]:
     """
     if suffix_of(path) != ".txt":
         raise Thought1Error(
-            f"{show_path(path)} is of no kind that can be read: texts come from a .txt file with "
+            f"{show_path(path)} is not a supported file: texts come from a .txt file with "
             f"one in each line, or from a {FILES}"
         )
     return _checked_lines(path)

@@ -99,7 +99,7 @@ def default_file() -> Path:
     for folder in (package / "benchmarks", package.parents[1] / "benchmarks"):
         if (folder / "bright.yaml").is_file():
             return folder / "bright.yaml"
-    raise Thought1Error("this installation carries no bright.yaml: name a file of results")
+    raise Thought1Error("this installation does not include bright.yaml: name a file of results")
 
 
 def one_decimal(value: Decimal | float) -> str:
@@ -183,7 +183,7 @@ def _read_row(
     for key, known in (("track", tracks), ("source", sources)):
         if content[key] not in known:
             names = ", ".join(known)
-            raise Thought1Error(f"{where}: {key} {content[key]!r} is none of: {names}")
+            raise Thought1Error(f"{where}: {key} {content[key]!r} is not one of: {names}")
     published = content["published"]
     if published is not None:
         _check_keys(published, set(), where, optional=set(tracks[content["track"]].subsets))

@@ -306,13 +306,13 @@ def put_in(label: str, state: dict[str, Tensor], model: Any, config: Any) -> Any
     if not hasattr(adapter.base_model, "merge_and_unload"):
         raise Thought1Error(
             f"{label} is an adapter of a kind that cannot be merged into weights "
-            f"({config.peft_type.value}): take one of LoRA or its relatives"
+            f"({config.peft_type.value}): use LoRA or a related method"
         )
     wanted = _state(adapter)
     for name, tensor in wanted.items():
         if name in state and state[name].shape != tensor.shape:
             raise ValueError(
-                f"{name} is stored with shape {tuple(state[name].shape)}, and the base wants "
+                f"{name} is stored with shape {tuple(state[name].shape)}, and the base expects "
                 f"{tuple(tensor.shape)}"
             )
     result: Any = set_peft_model_state_dict(adapter, state)

@@ -136,7 +136,9 @@ def _from_cache(label: str, key: model_cache.Key, dtype: torch.dtype) -> _Read |
         reason = "its content has changed"
     except Exception as error:  # truncated, tampered with, or removed by another process just now
         reason = type(error).__name__
-    logger.warning("%s: the copy kept at %s is broken (%s), made again", label, folder, reason)
+    logger.warning(
+        "%s: the cached copy at %s is broken (%s) and is created again", label, folder, reason
+    )
     model_cache.discard(folder)
     return None
 

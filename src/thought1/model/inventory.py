@@ -103,7 +103,7 @@ def install(steps: Sequence[Sequence[str]]) -> None:
     """
     if importlib.util.find_spec("pip") is None:
         commands = "; ".join(" ".join(step[3:]) for step in steps)
-        raise Thought1Error(f"this Python has no pip: with the installer that you use, {commands}")
+        raise Thought1Error(f"this Python has no pip: with your own installer, {commands}")
     for step in steps:
         if subprocess.run(step, check=False).returncode:
             raise Thought1Error(f"this failed: {' '.join(step)}")

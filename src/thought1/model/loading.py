@@ -194,7 +194,7 @@ def check_shapes(label: str, info: dict[str, Any]) -> None:
     for name, stored, wanted in sorted(info["mismatched_keys"]):
         raise Thought1Error(
             f"{label} cannot be loaded as a causal language model: the tensor {name} is stored "
-            f"with shape {tuple(stored)}, and config.json wants {tuple(wanted)}"
+            f"with shape {tuple(stored)}, and config.json expects {tuple(wanted)}"
         )
 
 

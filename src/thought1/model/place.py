@@ -76,7 +76,7 @@ def bundled_folder(name: str) -> Path:
         if any((folder / f"{kind}config.json").is_file() for kind in ("", "adapter_")):
             return folder
     raise Thought1Error(
-        "this installation carries no model: name one (a folder or a hub id), or train one "
+        "this installation does not include a model: name one (a folder or a hub id), or train one "
         "with `t1 train recipes/nano-cpu.toml`"
     )
 

@@ -34,7 +34,7 @@ class Tally:
         self.cut += cut
         if cut and self.cut >= 2 * self._reported:
             self._reported = self.cut
-            logger.warning("%s are longer than the model reads and were cut", self)
+            logger.warning("%s were cut to the model's maximum length", self)
 
     @contextmanager
     def paused(self) -> Iterator[None]:

@@ -325,7 +325,7 @@ def _connect(path: Path) -> Any:
 
 def _refuse_other_content(path: Path) -> None:
     if path.exists() and (not path.is_dir() or any(p.name != _FOLDER for p in path.iterdir())):
-        raise Thought1Error(f"{path} holds something else than an index; choose another folder")
+        raise Thought1Error(f"{path} contains something other than an index; choose another folder")
 
 
 def _among(ids: Sequence[str]) -> Iterator[str]:

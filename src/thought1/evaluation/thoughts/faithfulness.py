@@ -69,7 +69,7 @@ class JudgedQuestions:
         if len(qrels) < 2:
             raise Thought1Error(
                 f"{len(qrels)} of {len(self.questions)} questions have a relevant document in the "
-                "qrels; a gauge compares questions and needs two or more"
+                "qrels; faithfulness compares questions and needs two or more"
             )
         missing = [] if self.references is None else sorted(qrels.keys() - self.references.keys())
         if missing:
