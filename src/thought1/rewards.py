@@ -37,7 +37,7 @@ NO_SPREAD = 1e-8
 class Rollouts:
     """A batch of R rollouts (thoughts sampled for the same questions, group by group), scored.
 
-    Raises ValueError where the shapes or the numbers of texts disagree, a row has no relevant
+    Raises ValueError if the shapes or the numbers of texts disagree, a row has no relevant
     candidate, or R is not a multiple of `group_size`.
     """
 
@@ -108,7 +108,7 @@ def ndcg(rollouts: Rollouts) -> Floats:
 def log_rank(rollouts: Rollouts) -> Floats:
     """1 - log(rank) / log(N), rank of the best relevant candidate among N: 1 is first, 0 last.
 
-    1 where N = 1. Ties as in `ndcg`. LREM, arXiv 2510.14321, whose N is the batch's documents.
+    1 if N = 1. Ties as in `ndcg`. LREM, arXiv 2510.14321, whose N is the batch's documents.
     """
     ranked_RN = _ranked(rollouts)
     candidates = ranked_RN.shape[1]
@@ -150,7 +150,7 @@ def product(rollouts: Rollouts) -> Floats:
 
 
 def format_(rollouts: Rollouts) -> Floats:
-    """1 where the model ended the thought itself and the thought is not empty, else 0."""
+    """1 if the model ended the thought itself and the thought is not empty, else 0."""
     return (rollouts.ended_R & (rollouts.lengths_R > 0)).astype(np.float64)
 
 
@@ -239,7 +239,7 @@ def advantages(
     reward - mean of the group; divided by the sample standard deviation + 1e-4, as in trl, of the
     group ("group", GRPO) or of all rewards ("batch"), or by nothing ("none", Dr. GRPO, arXiv
     2503.20783). Returns the advantages, shape (R,), and False for the rollouts of groups without
-    variance, whose advantage is 0. ValueError where the groups are not of 2 or more, or not full.
+    variance, whose advantage is 0. ValueError if the groups are not of 2 or more, or not full.
     """
     if group_size < 2 or rewards_R.size % group_size:
         raise ValueError(f"{rewards_R.size} rewards do not make groups of {group_size}, 2 or more")
@@ -283,7 +283,7 @@ def _ranked(rollouts: Rollouts) -> Bools:
 
 
 def _mean(scores_RN: Floats, chosen_RN: Bools) -> Floats:
-    """Mean of the chosen scores of each row; 0 where none is chosen."""
+    """Mean of the chosen scores of each row; 0 if none is chosen."""
     sums_R = scores_RN.sum(axis=1, where=chosen_RN)
     means: Floats = sums_R / np.maximum(chosen_RN.sum(axis=1), 1)
     return means

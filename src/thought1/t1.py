@@ -286,7 +286,7 @@ class T1:
         return _shaped(vectors, isinstance(queries, str), convert_to_tensor)
 
     def check_evidence(self, budget: int | None = None) -> None:
-        """Raises Thought1Error where it cannot read evidence and think under `budget`."""
+        """Raises Thought1Error if it cannot read evidence and think under `budget`."""
         self.queries.check_evidence(budget)
 
     def fit_evidence(self, queries: Sequence[str], evidence: Evidence) -> list[list[str]]:

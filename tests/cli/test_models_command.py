@@ -36,7 +36,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_what_is_kept_is_shown_and_removed(t1: T1Command, cache: Path) -> None:
     assert t1("models", "--json").json()["kept"] == []
-    assert "kept dequantised" not in t1("models").out
+    assert "cached dequantised" not in t1("models").out
     size = 3_000_000
     record = model_cache.CacheRecord({"file": "some hash"}, "some.gguf", "some hash")
     model_cache.keep(record, size, lambda folder: (folder / "w").write_bytes(b"x" * size) and None)

@@ -60,7 +60,7 @@ def calibrate(
     trust_remote_code: TrustRemoteCode = False,
     as_json: Json = False,
 ) -> None:
-    """Choose when a search thinks and when it has thought enough; kept with the index."""
+    """Choose when searches think, and when they stop; stored with the index."""
     from thought1.data.texts import read_queries
     from thought1.data.trec import read_qrels
     from thought1.search.calibration import calibrated, write_calibration

@@ -1,6 +1,6 @@
 """What is printed, and where: results on stdout, everything else on stderr.
 
-Knows results as plain data, not how they came about.
+Knows results as plain data, not how they were computed.
 """
 
 import json
@@ -28,7 +28,7 @@ def note(message: str) -> None:
 
 
 def progress(description: str, total: int | None, unit: str) -> Any:
-    """A tqdm bar on stderr; none where stderr is not a terminal."""
+    """A tqdm bar on stderr; none if stderr is not a terminal."""
     return tqdm(total=total, desc=description, unit=f" {unit}", disable=None, leave=False)
 
 

@@ -27,7 +27,7 @@ data = typer.Typer(
 
 @data.command("list")
 def list_sets(as_json: Json = False) -> None:
-    """The training sets, their licences and homes."""
+    """The training sets, their licences and sources."""
     from rich.console import Console
     from rich.table import Table
 
@@ -67,7 +67,7 @@ def get(
         ),
     ] = False,
 ) -> None:
-    """Fetch training sets, convert them, and compare every file's hash."""
+    """Download training sets, convert them, and check every file's hash."""
     from thought1.data.outputs import check_folder
     from thought1.data.public.catalogue import choose, load_catalogue
 

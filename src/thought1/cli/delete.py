@@ -29,7 +29,7 @@ def delete(
         ),
     ] = None,
 ) -> None:
-    """Remove documents from an index, by id or by the file that they came from.
+    """Remove documents from an index, by id or by source file.
 
     Missing ids are counted; it is an error only if none of them exists.
     """

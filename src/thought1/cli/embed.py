@@ -57,7 +57,7 @@ def embed(
     model: BundledModel = None,
     trust_remote_code: TrustRemoteCode = False,
 ) -> None:
-    """Embed texts; the output file appears whole or not at all."""
+    """Embed texts; the output file is written atomically."""
     budget = thought_budget(think, no_think)
     if kind == "document" and budget is not None:
         raise Thought1Error("documents are encoded without thinking: drop --think and --no-think")

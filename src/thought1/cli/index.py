@@ -210,7 +210,7 @@ def _add(
     wanted: _Wanted,
     given: GivenVectors | None,
 ) -> tuple["AddReport", int | None]:
-    """What was added, and how many documents were removed; None where none were to be."""
+    """What was added, and how many documents were removed; None if none were to be."""
     from thought1.follow import Follower
 
     prune = corpus.is_text_folder if wanted.prune is None else wanted.prune

@@ -33,7 +33,7 @@ def leaderboard(
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown instead.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Show published results by track, average every row again, and flag wrong ones."""
+    """Show published results by track, recompute every average, and flag wrong ones."""
     from thought1.evaluation.leaderboard import default_file, read_leaderboard
 
     if markdown and as_json:

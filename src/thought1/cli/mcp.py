@@ -49,7 +49,7 @@ def mcp(
         bool,
         typer.Option(
             "--no-token",
-            help="Allow everyone to read who can reach an address other than loopback.",
+            help="Allow anyone who can reach the server to read, beyond loopback.",
         ),
     ] = False,
     model: IndexModel = None,

@@ -54,7 +54,7 @@ def list_models(context: typer.Context, as_json: Json = False) -> None:
         size = sum(one.bytes for one in copies)
         names = ", ".join(dict.fromkeys(one.model or "a broken copy" for one in copies))
         where = f"{size / 1e6:.0f} MB in {copies[0].folder.parent}"
-        kept = f"kept dequantised, to load faster ({where}; t1 models clear removes it): {names}"
+        kept = f"cached dequantised, to load faster ({where}; t1 models clear removes it): {names}"
         console.print(f"\n{kept}", soft_wrap=True)
 
 
@@ -75,7 +75,7 @@ def get(name: Name, yes: Yes = False) -> None:
 
 @models.command(cls=Command)
 def clear() -> None:
-    """Remove what is kept of GGUF files to load them faster; the files themselves stay."""
+    """Clear the cache of GGUF files, which makes them load faster; the files are kept."""
     from thought1.model import model_cache
 
     try:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _MODEL = "MODEL"
 _NAMES = "A folder, GGUF file, hub id, package:NAME/PATH or a name of `t1 models`"
-_DEFAULT = "t1-mini-companion where all that it needs is installed, else t1-nano"
+_DEFAULT = "t1-mini-companion if everything it needs is installed, otherwise t1-nano"
 
 BundledModel = Annotated[
     str | None,
@@ -67,7 +67,7 @@ Temperature = Annotated[
         min=0.0,
         metavar="T",
         help="0 always selects the most likely token: the default of t1 search; t1 think uses the "
-        "model's settings say.",
+        "model's settings.",
     ),
 ]
 TopP = Annotated[
@@ -99,7 +99,7 @@ Samples = Annotated[
         min=1,
         metavar="K",
         help="Sample K thoughts per question and search with all of them; at "
-        "temperature 0.7 and top-p 0.95 where nothing else is said, by the model's settings too.",
+        "temperature 0.7 and top-p 0.95 unless specified otherwise, also in the model's settings.",
     ),
 ]
 Evidence = Annotated[
@@ -127,7 +127,7 @@ AdaptiveRule = Annotated[
     typer.Option(
         "--adaptive",
         metavar="RULE",
-        help="Stop thinking early. calibrated: by the rule of `t1 calibrate`; or conditions "
+        help="Stop thinking early. calibrated: by the rules of `t1 calibrate`; or conditions "
         "such as overlap=0.9,margin=0.05: a thought ends where its vector (cosine) or its first "
         "ten documents (overlap) have settled, and is not begun where the score, margin, spread "
         "or agreement of a search without it reaches the value.",
@@ -145,12 +145,12 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instea
 
 
 def option(field: str) -> str:
-    """What a field of a request is called on the command line."""
+    """Name of a request's field on the command line."""
     return "--think or --no-think" if field == "think" else f"--{field.replace('_', '-')}"
 
 
 def thought_budget(think: int | None, no_think: bool) -> int | None:
-    """Tokens of a thought: what the flags say, None for the model's own budget."""
+    """Maximum tokens of a thought: from the flags, or None for the model's own budget."""
     if think is not None and no_think:
         raise Thought1Error("--think and --no-think contradict each other: give one of them")
     return 0 if no_think else think
@@ -165,7 +165,7 @@ def thought_checkpoints(text: str | None) -> tuple[int, ...]:
 
 
 def adaptive_rule(text: str | None) -> "Adaptive | None":
-    """The conditions; None where there are none, or the index has them."""
+    """The conditions; None if there are none, or the index has them."""
     from thought1.search.adaptive import Adaptive, Gate, Signal
 
     if text is None or text == CALIBRATED:
@@ -194,7 +194,7 @@ def thought_sampling(
     seed: int | None,
     no_repeat: int | None,
 ) -> Sampling:
-    """What the flags say, and `own` where they say nothing."""
+    """The flags' values, and those of `own` where none is given."""
     sampling = Sampling(
         own.temperature if temperature is None else temperature,
         own.top_p if top_p is None else top_p,

@@ -30,7 +30,7 @@ def replay(
     trust_remote_code: TrustRemoteCode = False,
     as_json: Json = False,
 ) -> None:
-    """Run an evaluation again, from the same folder, and compare; ends with 1 where it differs."""
+    """Run an evaluation again, from the same folder, and compare; exits with 1 if it differs."""
     from thought1.evaluation import run
 
     quiet_libraries()

@@ -102,7 +102,7 @@ def _show(found: "RunScore", missing: str, ignored: bool) -> None:
             "not in the index at all"
         )
     if found.removed:
-        print_text(f"{found.removed} excluded documents were taken out of the run")
+        print_text(f"{found.removed} excluded documents were removed from the run")
     if found.relevant_excluded:
         print_text(
             f"{found.relevant_excluded} excluded documents are judged relevant: no ranking can "

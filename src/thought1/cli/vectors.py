@@ -20,7 +20,7 @@ Write = Callable[[Sequence[str], Vectors], None]
 
 
 def check_vector_file(path: Path) -> None:
-    """Raise Thought1Error where vectors cannot be written to `path`, by its ending or at all."""
+    """Raise Thought1Error if vectors cannot be written to `path`, by its ending or at all."""
     if path.suffix not in (".npy", ".jsonl"):
         raise Thought1Error(f"{path}: the output must end in .npy or .jsonl")
     check_file(path)

@@ -17,7 +17,7 @@ _KEY = r'"(?:[^"\\]|\\.)*"|[^<>=!]*[^<>=!\s]'
 
 
 def parse_where(conditions: Sequence[str]) -> Filter | None:
-    """One filter that holds where all conditions do; None where there is none.
+    """One filter that holds where all conditions do; None if there is none.
 
     A value that reads as a number or as true or false is one; `=` and `!=` also mean the same
     characters as text, which is what CSV files hold. A key with one of < > = ! in it, or with

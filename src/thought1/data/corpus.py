@@ -81,7 +81,7 @@ class Corpus:
     def documents(self, skip_bad: bool = False) -> Iterator[Document]:
         """The documents in file order; those without title and text are counted in the log.
 
-        Raises BadRow at the first bad row, unless `skip_bad`, and Thought1Error where a file
+        Raises BadRow at the first bad row, unless `skip_bad`, and Thought1Error if a file
         cannot be read or where there is no document at all.
         """
         for row in self._checked_rows(skip_bad, _Tally()):

@@ -28,7 +28,7 @@ def suffix_of(path: Path) -> str:
 
 
 def find_reader(path: Path) -> Reader | None:
-    """What reads the file as records; None where its name has another end."""
+    """What reads the file as records; None if its name has another end."""
     if path.name.lower().endswith(".parquet"):
         return read_parquet
     return _LINES.get(suffix_of(path))

@@ -99,7 +99,7 @@ def read_lines(path: Path, max_bytes: int) -> Iterator[Line | BadRow]:
 
     Only "\\n" ends a line, so that numbers agree with other tools; a byte order mark at the start
     is dropped. A line of more than `max_bytes` or with bad UTF-8 becomes a `BadRow`.
-    Raises Thought1Error where the file cannot be read.
+    Raises Thought1Error if the file cannot be read.
     """
     name = show_path(path)
     try:

@@ -110,7 +110,7 @@ def read_exclusions(path: Path) -> dict[str, set[str]]:
     objects with `_id` (or `id`) and the list `excluded_ids`, other fields ignored. The sentinel
     "N/A" is not a document; a query without any other has no entry.
 
-    Raises BadRow with file and line: another form; Thought1Error where the file is empty.
+    Raises BadRow with file and line: another form; Thought1Error if the file is empty.
     """
     excluded: dict[str, set[str]] = {}
     lines = 0
@@ -132,7 +132,7 @@ def write_run(path: Path, run: Run, tag: str) -> None:
     """Write `run` in TREC format, for each query by descending score, then by id.
 
     Scores keep all their digits. The file appears whole or not at all. A query without documents
-    leaves no line. Raises Thought1Error where an id cannot be written or the file not be created.
+    leaves no line. Raises Thought1Error if an id cannot be written or the file not be created.
     """
     check_file(path)
     with whole_file(path) as stream:

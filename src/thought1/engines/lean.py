@@ -40,7 +40,7 @@ def lean_step(
 
     Args:
         positions_B: of the tokens.
-        mask_BK: 1 where a column of the cache, the new one included, belongs to the row.
+        mask_BK: 1 if a column of the cache, the new one included, belongs to the row.
 
     Returns:
         The last hidden states (B, D), after the final norm, and the logits (B, V).

@@ -46,7 +46,7 @@ class Precision:
     name: str
     """"float32" or "bfloat16"."""
     rates: Rates
-    """What was measured; empty where nothing was."""
+    """What was measured; empty if nothing was."""
     kept: str
     """Where the figures are stored: a file, or why there are none."""
 

@@ -66,7 +66,7 @@ class Route:
     """For products of at most `FEW_ROWS` rows."""
     many: str
     rates: Rates
-    """What was measured; empty where nothing was."""
+    """What was measured; empty if nothing was."""
     kept: str
     """Where the decision is stored: a file, or why there is none."""
 
@@ -187,7 +187,7 @@ def key_of(threads: int, shapes: Shapes = SHAPES) -> dict[str, Any]:
 
 
 def path_of(key: Mapping[str, Any], name: str = "linear") -> Path | None:
-    """The file of this key in the user's cache folder; None where the user has no home."""
+    """The file of this key in the user's cache folder; None if the user has no home."""
     base = user_cache()
     if base is None:
         return None
@@ -198,7 +198,7 @@ def path_of(key: Mapping[str, Any], name: str = "linear") -> Path | None:
 def read(
     path: Path, key: Mapping[str, Any], names: Iterable[str] = ("torch", "onednn")
 ) -> Rates | None:
-    """The figures kept there; None where the file is absent, broken, or of another key."""
+    """The figures kept there; None if the file is absent, broken, or of another key."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         if content["key"] != key:

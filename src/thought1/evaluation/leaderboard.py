@@ -1,7 +1,7 @@
 """Published results as data: read, averaged again, and flagged where they cannot be right.
 
 Knows the format of `benchmarks/bright.yaml` (its head says what a row is), and neither how a table
-is printed nor how a figure comes about. What cannot be read is an error; what can be read and
+is printed nor how a figure is computed. What cannot be read is an error; what can be read and
 cannot be right is a flag, because it was published so.
 """
 
@@ -30,7 +30,7 @@ _ROW = {"system", "track", "source", "published", "average", "ours", "command"}
 
 @dataclass(frozen=True, slots=True)
 class LeaderboardTrack:
-    """Rows that can be compared with each other."""
+    """Comparable rows."""
 
     title: str
     metric: str
@@ -54,7 +54,7 @@ class PublishedRow:
     track: str
     source: PublishedSource
     published: Mapping[str, float] | None
-    """Subset -> figure; None where only the average is known."""
+    """Subset -> figure; None if only the average is known."""
     average: float
     ours: float | None
     command: str | None
@@ -63,7 +63,7 @@ class PublishedRow:
     """What cannot be right, in words."""
 
     def mean(self, track: LeaderboardTrack) -> Decimal | None:
-        """Of the figures of all subsets, exactly; None where one is missing."""
+        """Of the figures of all subsets, exactly; None if one is missing."""
         if self.published is None or self.published.keys() != track.subsets.keys():
             return None
         return sum(map(_exact, self.published.values()), Decimal(0)) / len(self.published)
@@ -78,7 +78,7 @@ class Leaderboard:
     rows: tuple[PublishedRow, ...]
 
     def ranked(self, track: str) -> list[PublishedRow]:
-        """The rows of a track, highest stated average first; equal ones by name.
+        """The rows of a track, highest stated average first; ties by name.
 
         Raises:
             Thought1Error: no such track.

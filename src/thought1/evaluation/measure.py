@@ -43,7 +43,7 @@ class Measured:
     evaluations: Mapping[str, Evaluation]
     """protocol -> values; the first one's are the result's."""
     checks: Checks | None = None
-    """Of the collection; None where another protocol does its own."""
+    """Of the collection; None if another protocol does its own."""
 
     @property
     def evaluation(self) -> Evaluation:

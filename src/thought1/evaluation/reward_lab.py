@@ -40,11 +40,11 @@ class Correlation:
     first: str
     second: str
     within: float | None
-    """Mean over the groups in which both vary; None where there is no such group."""
+    """Mean over the groups in which both vary; None if there is no such group."""
     groups: int
     """Groups in which both vary."""
     overall: float | None
-    """Over all rollouts at once; None where one reward is the same everywhere."""
+    """Over all rollouts at once; None if one reward is the same everywhere."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,11 +48,11 @@ class Task:
         Thought1Error: they cannot be read, or none of them is judged."""
     kind: str = "beir"
     rewritten: Mapping[str, str] = field(default_factory=dict)
-    """query id -> the text that is searched for instead; empty where queries stay as they are."""
+    """query id -> the text that is searched for instead; empty if queries stay as they are."""
     rewriter: str = ""
     """What distinguishes one set of rewritten queries, or of given thoughts, from another."""
     thoughts: Mapping[str, str] = field(default_factory=dict)
-    """query id -> the thought that is read with it; empty where the system writes its own."""
+    """query id -> the thought that is read with it; empty if the system writes its own."""
     excluded: Mapping[str, Set[str]] = field(default_factory=dict)
     """query id -> documents that leave its ranking before the cut."""
     depth: int = DEPTH

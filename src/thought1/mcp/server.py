@@ -71,7 +71,7 @@ class Tools:
 
     index: Index
     thinker: T1 | None
-    """None where the index's model does not think."""
+    """None if the index's model does not think."""
     _model: Lock = field(default_factory=Lock)
 
     def search(

@@ -40,7 +40,7 @@ class Checkpoint:
     """The base of an adapter, where the checkpoint is one."""
     adapter: Any = None
     """A `peft.PeftModel` whose updates are in `model`, separate from the weights, and are what is
-    saved; None where they are merged."""
+    saved; None if they are merged."""
     random_head: frozenset[str] = frozenset()
     """Tensors of the language head that are at random, because its folder has none (that of an
     embedding model): such a checkpoint cannot think. They are not saved."""

@@ -56,7 +56,7 @@ class Kept:
 
 
 def cache_folder() -> Path | None:
-    """Where models are kept; None where they are not."""
+    """Where models are kept; None if they are not."""
     named = os.environ.get(VARIABLE)
     if named:
         return None if named == "off" else Path(named)
@@ -65,7 +65,7 @@ def cache_folder() -> Path | None:
 
 
 def find(key: Key) -> tuple[Path, CacheRecord] | None:
-    """The entry of that key, noted as used; None where there is none. A broken one is removed."""
+    """The entry of that key, noted as used; None if there is none. A broken one is removed."""
     folder = _folder(key)
     if folder is None or not folder.exists():
         return None
@@ -79,7 +79,7 @@ def find(key: Key) -> tuple[Path, CacheRecord] | None:
 
 
 def keep(record: CacheRecord, size: int, write: Callable[[Path], None]) -> Path | None:
-    """Let `write` fill a new entry of about `size` bytes; None where none came about.
+    """Let `write` fill a new entry of about `size` bytes; None if none came about.
 
     An entry of the same key stays, if another process was faster.
 

@@ -24,7 +24,7 @@ def hash_files(name: str) -> str:
 def weights_of(name: str) -> str | None:
     """SHA-256 over the weight files of a folder, or of the snapshot of a hub id in the cache.
 
-    None where there are neither safetensors nor .bin files.
+    None if there are neither safetensors nor .bin files.
     """
     folder = folder_of(name)
     if is_tuned(folder):

@@ -42,7 +42,7 @@ class SentenceModel:
         self.model = model
         """A `sentence_transformers.SentenceTransformer`."""
         self.tokens = 0
-        """Tokens of all queries so far, prompt included; 0 where the tokenizer marks none."""
+        """Tokens of all queries so far, prompt included; 0 if the tokenizer marks none."""
         self.called = name
         self.base: Base | None = None
         """The model that it changes by low-rank updates, where it is such a one."""

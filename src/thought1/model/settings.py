@@ -150,7 +150,7 @@ class Settings:
 
     @classmethod
     def load(cls, folder: Path) -> "Settings | None":
-        """Read `t1.json`; None where the folder has none.
+        """Read `t1.json`; None if the folder has none.
 
         Raises:
             Thought1Error: the file is broken, or of a newer format than this version reads.

@@ -134,7 +134,7 @@ def check_encoded(documents: Sequence[Document], vectors: Vectors) -> None:
 
 
 def first_not_unit(vectors: Vectors) -> int | None:
-    """The first of the vectors (n, d) whose length is not 1, None where all are."""
+    """The first of the vectors (n, d) whose length is not 1, None if all are."""
     norms = np.linalg.norm(np.asarray(vectors, np.float32), axis=1)
     wrong = np.flatnonzero(~(np.abs(norms - 1) <= UNIT_TOLERANCE))  # a NaN is not near 1
     return int(wrong[0]) if len(wrong) else None

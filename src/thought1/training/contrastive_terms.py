@@ -53,7 +53,7 @@ def stage_terms(
         inputs: of a batch of pairs `positives` and `answers` (Q, N), booleans; with a teacher
             `query_teacher` (Q, E) and `document_teacher` (N, E). In stage 2 `query_indices`, the
             indices of the queries among the vectors (the rows after them serve the next-token loss
-            alone), and `bare` (Q,), True where a vector is read without a thought.
+            alone), and `bare` (Q,), True if a vector is read without a thought.
         anchor: fuses the queries' vectors with those before their thoughts.
     """
     if "query_indices" in inputs:

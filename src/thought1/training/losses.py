@@ -72,9 +72,9 @@ def info_nce(
     Args:
         queries_QD: Query vectors.
         documents_ND: Candidates of all queries together: positives, hard negatives, in-batch.
-        positives_QN: Boolean; True where document n is a positive of query q.
+        positives_QN: Boolean; True if document n is a positive of query q.
         temperature: t > 0.
-        ignore_QN: Boolean; True where document n is not a negative of query q (see
+        ignore_QN: Boolean; True if document n is not a negative of query q (see
             `false_negative_mask`). A positive stays a positive even where it is True.
 
     Returns:
@@ -120,7 +120,7 @@ def false_negative_mask(
     without positives nothing is marked. No gradient flows through the mask.
 
     Args:
-        positives_QN: Boolean; True where document n is a positive of query q.
+        positives_QN: Boolean; True if document n is a positive of query q.
         document_ids_N: Integers, equal for the same document.
         text_ids_N: Integers, equal for the same text, for example hashes.
         scores_QN: Similarities of this model or of a teacher, higher is closer.
@@ -211,7 +211,7 @@ def grad_cache(
         encode: Vectors (rows, D) of one chunk and its own loss (a scalar); called twice for each
             chunk, the second time with True. Only that time the own loss counts.
         queries: Chunks of queries, at least one.
-        documents: Chunks of documents; none where `loss_fn` has their vectors from elsewhere, and
+        documents: Chunks of documents; none if `loss_fn` has their vectors from elsewhere, and
             gets an empty tensor.
         loss_fn: Scalar loss from all query vectors and all document vectors, in order. Divide
             in it for gradient accumulation.
@@ -292,7 +292,7 @@ def _check_mask(name: str, mask_QN: Tensor, scores_QN: Tensor) -> None:
 
 
 def _shares_id(positives_QN: Tensor, ids_N: Tensor) -> Tensor:
-    """True where document n has the id of some positive of query q."""
+    """True if document n has the id of some positive of query q."""
     unique_U, index_N = torch.unique(ids_N, return_inverse=True)
     counts_QU = positives_QN.new_zeros((len(positives_QN), len(unique_U)), dtype=torch.int32)
     counts_QU.index_add_(1, index_N, positives_QN.int())

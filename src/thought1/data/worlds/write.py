@@ -28,7 +28,7 @@ from thought1.types import Thought1Error
 
 
 def check_target(folder: Path) -> None:
-    """Raise Thought1Error where `folder` is a file or holds anything."""
+    """Raise Thought1Error if `folder` is a file or holds anything."""
     if folder.is_dir() and not any(folder.iterdir()):
         return
     if folder.exists() or folder.is_symlink():

@@ -56,7 +56,7 @@ class BrightReport:
     """Of the first subset."""
     source: str
     instructions: Mapping[str, str]
-    """Subset -> the sentence that came with its queries; empty where the system reads none."""
+    """Subset -> the sentence that came with its queries; empty if the system reads none."""
     hashes: dict[str, Mapping[str, str]] = field(default_factory=dict)
     """Subset -> file -> SHA-256."""
     paths: dict[str, str] = field(default_factory=dict)

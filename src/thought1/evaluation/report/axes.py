@@ -1,6 +1,6 @@
 """Scales, ticks and the frame of a plot, as SVG. Knows nothing of what is plotted.
 
-All plots are 360 units wide: a phone shows them at their own size, a desk two or three abreast.
+All plots are 360 units wide: a phone shows them at that size, a desktop two or three side by side.
 """
 
 import math

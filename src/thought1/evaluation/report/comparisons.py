@@ -1,4 +1,4 @@
-"""What one task shows beyond means: differences of systems, curves, the faithfulness gauge.
+"""What one task shows beyond means: differences of systems, curves, faithfulness.
 
 Knows nothing of single queries' texts. Differences come from `statistics.protocol`'s paired
 bootstrap; intervals are not corrected for the number of comparisons, and the page says so.
@@ -50,7 +50,7 @@ _TEMPLATE = "thoughts.html"
 
 
 def differences(task: TaskGroup) -> Markup | None:
-    """Every pair of systems, the better mean first; None where there is but one."""
+    """Every pair of systems, the better mean first; None if there is but one."""
     title, key = "Differences between systems", f"{task.key}-differences"
     if len(task.entries) < 2:
         return None
@@ -129,7 +129,7 @@ def _curve(entry: SystemEntry, content: CurveRecord, key: str) -> Markup:
 def _curve_plot(
     entry: SystemEntry, content: CurveRecord, names: Sequence[str], axis: str, key: str
 ) -> Markup | None:
-    """One of the two plots; None where no point has that cost."""
+    """One of the two plots; None if no point has that cost."""
     cost = _COSTS[axis]
     label = "thought tokens per query" if axis == "tokens" else "milliseconds per query"
     front = {str(name) for name in content.pareto}

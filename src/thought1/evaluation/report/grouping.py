@@ -25,7 +25,7 @@ class SystemEntry:
     path: str
     """Of the file, relative to the folder that was read."""
     details: Mapping[str, DetailRecord] | None = None
-    """query id -> what the system did with it; None where they have not been kept."""
+    """query id -> what the system did with it; None if they are not stored."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,7 +88,7 @@ def _cost(result: Result, priced: bool) -> list[Cell]:
 
 
 def milliseconds(result: Result) -> float | None:
-    """Of all steps of a query together; None where none was timed."""
+    """Of all steps of a query together; None if none was timed."""
     steps = result.cost.milliseconds
     return math.fsum(steps.values()) if steps else None
 

@@ -21,7 +21,7 @@ class ResultFile:
     """Relative to the folder that was read."""
     result: Result
     details: Mapping[str, DetailRecord] | None
-    """query id -> what the system did with it; None where they have not been kept."""
+    """query id -> what the system did with it; None if they are not stored."""
 
 
 def read_results(folder: Path) -> list[ResultFile]:

@@ -99,13 +99,13 @@ def read_result(path: Path) -> Result:
 
 
 def read_result_run(path: Path, result: Result) -> Run | None:
-    """The run of a result; None if it has not been kept."""
+    """The run of a result; None if it is not stored."""
     file = _beside(path, result.files.run, "a run")
     return read_run(file) if file and file.is_file() else None
 
 
 def read_details(path: Path, result: Result) -> dict[str, DetailRecord] | None:
-    """query id -> what the system did with it; None where the details have not been kept.
+    """query id -> what the system did with it; None if the details are not stored.
 
     Raises:
         Thought1Error: they are broken; the message names the file.

@@ -1,7 +1,7 @@
 """The form of a result file, once: what is written is built of these, and what is read is checked.
 
 docs/evaluation.md says what each field means. A field that a later version adds is kept as it is;
-what only the report needs may be absent. Knows neither files nor how numbers come about.
+what only the report needs may be absent. Knows neither files nor how numbers are computed.
 """
 
 from typing import Annotated, Any, Self

@@ -54,7 +54,7 @@ class SystemFacts:
     mode: str = "dense"
     """"dense", "bm25" or "hybrid"."""
     think: int | None = None
-    """Most tokens of a thought; None where the system cannot think."""
+    """Most tokens of a thought; None if the system cannot think."""
     weights: str | None = None
     """SHA-256."""
     settings: str | None = None

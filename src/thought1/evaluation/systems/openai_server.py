@@ -49,7 +49,7 @@ class OpenAIServer:
     waits: Sequence[float] = WAITS
     timeout: float = TIMEOUT
     tokens: int = field(default=0, init=False)
-    """Tokens that the server has counted so far; 0 where it counts none."""
+    """Tokens that the server has counted so far; 0 if it counts none."""
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """Vectors (n, d), L2-normalised float32.

@@ -38,7 +38,7 @@ class Dispersion:
     distances: Mapping[str, float]
     """query id -> mean cosine distance over the pairs of its sampled vectors, 0 to 2."""
     correlation: float | None
-    """Spearman's rank correlation of distance and nDCG@10 of the greedy thought; None where one of
+    """Spearman's rank correlation of distance and nDCG@10 of the greedy thought; None if one of
     the two is the same for every question."""
     rows: Mapping[str, Mapping[str, float]]
     """Row -> query id -> nDCG@10. `bare`: budget 0; `own`: the greedy thought; `sampled`: mean over
@@ -169,7 +169,7 @@ def pairwise_distances(vectors_QKD: Vectors) -> npt.NDArray[np.float64]:
 
 
 def spearman(a: npt.ArrayLike, b: npt.ArrayLike) -> float | None:
-    """Spearman's rank correlation, -1 to 1; None where `a` or `b` is one value throughout."""
+    """Spearman's rank correlation, -1 to 1; None if `a` or `b` is one value throughout."""
     if min(np.unique(a).size, np.unique(b).size) < 2:
         return None
     from scipy.stats import spearmanr

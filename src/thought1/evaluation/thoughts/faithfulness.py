@@ -138,7 +138,7 @@ class Faithfulness:
 
     @property
     def ignores_thoughts(self) -> bool:
-        """True where swapped thoughts are shown to retrieve as well as own ones.
+        """True if swapped thoughts are shown to retrieve as well as own ones.
 
         That is: the model has thought, there are at least `FEW` questions, and the 95% interval
         of own - swapped is neither above 0 nor reaches `MARGIN`. False does not prove the

@@ -91,7 +91,7 @@ class _Queries(Collator):
         self.decode = decode
 
     def queries(self, batch: Batch) -> dict[str, Tensor]:
-        """One row for each query; see `CompanionEmbedder.forward`. `bare`, True where it does not
+        """One row for each query; see `CompanionEmbedder.forward`. `bare`, True if it does not
         think."""
         sampled = self.sampled.read(batch.round)
         written = [

@@ -96,9 +96,9 @@ class ThoughtCollator(Collator):
     def queries(self, batch: Batch) -> dict[str, Tensor]:
         """`query_ids`, `query_segments` (packed: their lengths differ much), with a language loss
         `query_labels`, with a teacher `query_teacher` (Q, E); and (Q,) `query_indices`, the
-        indices of the queries among the vectors, and `bare`, True where a vector is read without
+        indices of the queries among the vectors, and `bare`, True if a vector is read without
         a thought; with anchors `anchor_indices` (Q,), those of the queries before their thoughts;
-        with a frozen companion its `query_given` (Q, E), and `thinking` (Q,), True where there is a
+        with a frozen companion its `query_given` (Q, E), and `thinking` (Q,), True if there is a
         thought.
         """
         sampled = self.sampled.read(batch.round) if "own" in batch.modes else {}

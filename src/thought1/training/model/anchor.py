@@ -129,7 +129,7 @@ class ProjectedAnchor(Anchor):
 
 
 def find_anchor(reader: Reader, *, trains: bool, learnt: bool) -> Anchor | None:
-    """What fuses the vectors of queries in training as `reader` does; None where nothing does.
+    """What fuses the vectors of queries in training as `reader` does; None if nothing does.
 
     Args:
         trains: whether a term compares documents with the vectors after thoughts.
