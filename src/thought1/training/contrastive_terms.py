@@ -1,7 +1,7 @@
 """The terms of a supervised stage's loss, by name.
 
 A term is a function with a row of `registry.LOSSES` and a key of the stage's recipe, its weight.
-(The next-token loss is none of them: the model's own forward pass computes it.) This module knows
+(The next-token loss is not one: the model's own forward pass computes it.) This module knows
 batches of tensors and a stage's values, no model and no files.
 """
 

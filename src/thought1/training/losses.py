@@ -256,7 +256,7 @@ class _RandomState:
 
     @contextmanager
     def replay(self) -> Iterator[None]:
-        """Draw the same numbers again; afterwards the generators go on where they were."""
+        """Draw the same numbers again; afterwards the generators continue where they were."""
         with torch.random.fork_rng(devices=self._gpus):
             torch.set_rng_state(self._cpu)
             for gpu, state in zip(self._gpus, self._gpu_states, strict=True):

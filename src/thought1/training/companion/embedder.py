@@ -36,7 +36,7 @@ class CompanionEmbedder(nn.Module):
     def forward(
         self, ids_BT: Tensor, segments_BT: Tensor, labels_BT: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Vectors of all rows, and a 0 in the place of a language loss.
+        """Vectors of all rows, and a 0 instead of a language loss.
 
         Args:
             ids_BT: token ids of one text, or of two consecutive ones.

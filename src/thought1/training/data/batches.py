@@ -38,9 +38,9 @@ class Batch:
     modes: tuple[Mode, ...] = ()
     """For each query of stage 2, after which kind of thought its vector is read."""
     round: int = 0
-    """Which sampling of own thoughts is read."""
+    """Round of the sampled thoughts."""
     streamed: tuple[int, ...] = ()
-    """Places of documents in `Rows.streamed`; such a batch holds nothing else."""
+    """Indices of documents in `Rows.streamed`; such a batch holds nothing else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +203,7 @@ def plan_stage(
 ) -> BatchPlan:
     """All batches of a stage, epoch by epoch, cut at `max_steps` optimizer steps.
 
-    `processes` train together: each takes every so manieth batch.
+    `processes` train together: each takes every `processes`-th batch.
     """
     singles = data.texts + [("thought", key) for key in rows.starts]
     if not singles and not data.pairs and not rows.streamed_lengths:

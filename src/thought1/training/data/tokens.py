@@ -63,7 +63,7 @@ class Trajectory:
 
     ids: tuple[int, ...]
     cut: bool
-    """Whether it goes on beyond what fits."""
+    """Whether it is longer than what fits."""
 
 
 def trajectories(model: T1, thoughts: Sequence[str], most: int) -> list[Trajectory]:

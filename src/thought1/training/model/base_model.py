@@ -43,7 +43,7 @@ def start_checkpoint(
 
     Args:
         adapter: an adapter will be trained: the checkpoint names its base, and where the
-            base is one itself, that one goes on.
+            base is one itself, that one is trained further.
 
     Raises:
         Thought1Error: the base cannot be loaded, or built (see `scratch`); its vocabulary cannot
@@ -88,8 +88,8 @@ def _load(
         checkpoint = replace(checkpoint, base=base)
     if not takes_positions(checkpoint.model):
         raise Thought1Error(
-            f"{checkpoint.name} is a {type(checkpoint.model).__name__}, which counts columns in "
-            "the place of positions: Thought 1 cannot train it"
+            f"{checkpoint.name} is a {type(checkpoint.model).__name__}, which counts columns "
+            "instead of positions: Thought 1 cannot train it"
         )
     return keep_frequent(checkpoint, texts, config.vocab_size) if config.vocab_size else checkpoint
 
