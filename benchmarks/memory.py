@@ -93,7 +93,7 @@ def memory(sizes: Sizes, model: ModelConfig, stage: StageConfig, gpus: int = 1) 
 
 
 def folds_memory(sizes: Sizes, model: ModelConfig, stage: ReasonStage) -> Memory:
-    """While `own_folds` teaches a copy of the model, as the stage teaches."""
+    """While `sampled_folds` teaches a copy of the model, as the stage teaches."""
     count = trained(sizes, stage)
     query = model.max_query_tokens + stage.max_thought_tokens + 1
     return Memory(
@@ -171,7 +171,7 @@ def _pairs_forward(sizes: Sizes, stage: StageConfig, amounts: Amounts) -> float:
     questions = rows = float(stage.queries_per_batch)
     if stage.thinks and stage.weight_language:
         # Rows of their own for SFT, where the vector is read behind no reference.
-        share = stage.share_none + max(stage.share_own_start, stage.share_own_end)
+        share = stage.share_none + max(stage.share_sampled_start, stage.share_sampled_end)
         rows += questions * min(1.0, share)
     query = amounts.query + amounts.thought
     documents = questions * (stage.positives_per_query + stage.negatives_per_query)
@@ -229,7 +229,7 @@ def rows_of(recipe: Recipe, utilisation: float) -> list[list[str]]:
             *(f"{one.seconds / utilisation / 60:.1f}" for one in spent),
         ]
         found.append([*_cells(f"{recipe.name}: {stage.name}", trained(sizes, stage), held), *ends])
-        if isinstance(stage, ReasonStage) and stage.own_folds:
+        if isinstance(stage, ReasonStage) and stage.sampled_folds:
             folds = folds_memory(sizes, recipe.model, stage)
             name = f"{recipe.name}: its folds"
             found.append([*_cells(name, trained(sizes, stage), folds), "", *5 * [""]])

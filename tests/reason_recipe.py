@@ -53,9 +53,9 @@ save_minutes = 60
 log_steps = 1
 """
 OWN = """
-share_own_start = 0.4
-share_own_end = 0.7
-own_every = 2
+share_sampled_start = 0.4
+share_sampled_end = 0.7
+sampled_every = 2
 """
 REPRESENT = CONTRAST.replace("max_steps = 4", "max_steps = 2")
 RECIPE = HEAD + THINK + OWN + THOUGHTS

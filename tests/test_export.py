@@ -179,7 +179,7 @@ def test_readme_says_what_it_is_and_where_from(t1: T1, tmp_path: Path) -> None:
 
 
 def test_target_that_holds_something_else_is_refused(t1: T1, tmp_path: Path) -> None:
-    with pytest.raises(Thought1Error, match="no earlier export"):
+    with pytest.raises(Thought1Error, match="not an earlier export"):
         export_sentence_transformers(t1, tmp_path / "tiny-model")
     with pytest.raises(Thought1Error, match="is a file"):
         export_sentence_transformers(t1, tmp_path / "tiny-model" / "config.json")

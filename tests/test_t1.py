@@ -397,7 +397,7 @@ def test_several_thoughts_that_cannot_be(model: T1) -> None:
         )
     with pytest.raises(ValueError, match="1 or more, not 0"):
         model.think(QUESTIONS, samples=0)
-    with pytest.raises(ValueError, match="where thoughts are given, none is sampled"):
+    with pytest.raises(ValueError, match="samples cannot be combined with given thoughts"):
         model.encode_query(QUESTIONS, thoughts=QUESTIONS, samples=2)
 
 
@@ -414,7 +414,7 @@ def test_evidence_is_fitted_to_the_longest_query(
         shown = short.fit_evidence(QUESTIONS, texts)
     assert shown[0] == TEXTS[:1] and shown[2] == []
     assert 0 < len(shown[1]) < 20
-    assert "1 of 3 lists of evidence are longer than the model reads and were cut" in caplog.text
+    assert "1 of 3 lists of evidence were cut to the model's maximum length" in caplog.text
     tokens = short.count_prompt_tokens(QUESTIONS, evidence=shown)
     assert tokens > short.count_prompt_tokens(QUESTIONS)
     assert short.think(QUESTIONS, evidence=shown) != short.think(QUESTIONS)

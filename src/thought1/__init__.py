@@ -1,11 +1,14 @@
 """Thought 1: retrieval with a language model that thinks before it embeds the query.
 
 The public names are found on first use, so that `import thought1` itself stays light: it loads
-no torch and no store. What belongs here is a name and the module it lives in, no logic.
+no torch and no store. What belongs here is a name and its module, no logic. Modules that have moved
+are found by their old names (`moved`).
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING
+
+from thought1.moved import install
 
 if TYPE_CHECKING:
     from thought1.index import Index
@@ -36,6 +39,8 @@ __all__ = [
     "Thought1Error",
     "__version__",
 ]
+
+install()
 
 _HOME = {"T1": "thought1.t1", "Index": "thought1.index"}  # the rest live in thought1.types
 

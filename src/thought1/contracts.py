@@ -1,6 +1,6 @@
-"""What the parts that can be exchanged promise: an engine, a writer of thoughts, a store.
+"""The contracts of exchangeable parts: an engine, a writer of thoughts, a store.
 
-Protocols alone; the plain data that they speak of is in `types`.
+Protocols only; the plain data that they mention is in `types`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,8 +23,8 @@ from thought1.types import (
 class RunningBatch(Protocol):
     """Thoughts that are written together; rows join and leave between two steps.
 
-    A row's thought is the one it writes alone, but for rounding: other tokens come only where two
-    candidates lie as near to each other as rounding reaches. To be used by one thread at a time.
+    A row's thought is the one it writes alone, up to rounding: tokens differ only where two
+    candidates are within rounding of each other. Use it from one thread at a time.
     """
 
     @property
@@ -58,10 +58,10 @@ class RunningBatch(Protocol):
         """
 
     def step(self) -> Step:
-        """One token more of each row; needs one row or more."""
+        """One more token for each row; needs at least one row."""
 
     def leave(self, rows: Sequence[int]) -> None:
-        """End some thoughts before their time, and free their part of the cache."""
+        """End some thoughts early, and free their part of the cache."""
 
 
 class Engine(Protocol):
@@ -106,8 +106,8 @@ class Engine(Protocol):
         """A thought of at most `budgets[i]` tokens after each `prefix + row`, and its vector.
 
         Args:
-            copies: how many thoughts each row gets; they follow each other in the answer, and the
-                first is the one it gets alone.
+            copies: number of thoughts for each row, returned consecutively; the first is the one
+                that is written with one copy.
             snapshots: numbers of tokens after which each thought's vector is read as well. They
                 change no thought.
         """
@@ -137,7 +137,7 @@ class Store(Protocol):
         """What was given as `info` when the store was created."""
 
     def upsert(self, rows: Sequence[StoredRow]) -> None:
-        """Add rows; a row whose id exists replaces it, whatever other writers do meanwhile."""
+        """Add rows, or replace those whose id exists, also while others write."""
 
     def delete(self, ids: Sequence[str]) -> int:
         """Remove documents; returns how many existed."""

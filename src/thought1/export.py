@@ -4,15 +4,15 @@ It knows nothing about training, stores or generation. The folder's `encode_docu
 `encode_query` give the vectors of `T1.encode_document` and `T1.encode_query(budget=0)`, from one
 copy of the weights. What is T1's own happens in the tokenizer's chat template and pre-tokenizer:
 
-- sentence-transformers (6.2) renders every text through the tokenizer's chat template and tells it
-  the task. So the template, and nothing else, can write the two sides differently behind the text
+- sentence-transformers (6.2) renders every text through the tokenizer's chat template and passes it
+  the task. So the template, and nothing else, can write the two sides differently after the text
   too; prompts with a post-processor cannot, and a Router stores or loads the weights twice.
 - T1 tokenises the parts of a sequence apart. The template writes CUT between them, where the
   pre-tokenizer splits, so that the ids are the same even where one token would span both parts.
 - T1 reads special tokens inside a text as plain characters. The template puts GLUE into them, so
   that they are not found, and the normalizer then takes it out again.
 - Beyond the longest length the text is cut, and sentence-transformers restores what the template
-  writes behind it, `<emb_token>` last. It has a length for each side.
+  writes after it, `<emb_token>` last. It has a length for each side.
 """
 
 import inspect
@@ -89,8 +89,8 @@ of `T1.encode_document` and `T1.encode_query(budget=0)`. `prompt="..."` replaces
   thinking need thought1 and the model itself.
 - Say that a text was cut. Documents are read up to {max_document_tokens} tokens and queries up
   to {max_query_tokens}, template and instruction included; only a text's end is ever lost.
-- Tell a query by itself. `encode` does what `encode_document` does; with `prompt_name="query"` it
-  embeds a query, read up to the length of a document.
+- Recognise a query by itself. `encode` is the same as `encode_document`; with
+  `prompt_name="query"` it embeds a query, read up to the length of a document.
 - See the characters U+241F and U+FDD0 in a text. A special token in a text is plain text, as in
   T1; where the vocabulary cannot spell it out, it is left out.
 """
@@ -131,11 +131,11 @@ def _sentence_transformer() -> "type[SentenceTransformer]":
 
 
 def check_target(folder: Path) -> None:
-    """Raise Thought1Error where `folder` is a file, or holds what is no earlier export."""
+    """Raise Thought1Error if `folder` is a file, or contains anything but an earlier export."""
     if folder.is_dir():
         if any(folder.iterdir()) and not (folder / RECORD).is_file():
             raise Thought1Error(
-                f"{folder} holds files that are no earlier export: name a new or an empty folder"
+                f"{folder} contains files that are not an earlier export: name an empty folder"
             )
     elif folder.exists():
         raise Thought1Error(f"{folder} is a file: name a folder for the export")
@@ -270,7 +270,7 @@ def _words(part: str) -> str:
 
 
 def _literal(value: object) -> str:
-    """A value as Jinja reads it. ASCII escapes would tear apart what lies beyond U+FFFF."""
+    """A value as Jinja reads it. ASCII escapes would split characters beyond U+FFFF."""
     return json.dumps(value, ensure_ascii=False)
 
 

@@ -18,7 +18,7 @@ FOLDER = "folder"
 
 
 class Follower:
-    """What an index holds of one corpus, and what of it has not been met again.
+    """What an index holds of one corpus, and which of its documents were not seen again.
 
     Nothing is removed before `remove`: a run that ends early leaves everything in place.
 
@@ -53,7 +53,7 @@ class Follower:
             else:
                 raise Thought1Error(
                     f"the index holds {source!r} of the folder {index.path / str(origin)}, and "
-                    f"that of {folder} would take its ids: make an index of its own for each, or "
+                    f"that of {folder} would take its ids: create a separate index for each, or "
                     "index a folder that holds both"
                 )
 
@@ -68,7 +68,7 @@ class Follower:
             yield document
 
     def remove(self, keep_unread: bool = False) -> int:
-        """Remove what has not been met; returns how many documents.
+        """Remove what was not seen again; returns how many documents.
 
         Args:
             keep_unread: leave the passages of files that are still in the folder, but of which

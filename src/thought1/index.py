@@ -141,7 +141,7 @@ class Index:
     def add(
         self, documents: Iterable[Document], *, on_progress: Callable[[int], None] | None = None
     ) -> AddReport:
-        """Encode documents and store them; an id that is there already is replaced.
+        """Encode documents and store them; an id that exists already is replaced.
 
         Documents that are stored with the same title, text and metadata are not encoded again:
         an interrupted run is resumed by running it again. Memory does not grow with the number
@@ -163,7 +163,7 @@ class Index:
         *,
         on_progress: Callable[[int], None] | None = None,
     ) -> AddReport:
-        """Store documents with vectors (n, d) that are there already, chunk by chunk.
+        """Store documents with existing vectors (n, d), chunk by chunk.
 
         Nothing is encoded: the vectors must be what this index's model gives for the documents.
         Each chunk is one write. Documents that are stored as they are keep their vector.
@@ -251,7 +251,7 @@ class Index:
 
         Args:
             mode: "hybrid", "dense" or "bm25" (`SearchOptions.mode`).
-            think: most tokens of a thought; None is the model's own budget, 0 is not thinking.
+            think: maximum tokens of a thought; None is the model's own budget, 0 is not thinking.
             where: conditions on metadata, such as `{"lang": "en", "year": {"gte": 1990}}`.
             thoughts: one per question, texts or thoughts with their vectors: search with these,
                 think no new ones.
@@ -308,7 +308,7 @@ def _check(info: IndexInfo, model: IndexModel, folder: Path) -> None:
     if info.identity != given[0]:
         logger.warning(
             "%s: the chat template wrote the day's date before each document when this index was "
-            "made, and no longer does; make the index anew to compare like with like",
+            "made, and no longer does; create the index again to compare like with like",
             folder,
         )
 

@@ -25,7 +25,7 @@ Cut = int | None
 
 
 def order(scores: Mapping[str, float]) -> list[str]:
-    """Document ids by falling score; equal scores by falling document id.
+    """Document ids by descending score; ties by descending document id.
 
     As trec_eval does, scores are compared as float32: what differs only beyond that is a tie.
     The id that comes last in the alphabet wins a tie, by code point, so "9" comes before "10".
@@ -57,7 +57,7 @@ def ndcg(ranking: Sequence[str], relevance: Grades, k: Cut) -> float:
 
 
 def recall(ranking: Sequence[str], relevance: Grades, k: Cut) -> float:
-    """Share of the relevant documents among the first k; 0 where none is relevant."""
+    """Share of the relevant documents among the first k; 0 if none is relevant."""
     relevant = {doc for doc, grade in relevance.items() if grade > 0}
     if not relevant:
         return 0.0
@@ -65,7 +65,7 @@ def recall(ranking: Sequence[str], relevance: Grades, k: Cut) -> float:
 
 
 def reciprocal_rank(ranking: Sequence[str], relevance: Grades, k: Cut) -> float:
-    """1 / rank of the first relevant document among the first k; 0 where there is none."""
+    """1 / rank of the first relevant document among the first k; 0 if there is none."""
     for rank, doc in enumerate(ranking[:k], start=1):
         if relevance.get(doc, 0) > 0:
             return 1.0 / rank

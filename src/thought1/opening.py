@@ -64,5 +64,5 @@ def open_without_model(folder: Path) -> Index:
 
 
 def holds_something(folder: Path) -> bool:
-    """Whether there is a file, or a folder that is not empty: an index, as far as one can tell."""
+    """Whether there is a file, or a folder that is not empty: possibly an index."""
     return folder.exists() and (not folder.is_dir() or any(folder.iterdir()))

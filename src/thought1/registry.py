@@ -20,7 +20,7 @@ class RegistryEntry:
 
     target: str
     extra: str = ""
-    """Empty where `pip install thought1` alone is enough."""
+    """Empty if `pip install thought1` is enough."""
 
 
 STORES: Mapping[str, RegistryEntry] = {
@@ -66,7 +66,7 @@ SYSTEMS: Mapping[str, RegistryEntry] = {
 
 
 class StoreType(Protocol):
-    """How a store comes to life: what a class of STORES offers besides the verbs of `Store`."""
+    """How a store is created: what a class of STORES offers besides the methods of `Store`."""
 
     def create(
         self, path: Path, dim: int, info: Mapping[str, Any], *, overwrite: bool = False
@@ -98,7 +98,7 @@ def load(kind: str, name: str, table: Mapping[str, RegistryEntry], *, custom: bo
     """Import what `table` lists under `name`; `kind` is the word for it in messages.
 
     Args:
-        custom: a name that is no row may be "module:function", which is imported as it is.
+        custom: a name without a row may be "module:function", which is imported as it is.
 
     Raises:
         Thought1Error: unknown name, a package that it needs is not installed, or there is no such

@@ -6,7 +6,7 @@ Sources: LREM (arXiv 2510.14321) for `log_rank` and the parts format, length; UM
 XMUDeepLIT/UME-R1) for `product`; GRPO (arXiv 2402.03300), in the form of trl's GRPOTrainer, for
 `advantages`.
 
-A reward of one's own is a function of `Rollouts` that returns one finite number for each rollout;
+A custom reward is a function of `Rollouts` that returns one finite number for each rollout;
 a recipe names it "module:function".
 
 Array names end in their axes: R rollouts, G groups, K rollouts of a group, N candidate documents.
@@ -30,14 +30,14 @@ _CUT = 10
 """The k of nDCG@k."""
 
 NO_SPREAD = 1e-8
-"""Rewards of a group that lie no further apart than this count as equal: rounding."""
+"""Rewards of a group that differ by no more than this count as equal: rounding."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rollouts:
     """A batch of R rollouts (thoughts sampled for the same questions, group by group), scored.
 
-    Raises ValueError where the shapes or the numbers of texts disagree, a row has no relevant
+    Raises ValueError if the shapes or the numbers of texts disagree, a row has no relevant
     candidate, or R is not a multiple of `group_size`.
     """
 
@@ -56,7 +56,7 @@ class Rollouts:
     group_size: int
     """Consecutive rollouts of one question."""
     budget: int
-    """The most tokens that a thought may have."""
+    """Maximum number of tokens of a thought."""
     length_target: int
     """Up to this many tokens, the length reward calls a thought short."""
     questions: tuple[str, ...] = ()
@@ -94,7 +94,7 @@ def ndcg(rollouts: Rollouts) -> Floats:
     """nDCG@10 of the rollout's ranking of its candidates, 0 to 1; every relevant one gains 1.
 
     `thought1.metrics.ndcg`, except that ties are broken pessimistically: a relevant candidate
-    stands behind the irrelevant ones of equal score.
+    is placed after the irrelevant ones of equal score.
     """
     ranked_RN = _ranked(rollouts)[:, :_CUT]
     discounts_N = 1 / np.log2(np.arange(2, ranked_RN.shape[1] + 2))
@@ -108,7 +108,7 @@ def ndcg(rollouts: Rollouts) -> Floats:
 def log_rank(rollouts: Rollouts) -> Floats:
     """1 - log(rank) / log(N), rank of the best relevant candidate among N: 1 is first, 0 last.
 
-    1 where N = 1. Ties as in `ndcg`. LREM, arXiv 2510.14321, whose N is the batch's documents.
+    1 if N = 1. Ties as in `ndcg`. LREM, arXiv 2510.14321, whose N is the batch's documents.
     """
     ranked_RN = _ranked(rollouts)
     candidates = ranked_RN.shape[1]
@@ -150,7 +150,7 @@ def product(rollouts: Rollouts) -> Floats:
 
 
 def format_(rollouts: Rollouts) -> Floats:
-    """1 where the model ended the thought itself and the thought is not empty, else 0."""
+    """1 if the model ended the thought itself and the thought is not empty, else 0."""
     return (rollouts.ended_R & (rollouts.lengths_R > 0)).astype(np.float64)
 
 
@@ -159,10 +159,10 @@ def length(rollouts: Rollouts) -> Floats:
 
     1 for all where the target is not below the budget. LREM's is the 0/1 form, at 16 tokens.
     """
-    room = rollouts.budget - rollouts.length_target
-    if room <= 0:
+    range_ = rollouts.budget - rollouts.length_target
+    if range_ <= 0:
         return np.ones(len(rollouts.lengths_R))
-    values: Floats = np.clip((rollouts.budget - rollouts.lengths_R) / room, 0.0, 1.0)
+    values: Floats = np.clip((rollouts.budget - rollouts.lengths_R) / range_, 0.0, 1.0)
     return values
 
 
@@ -210,7 +210,7 @@ def compute(name: str, rollouts: Rollouts) -> Floats:
 
 
 def _missing(rollouts: Rollouts) -> str:
-    """What a reward may have looked for in vain."""
+    """What a reward may have missed."""
     names = ("questions", "thoughts", "token_ids")
     empty = [name for name in names if rollouts.lengths_R.size and not getattr(rollouts, name)]
     return f" (these rollouts have no {' and no '.join(empty)})" if empty else ""
@@ -239,7 +239,7 @@ def advantages(
     reward - mean of the group; divided by the sample standard deviation + 1e-4, as in trl, of the
     group ("group", GRPO) or of all rewards ("batch"), or by nothing ("none", Dr. GRPO, arXiv
     2503.20783). Returns the advantages, shape (R,), and False for the rollouts of groups without
-    variance, whose advantage is 0. ValueError where the groups are not of 2 or more, or not full.
+    variance, whose advantage is 0. ValueError if the groups are not of 2 or more, or not full.
     """
     if group_size < 2 or rewards_R.size % group_size:
         raise ValueError(f"{rewards_R.size} rewards do not make groups of {group_size}, 2 or more")
@@ -261,7 +261,7 @@ def repeated(ids: Sequence[int]) -> float:
 
 
 def copied(ids: Sequence[int], question_ids: Sequence[int]) -> float:
-    """Share of `ids` that lie inside a 3-gram which the question has too; 0 for no tokens."""
+    """Share of `ids` inside a 3-gram that the question has too; 0 for no tokens."""
     known = set(_trigrams(question_ids))
     inside = {
         index
@@ -283,7 +283,7 @@ def _ranked(rollouts: Rollouts) -> Bools:
 
 
 def _mean(scores_RN: Floats, chosen_RN: Bools) -> Floats:
-    """Mean of the chosen scores of each row; 0 where none is chosen."""
+    """Mean of the chosen scores of each row; 0 if none is chosen."""
     sums_R = scores_RN.sum(axis=1, where=chosen_RN)
     means: Floats = sums_R / np.maximum(chosen_RN.sum(axis=1), 1)
     return means
@@ -293,7 +293,7 @@ def __getattr__(name: str) -> object:
     if name != "REWARDS":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     warnings.warn(
-        "thought1.rewards.REWARDS goes with the next version: take the names from "
+        "thought1.rewards.REWARDS will be removed in the next version: take the names from "
         "thought1.registry.REWARDS, and the function from find_reward(name)",
         DeprecationWarning,
         stacklevel=2,

@@ -49,7 +49,7 @@ class T1:
         """What decides a document's vector, for an index: `Checkpoint.identities`."""
         self.documents_read = Tally("documents")
         self.queries = QuerySide(checkpoint, self.encoder, reader)
-        """Prompts, thoughts, and the vectors behind them."""
+        """Prompts, thoughts, and the vectors after them."""
         self.renderer = self.queries.renderer
         self.queries_read = self.queries.read
 
@@ -68,11 +68,11 @@ class T1:
         Args:
             name: a folder, GGUF file, hub id, `package:NAME/PATH` or bundled model; see
                 `place.find_model`. None is the one that `T1_MODEL` names, else t1-mini-companion
-                where all that it needs is installed, else t1-nano; which one, is logged.
+                if everything it needs is installed, else t1-nano; the choice is logged.
             dtype: e.g. "bfloat16"; by default float32 on CPU and bfloat16 on a GPU.
-            device: by default the first GPU where there is one, else the CPU.
+            device: by default the first GPU, or the CPU if there is none.
             padding_side: "right" (shares the prefix among rows) or "left"; vectors are the same.
-            trust_remote_code: run Python code that lies in the folder, if the model needs it.
+            trust_remote_code: run Python code from the model's folder, if the model needs it.
 
         Raises:
             Thought1Error: nothing loadable there; the message says what was tried.
@@ -91,8 +91,8 @@ class T1:
             name: a sentence-transformers model: folder, hub id, or `package:NAME/FOLDER`.
             anchor: "mean", "none", or the weight of the companion's vector of the bare query.
             reader: "text", the companion reads question and thought; or "projection", the language
-                model's vector behind the thought is projected into its space, once a training has
-                taught it.
+                model's vector after the thought is projected into its space, once a projection has
+                been trained.
 
         Raises:
             Thought1Error: it cannot be loaded, or anchor or reader are something else.
@@ -101,10 +101,10 @@ class T1:
         return T1(with_companion(self.checkpoint, str(name), anchor, reader), self.engine)
 
     def with_settings(self, settings: Settings) -> "T1":
-        """The same weights, asked and read in another way; its documents' vectors stay as they are.
+        """The same weights with other settings for queries; document vectors do not change.
 
         Args:
-            settings: with the same documents' template, length and companion.
+            settings: with the same document template, document length and companion.
         """
         return T1(replace(self.checkpoint, settings=settings), self.engine)
 
@@ -143,23 +143,23 @@ class T1:
 
     @property
     def templates_hash(self) -> str:
-        """SHA-256 over whatever else decides a vector: templates, lengths, tokenizer."""
+        """SHA-256 over everything else that determines a vector: templates, lengths, tokenizer."""
         return self.checkpoint.templates_hash
 
     @property
     def greedy(self) -> Sampling:
-        """Always the likeliest token, with the checkpoint's own repetition control."""
+        """Greedy decoding, with the checkpoint's repetition control."""
         return replace(self.settings.thought.sampling, temperature=0.0)
 
     @property
     def sampled(self) -> Sampling:
-        """How several thoughts on a query are sampled: as the checkpoint's settings say, or at
-        temperature 0.7 and top-p 0.95 where these are greedy."""
+        """How several thoughts for a query are sampled: as the checkpoint's settings say, or at
+        temperature 0.7 and top-p 0.95 if these are greedy."""
         return self.settings.thought.several
 
     @property
     def truncated(self) -> int:
-        """How many texts have been cut to the maximum length since this object exists."""
+        """How many texts have been cut to the maximum length since this object was created."""
         documents = (self.companion or self).documents_read
         return documents.cut + self.queries_read.cut
 
@@ -180,22 +180,22 @@ class T1:
 
         Args:
             queries: n texts, or one.
-            budget: most tokens a thought may have; None is the checkpoint's own budget; at 0
-                nothing is thought and the vector is that of the bare query.
+            budget: maximum number of tokens of a thought; None is the checkpoint's own budget;
+                with 0 no thought is written, and the vector is that of the bare query.
             sampling: temperature, top-p and seed; None is the checkpoint's own (greedy as a rule).
             instruction: replaces the checkpoint's query instruction.
-            evidence: for each query, texts that the model reads first.
-            samples: thoughts about each query, which follow each other; several are sampled, by
-                default as `sampled` says, and the first is the one that is sampled alone.
-            checkpoints: numbers of tokens at which each vector is read on the way, such as
-                `[0, 16, 32, 64]`: `Thought.checkpoints` then has, by rising budget, the vectors of
-                runs with those budgets. Where no budget is named it is the largest of them.
-                `Watched` ones end thoughts.
-            batch_size: thoughts that are written together; it never changes a thought.
+            evidence: for each query, texts that the model reads before it thinks.
+            samples: number of thoughts per query, returned consecutively; several are sampled, by
+                default as `sampled` says, and the first is the same as with one sample.
+            checkpoints: numbers of tokens at which intermediate vectors are read, such as
+                `[0, 16, 32, 64]`: `Thought.checkpoints` then has the vectors of runs with those
+                budgets, in ascending order. The default budget is the largest of them. `Watched`
+                ones end thoughts.
+            batch_size: number of thoughts that are written together; it never changes a thought.
 
         Raises:
             Thought1Error: prompt and budget exceed the model's positions, it cannot think, or
-                several thoughts are to be greedy or to have 0 tokens, or a checkpoint lies beyond
+                several thoughts are requested greedily or with 0 tokens, or a checkpoint exceeds
                 the budget.
         """
         texts = [queries] if isinstance(queries, str) else list(queries)
@@ -211,12 +211,12 @@ class T1:
             raise ValueError(f"samples is a number of thoughts, 1 or more, not {samples}")
         if batch_size < 1:
             raise ValueError(f"batch_size is a number of queries, 1 or more, not {batch_size}")
-        asked = self.queries.prompts(texts, instruction, evidence)
+        prompted = self.queries.prompts(texts, instruction, evidence)
         with tqdm(total=len(texts), desc="think", disable=not show_progress_bar) as bar:
             if tokens == 0:
-                return self.queries.not_thinking(asked, batch_size, places, bar.update)
+                return self.queries.not_thinking(prompted, batch_size, places, bar.update)
             plan = Plan(tokens, sampling, samples, places, until)
-            return self.queries.think(asked, plan, batch_size, bar.update)
+            return self.queries.think(prompted, plan, batch_size, bar.update)
 
     def generations(
         self,
@@ -227,17 +227,17 @@ class T1:
         copies: int = 1,
         snapshots: Sequence[int] = (),
     ) -> Iterator[tuple[list[int], list[Generation]]]:
-        """What the engine gives for the queries, batch by batch, longest prompts first.
+        """The engine's generations for the queries, batch by batch, longest prompts first.
 
         Args:
-            copies: thoughts for each query, which follow each other.
+            copies: number of consecutive thoughts for each query.
             snapshots: numbers of tokens after which each vector is read as well.
 
         Returns:
-            The places of some queries, and `copies` generations for each of them.
+            The indices of some queries, and `copies` generations for each of them.
         """
-        asked = self.queries.prompts(list(queries), None, None)
-        return self.queries.generations(asked, Plan(budget, sampling, copies, snapshots))
+        prompted = self.queries.prompts(list(queries), None, None)
+        return self.queries.generations(prompted, Plan(budget, sampling, copies, snapshots))
 
     def encode_query(
         self,
@@ -256,7 +256,7 @@ class T1:
         """Vectors (n, d) of queries, L2-normalised float32; (d,) for one string.
 
         With `thoughts` (one per query: a `Thought`, or the text of an edited one) nothing is
-        generated: each vector is read behind the given thought. The other arguments are those
+        generated: each vector is read after the given thought. The other arguments are those
         of `think`; with several `samples` a query's vector is the normalised mean of theirs.
         `convert_to_tensor` returns a torch tensor instead of numpy.
         """
@@ -277,12 +277,12 @@ class T1:
                 vectors = fused(vectors.reshape(len(texts), samples, self.dim))
         else:
             if samples > 1:
-                raise ValueError("where thoughts are given, none is sampled")
+                raise ValueError("samples cannot be combined with given thoughts")
             if len(thoughts) != len(texts):
                 raise ValueError(f"{len(texts)} queries but {len(thoughts)} thoughts")
-            asked = self.queries.prompts(texts, instruction, evidence)
+            prompted = self.queries.prompts(texts, instruction, evidence)
             with tqdm(total=len(texts), desc="embed", disable=not show_progress_bar) as bar:
-                vectors = self.queries.behind(asked, thoughts, batch_size, bar.update)
+                vectors = self.queries.behind(prompted, thoughts, batch_size, bar.update)
         return _shaped(vectors, isinstance(queries, str), convert_to_tensor)
 
     def read_thoughts(
@@ -299,11 +299,11 @@ class T1:
         return [Thought(text, tuple(ids), "edited", vector_D) for text, ids, vector_D in rows]
 
     def check_evidence(self, budget: int | None = None) -> None:
-        """Raises Thought1Error where it cannot read evidence and think under `budget`."""
+        """Raises Thought1Error if it cannot read evidence and think under `budget`."""
         self.queries.check_evidence(budget)
 
     def fit_evidence(self, queries: Sequence[str], evidence: Evidence) -> list[list[str]]:
-        """As much of each query's evidence as its prompt can show beside the whole query."""
+        """As much of each query's evidence as fits into its prompt with the whole query."""
         return self.queries.fit_evidence(queries, evidence)
 
     def count_prompt_tokens(
@@ -313,7 +313,7 @@ class T1:
         instruction: str | None = None,
         evidence: Evidence | None = None,
     ) -> int:
-        """Tokens that the prompts of these queries have together."""
+        """Total number of tokens in the prompts of these queries."""
         own = self.settings
         prompts = self.renderer.render(
             own.query,
@@ -335,8 +335,8 @@ class T1:
     ) -> Vectors | torch.Tensor:
         """Vectors (n, d) of texts, L2-normalised float32; (d,) for one string.
 
-        Each text is read once and nothing is generated. Texts beyond `max_document_tokens` are
-        cut, counted in `truncated`, and a warning is logged.
+        Each text takes one forward pass; nothing is generated. Texts longer than
+        `max_document_tokens` are cut, counted in `truncated`, and a warning is logged.
         """
         texts = [documents] if isinstance(documents, str) else list(documents)
         with tqdm(total=len(texts), desc="encode", disable=not show_progress_bar) as bar:
@@ -346,7 +346,7 @@ class T1:
     def encode_document_stream(
         self, documents: Iterable[Document], *, on_progress: Progress | None = None
     ) -> Iterator[tuple[list[Document], Vectors]]:
-        """Documents in their order with their vectors, window by window.
+        """Documents in order with their vectors, window by window.
 
         Memory is bounded by one window, however long the stream is. Title and text are joined
         by a line break.
@@ -376,14 +376,14 @@ class T1:
 
     @property
     def document_room(self) -> int:
-        """Tokens that a document may have without being cut."""
+        """Maximum number of tokens of a document that is not cut."""
         if self.companion is not None:
             return self.companion.document_room
         own = self.settings
-        return self.renderer.room(own.document, own.max_document_tokens - 1)
+        return self.renderer.text_capacity(own.document, own.max_document_tokens - 1)
 
     def spans(self, text: str) -> list[tuple[int, int]]:
-        """Where each token of a document stands in it, in characters (start, end)."""
+        """The position of each token of a document, in characters (start, end)."""
         return (self.companion or self.renderer).spans(text)
 
     @staticmethod

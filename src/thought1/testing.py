@@ -1,4 +1,4 @@
-"""A model without a network, for the tests of whatever stands around a model.
+"""A model without a network, for the tests of code that uses a model.
 
 `FakeModel` satisfies `IndexModel` (what `Index` needs) in plain numpy: vectors come from the words
 of a text, thoughts from a table. Texts that share words have similar vectors, and a thought adds
@@ -56,10 +56,10 @@ class FakeModel:
         """A model of `dim` dimensions.
 
         Args:
-            weights_hash: stands for the weights in an index; another one is another model.
-            templates_hash: stands for the document template, likewise.
+            weights_hash: represents the weights in an index; a different value is another model.
+            templates_hash: represents the document template, likewise.
             knowledge: query -> the thought that is written about it; nothing for other queries.
-            own_budget: the most words of a thought where a call names no budget.
+            own_budget: default maximum number of words of a thought.
         """
         self.dim = dim
         self.name = name

@@ -1,15 +1,20 @@
-"""What travels between the parts of Thought 1, and the contracts of the parts one can exchange.
+"""The plain data that the parts of Thought 1 exchange.
 
-Read this first. It holds plain data and Protocols only: it knows neither torch, nor a model,
-nor a store, nor a file format.
+Read this first; the Protocols of exchangeable parts are in `contracts`. It knows neither torch, nor
+a model, nor a store, nor a file format.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+
+from thought1.moved import moved_names
+
+if not TYPE_CHECKING:  # a type checker would take any name for one of this module's
+    __getattr__ = moved_names(__name__)
 
 Vectors = npt.NDArray[np.float32]
 """Float32 array of shape (n, d), rows L2-normalised."""
@@ -26,11 +31,11 @@ Qrels = dict[str, dict[str, int]]
 FinishReason = Literal["emb_token", "eos", "budget", "settled", "edited", "none"]
 """How a thought ended: the model sampled `<emb_token>`; it sampled an end-of-text token; its
 budget was spent; it was ended because its vector had settled (in these three cases `<emb_token>`
-was forced); a person wrote it; or no thought was asked for (budget 0)."""
+was forced); a person wrote it; or no thought was requested (budget 0)."""
 
 
 class Thought1Error(Exception):
-    """An error of the user's input or set-up: its message says what is wrong and what to do.
+    """An error in the user's input or setup: its message says what is wrong and what to do.
 
     The command line prints the message and exits with code 2; a server answers 4xx.
     """
@@ -61,43 +66,43 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What a budget of `budget` tokens would have given, read on the way through a longer thought.
+    """The result of a budget of `budget` tokens, read in the course of a longer thought.
 
-    A thought that ended earlier has its final vector here.
+    If the thought ended earlier, this is its final vector.
     """
 
     budget: int
     vector: Vectors
     """Shape (d,), L2-normalised."""
     seconds: float
-    """Wall time of the whole batch from its start to this vector, without the snapshots before."""
+    """Wall time of the batch from its start to this vector, without earlier snapshots."""
 
 
 @dataclass(frozen=True, slots=True)
 class Thought:
-    """A reasoning trajectory. Token ids are the truth; `text` is their decoding, to be shown."""
+    """A reasoning trajectory. Token ids are authoritative; `text` is their decoding."""
 
     text: str
     token_ids: tuple[int, ...]
     finish_reason: FinishReason
     vector: Vectors | None = field(default=None, compare=False, repr=False)
-    """The query vector behind this thought, shape (d,), where the engine computed it."""
+    """The query vector after this thought, shape (d,), if the engine computed it."""
     checkpoints: tuple[Snapshot, ...] = field(default=(), compare=False, repr=False)
-    """The query vector behind its first tokens, by rising budget, where checkpoints were asked
-    for."""
+    """The query vector after its first tokens, by ascending budget, if checkpoints were
+    requested."""
 
     @property
     def forced(self) -> bool:
-        """True where `<emb_token>` was put after the thought instead of sampled by the model."""
+        """True if `<emb_token>` was appended to the thought instead of sampled by the model."""
         return self.finish_reason in ("eos", "budget", "settled")
 
     @property
     def written(self) -> int:
-        """Tokens that the model has written: none where a person wrote the thought."""
+        """Number of tokens that the model wrote: 0 if a person wrote the thought."""
         return 0 if self.finish_reason == "edited" else len(self.token_ids)
 
     def to_json(self) -> dict[str, Any]:
-        """JSON data to be shown; `tokens` is their number."""
+        """JSON data for display; `tokens` is the number of tokens."""
         return {
             "text": self.text,
             "tokens": len(self.token_ids),
@@ -163,19 +168,18 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What one search cost, summed over its queries."""
+    """The cost of one search, summed over its queries."""
 
     queries: int
     prompt_tokens: int
     thought_tokens: int
     forced: int
     milliseconds: Mapping[str, float]
-    """Wall time by step: "think" (generation and vector), "dense", "bm25", "fuse", "fetch"; of
-    several thoughts "confidence", and "fall-back" where it is asked for; where the model read
-    before it thought, "first-" of the search before that, and "read"; where there
-    are checkpoints, "stages"; where a gate decides, "gate"; where texts are given as thoughts,
-    "embed"; where hits are explained, "explain"; where passages are grouped, "group", and where
-    those around a hit are shown, "neighbours"."""
+    """Wall time by step: "think" (generation and vector), "dense", "bm25", "fuse", "fetch"; with
+    several thoughts "confidence", and "fall-back" if it is enabled; with evidence, the same with
+    the prefix "first-" for the first search, and "read"; with checkpoints, "stages"; with a gate,
+    "gate"; with given texts as thoughts, "embed"; with grouped passages, "group"; with
+    neighbours, "neighbours"; with explanations, "explain"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,30 +187,30 @@ class Stage:
     """What a search with a smaller budget would have found."""
 
     budget: int
-    """Most tokens of the thought."""
+    """Maximum number of tokens of the thought."""
     milliseconds: float
-    """Wall time from the start of the thought's batch to the vector; finding is not in it."""
+    """Wall time from the start of the thought's batch to the vector, excluding retrieval."""
     ranking: tuple[tuple[str, float], ...]
     """(document id, score) of its hits, best first."""
 
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """The answer to one query: hits, best first, and the thought that led there (if any)."""
+    """The result for one query: hits, best first, and the thought that led to them, if any."""
 
     query: str
     hits: tuple[Hit, ...]
     thought: Thought | None = None
     others: tuple[Thought, ...] = ()
-    """Of several sampled thoughts all but the first, or but the one that was chosen."""
+    """With several sampled thoughts: all but the first, or all but the chosen one."""
     evidence: tuple[str, ...] = ()
     """Ids of the documents that the model read before it thought."""
     confidence: float | None = None
-    """Of several thoughts: the mean cosine of two of their vectors, 1 where all agree."""
+    """With several thoughts: the mean cosine between pairs of their vectors; 1 if all agree."""
     fell_back: bool = False
-    """Whether that was too low, so that the hits are those of mode hybrid."""
+    """Whether the confidence was too low, so that the hits are those of mode hybrid."""
     stages: tuple[Stage, ...] = ()
-    """By rising budget, where checkpoints were asked for."""
+    """By ascending budget, if checkpoints were requested."""
 
     @property
     def thoughts(self) -> tuple[Thought, ...]:
@@ -226,7 +230,7 @@ class Sampling:
     top_p: float = 1.0
     seed: int = 0
     no_repeat_ngram: int = 0
-    """No sequence of so many tokens appears twice in a thought; 0 allows it."""
+    """No n-gram of this many tokens appears twice in a thought; 0 allows repetition."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,12 +246,12 @@ class Generation:
     sampled from; a sampled `<emb_token>` is the last one, a forced one has none. Greedy thoughts
     have none at all."""
     snapshots: tuple[Snapshot, ...] = ()
-    """By rising budget, where they were asked for."""
+    """By ascending budget, if requested."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What one step of a running batch brought.
+    """The result of one step of a running batch.
 
     Rows are numbered prompt by prompt, and copy by copy within a prompt.
     """
@@ -255,17 +259,17 @@ class Step:
     tokens: Mapping[int, int]
     """Row -> the token its thought has just got; `<emb_token>` belongs to no thought."""
     snapshots: Mapping[int, Snapshot]
-    """Row -> the vector that was read aside, of rows that think on."""
+    """Row -> the intermediate vector of a row that continues."""
     finished: Mapping[int, Generation]
-    """Row -> all of its thought, and its vector; the snapshots stand in earlier steps."""
+    """Row -> its complete thought and vector; the snapshots are in earlier steps."""
     seconds: float
-    """Wall time of the batch from its start, or since the oldest of its rows joined, without what
-    was read aside."""
+    """Wall time of the batch from its start, or since the oldest of its rows joined, excluding
+    intermediate vectors."""
 
 
 Until = Callable[[int, Mapping[int, Vectors]], Collection[int]]
-"""Called at each checkpoint with its number of tokens, and the vector (d,) behind so much of each
-thought that goes on. Thoughts are numbered as in the answer: query by query, and sample by sample
+"""Called at each checkpoint with its number of tokens, and the vector (d,) at that point of each
+thought that continues. Thoughts are numbered as in the result: query by query, and sample by sample
 within a query. Returns those that end there."""
 
 
@@ -278,7 +282,7 @@ class Watched:
 
 
 Checkpoints = Sequence[int] | Watched
-"""Numbers of tokens at which the vectors behind so much of a thought are read."""
+"""Numbers of tokens at which the intermediate vectors of a thought are read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,6 +299,6 @@ Ranking = list[tuple[str, float]]
 
 Filter = Mapping[str, Any]
 """Metadata conditions, all of which must hold: `{"lang": "en", "year": {"gte": 1990}}`.
-Operators: eq, ne, gt, gte, lt, lte, in, nin (none of these). ne and nin hold where the field is
-there with another value. gt, gte, lt and lte with a number also read numbers in text, and the
+Operators: eq, ne, gt, gte, lt, lte, in, nin (none of these). ne and nin hold where the field
+exists with another value. gt, gte, lt and lte with a number also read numbers in text, and the
 year of an ISO 8601 date; with such a date they compare dates."""

@@ -237,7 +237,7 @@ def test_the_recipes_fit_80_gb(name: str) -> None:
     for stage in recipe.stages:
         # A tenth is left for fragmentation and the CUDA context.
         assert memory().memory(sizes, recipe.model, stage, 8).total < 72 * GB
-        if isinstance(stage, ReasonStage) and stage.own_folds:
+        if isinstance(stage, ReasonStage) and stage.sampled_folds:
             assert memory().folds_memory(sizes, recipe.model, stage).total < 72 * GB
 
 

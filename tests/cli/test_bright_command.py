@@ -129,7 +129,7 @@ def test_refused(t1: T1Command, tmp_path: Path, folder: Path, model: str) -> Non
     )
     assert "not a hub id" in refused(tmp_path / "none")
     assert "could not deliver" in refused("xlangai/BRIGHT", "--subset", "biology")
-    assert "is no folder" in refused(folder, "--run-dir", tmp_path / "none")
+    assert "is not a folder" in refused(folder, "--run-dir", tmp_path / "none")
     assert "contradict" in refused(folder, "--think", "1", "--no-think")
     assert "there is no system 'bm26'" in refused(folder, "--subset", "biology", "--system", "bm26")
     for option in (["--think", 1], ["--no-think"], ["--model", "m"], ["--cache", tmp_path],

@@ -82,7 +82,7 @@ def test_one_set_that_fails_does_not_stop_the_others(
     assert ran.code == 2
     assert ran.out.startswith(f"{tmp_path}/second: made")
     assert "first: http" in ran.err and "the server answers 404" in ran.err
-    assert ran.err.splitlines()[-1] == "error: not in place, as said above: first"
+    assert ran.err.splitlines()[-1] == "error: not written, see above: first"
 
 
 def test_what_cannot_work_is_said(t1: T1Command, home: PublicHome, tmp_path: Path) -> None:

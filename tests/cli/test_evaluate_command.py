@@ -359,7 +359,7 @@ def test_studies_that_cannot_work_fail_before_the_evaluation(
     assert "positions: use a smaller thought budget" in refused("--curve", "0,100000")
     (tmp_path / "other.json").write_text("{}")
     broken = refused("--curve", "0,4", "--results", tmp_path)
-    assert "other.json is no result of an evaluation" in broken
+    assert "other.json is not the result of an evaluation" in broken
 
 
 def test_a_result_holds_the_model_that_was_not_named(

@@ -78,7 +78,7 @@ def test_two_folders_with_files_of_one_name_do_not_take_turns(
 ) -> None:
     one, two = write(tmp_path / "one", a_md="alpha"), write(tmp_path / "two", a_md="beta")
     assert t1("index", one, "-o", index, "--model", model).code == 0
-    assert "make an index of its own for each" in t1("index", two, "-o", index).error()
+    assert "create a separate index for each" in t1("index", two, "-o", index).error()
     assert ids(t1, index, "alpha beta") == {"a.md#0"}
 
 
@@ -275,7 +275,7 @@ def test_vectors_of_something_else_are_refused(
     assert "has length 2, not 1: normalise" in refused(2 * own)
     assert "the rows belong to other documents" in refused(own[::-1])
     other = small_checkpoint(tmp_path / "other", seed=5)
-    assert "another encoder made them" in refused(own, "--encoder", other)
+    assert "they were made by another encoder" in refused(own, "--encoder", other)
     assert "dimensions, but vectors of the encoder" in refused(own[:, :16] / 0.5)
     assert "give decimal numbers" in refused(np.zeros(50, int))
     assert "belong together" in refused(own, "--model", model)

@@ -93,7 +93,7 @@ def test_interrupted_indexing_says_how_to_go_on(
         patched.setattr("thought1.index.Index.add", interrupt)
         ran = t1("index", collection, "-o", tmp_path / "i", "--model", model)
     assert (ran.code, ran.out) == (130, "")
-    assert ran.err.endswith("the same command goes on from there\ninterrupted\n")
+    assert ran.err.endswith("the same command resumes from there\ninterrupted\n")
     assert "4 added" in t1("index", collection, "-o", tmp_path / "i", "--model", model).out
 
 
@@ -107,7 +107,7 @@ def test_warnings_are_plain_lines(t1: T1Command, tmp_path: Path) -> None:
     assert "2 truncated" in ran.out
     first, second = ran.err.splitlines()
     assert first.startswith("warning: ") and "untrained" in first
-    assert second == "warning: 2 of 3 documents are longer than the model reads and were cut"
+    assert second == "warning: 2 of 3 documents were cut to the model's maximum length"
 
 
 def test_two_commands_at_once_store_each_id_once(tmp_path: Path, model: str) -> None:

@@ -15,8 +15,8 @@ def test_the_list(t1: T1Command) -> None:
 
 
 def test_get(t1: T1Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "all that it needs is there" in t1("models", "get", "t1-nano").out
-    assert "no bundled model" in t1("models", "get", "nothing").error()
+    assert "everything it needs is installed" in t1("models", "get", "t1-nano").out
+    assert "not a bundled model" in t1("models", "get", "nothing").error()
     ran = []
     monkeypatch.setattr(inventory, "commands", lambda _: [["pip", "install", "x"]])
     monkeypatch.setattr(inventory, "install", ran.append)
@@ -36,7 +36,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_what_is_kept_is_shown_and_removed(t1: T1Command, cache: Path) -> None:
     assert t1("models", "--json").json()["kept"] == []
-    assert "kept dequantised" not in t1("models").out
+    assert "cached dequantised" not in t1("models").out
     size = 3_000_000
     record = model_cache.CacheRecord({"file": "some hash"}, "some.gguf", "some hash")
     model_cache.keep(record, size, lambda folder: (folder / "w").write_bytes(b"x" * size) and None)

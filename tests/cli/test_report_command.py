@@ -29,7 +29,7 @@ def test_refused(t1: T1Command, tmp_path: Path) -> None:
     assert "cannot be written" in t1("report", tmp_path, "-o", tmp_path / "no" / "x.html").error()
     path.write_text("{")
     assert (
-        f"{path} is no result of an evaluation: it is not valid JSON"
+        f"{path} is not the result of an evaluation: it is not valid JSON"
         in t1("report", tmp_path).error()
     )
     assert not (tmp_path / "report.html").exists()

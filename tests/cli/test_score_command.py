@@ -48,7 +48,7 @@ def test_text(t1: T1Command, files: list[object], tmp_path: Path) -> None:
     assert "recall@1    0.66667" in out
     assert "3 queries\n1 judged queries are not in the run: counted as 0\n" in out
     assert "1 queries of the run are not judged: left out\n" in out
-    assert "1 excluded documents were taken out of the run\n" in out
+    assert "1 excluded documents were removed from the run\n" in out
     assert "3 queries have fewer documents than the deepest cut" in out
     assert "\nq1\t1.00000\t1.00000\t1.00000\t1.00000\n" in out
     excluded.write_text("q1 b\nq9 b\n")

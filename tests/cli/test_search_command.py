@@ -231,7 +231,7 @@ def test_what_was_read_is_told(t1: T1Command, built: str) -> None:
     steps = ["first-embed", "first-dense", "read", "think", "dense", "fetch"]
     assert list(found["receipt"]["milliseconds"]) == steps
     assert found["receipt"]["prompt_tokens"] > 2 * bare["receipt"]["prompt_tokens"]
-    assert f"behind a look at {', '.join(result['evidence'])}" in t1(*arguments).out
+    assert f"after reading {', '.join(result['evidence'])}" in t1(*arguments).out
 
 
 def test_a_template_without_a_place_for_evidence(
@@ -274,7 +274,7 @@ def test_where(t1: T1Command, built: str) -> None:
     assert ids("year=2005", "lang=en") == {"salt"}
     assert ids("year>=1990", "year<2005") == {"ice"}
     assert ids("lang!=de", "year>1990") == {"salt", "rust"}
-    for wrong, message in [("lang", "is no condition"), ("lagn=en", "no document has")]:
+    for wrong, message in [("lang", "is not a condition"), ("lagn=en", "no document has")]:
         assert message in t1("search", built, "water", "--no-think", "--where", wrong).error()
 
 
@@ -307,7 +307,7 @@ def test_parse_where() -> None:
     assert found["d"] == {"gt": "2020-01-01"}
     assert found["big"] == {"gte": float(30 * "9")}
     for wrong in ["", "=", "x=", "=x", "x", "x~y"]:
-        with pytest.raises(Thought1Error, match="is no condition"):
+        with pytest.raises(Thought1Error, match="is not a condition"):
             parse_where([wrong])
     with pytest.raises(Thought1Error, match="given twice"):
         parse_where(["x>1", "x>2"])

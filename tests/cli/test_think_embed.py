@@ -156,12 +156,14 @@ def test_embed_refuses_what_cannot_work(t1: T1Command, tmp_path: Path, model: st
         (tmp_path / name).write_text("{}")
         for kind in ("query", "document"):
             message = refused(kind, tmp_path / name, tmp_path / "o.npy")
-            assert f"{name} is of no kind that can be read: texts come from a .txt file" in message
+            assert f"{name} is not a supported file: texts come from a .txt file" in message
         (tmp_path / name).unlink()
     assert "is no file" in refused("query", tmp_path / "none", tmp_path / "o.npy")
     assert "must end in .npy or .jsonl" in refused("query", "-", tmp_path / "o.csv")
     assert "cannot be written" in refused("query", "-", tmp_path / "none" / "o.npy")
-    assert "documents are not thought" in refused("document", "-", tmp_path / "o.npy", "--no-think")
+    assert "documents are encoded without thinking" in refused(
+        "document", "-", tmp_path / "o.npy", "--no-think"
+    )
     assert os.listdir(tmp_path) == []
 
 

@@ -156,7 +156,7 @@ def test_other_files_are_never_touched(kind: StoreType, tmp_path: Path) -> None:
     (folder / "thesis.txt").write_text("years of work")
     for target in (folder, folder / "thesis.txt"):
         for overwrite in (False, True):
-            with pytest.raises(Thought1Error, match="something else than an index"):
+            with pytest.raises(Thought1Error, match="something other than an index"):
                 kind.create(target, DIM, INFO, overwrite=overwrite)
         with pytest.raises(Thought1Error, match="no index"):
             kind.open(target)

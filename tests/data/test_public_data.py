@@ -360,7 +360,7 @@ def test_a_changed_set_is_kept_aside_until_accepted(home: PublicHome, tmp_path: 
     assert [path.name for path in tmp_path.iterdir()] == ["plain"]
     again = get_set(plain_set(), tmp_path, downloads, accept_changed=True)
     assert (again.state, again.differing) == ("already there", ("b.tsv",))
-    with pytest.raises(Thought1Error, match="plain is there, but not with the files of plain"):
+    with pytest.raises(Thought1Error, match="plain exists, but not with the files of plain"):
         get_set(plain_set(), tmp_path, downloads)
 
 

@@ -44,7 +44,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert [saved.step for saved in batches] == [1, 1, 2]
     for saved, rollouts in zip(batches, (PAIR, FOUR, FOUR), strict=True):
         same(saved.rollouts, rollouts)
-        assert list(saved.told) == told(rollouts)
+        assert list(saved.texts) == told(rollouts)
 
 
 def test_a_line_is_for_people(tmp_path: Path) -> None:

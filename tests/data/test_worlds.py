@@ -237,7 +237,7 @@ def test_nothing_is_overwritten_and_nothing_half_written(
     written = (tmp_path / "empty" / "corpus.jsonl").read_bytes()
     (tmp_path / "file").touch()
     for taken in ("empty", "file"):
-        with pytest.raises(Thought1Error, match=f"{taken} exists and is no empty folder"):
+        with pytest.raises(Thought1Error, match=f"{taken} exists and is not an empty folder"):
             write_world(world, tmp_path / taken)
     assert (tmp_path / "empty" / "corpus.jsonl").read_bytes() == written
 
@@ -258,7 +258,7 @@ def test_nothing_is_overwritten_and_nothing_half_written(
         ({"distractors": -1}, "distractors cannot be fewer than 0"),
         ({"questions": 99}, "at least 100 composed training questions"),
         ({"tests": 0}, "at least 100 composed training questions and 1 test question"),
-        ({"share_thoughts": 1.5}, "between 0 and 1, not at 1.5"),
+        ({"share_thoughts": 1.5}, "between 0 and 1, not 1.5"),
         (
             {"entities": 50, "questions": 5000, "tests": 1},
             "50 entities has no 1400 questions of the kind hop2",

@@ -11,7 +11,7 @@ from transformers import DynamicCache, Qwen2Config, Qwen2ForCausalLM
 from thought1.engines import hf
 from thought1.engines.hf import HFEngine
 from thought1.engines.lean import MODEL_TYPES, runs_lean
-from thought1.engines.room import RoomyLayer, give_room
+from thought1.engines.preallocated import PreallocatedLayer, preallocate
 from thought1.engines.snapshots import fork
 from thought1.model.checkpoint_loading import load_checkpoint
 from thought1.types import Generation, Sampling
@@ -71,29 +71,31 @@ def test_what_the_step_does_not_compute_is_left_to_transformers(tmp_path: Path) 
     assert not runs_lean(Qwen2ForCausalLM(windows).eval())
 
 
-def test_room_holds_what_joined_tensors_hold() -> None:
+def test_preallocated_layers_hold_what_joined_tensors_hold() -> None:
     torch.manual_seed(0)
-    plain, roomy = DynamicCache(), DynamicCache()
-    for cache in (plain, roomy):
+    plain, preallocated = DynamicCache(), DynamicCache()
+    for cache in (plain, preallocated):
         torch.manual_seed(1)
         cache.update(torch.randn(3, 2, 5, 4), torch.randn(3, 2, 5, 4), 0)
-    give_room(roomy, 2)
-    assert type(roomy.layers[0]) is RoomyLayer
-    for step in range(70):  # beyond the room, and beyond what is added to it
+    preallocate(preallocated, 2)
+    assert type(preallocated.layers[0]) is PreallocatedLayer
+    for step in range(70):  # beyond the preallocated columns, and beyond what is added to it
         if step == 3:
-            for cache in (plain, roomy):
+            for cache in (plain, preallocated):
                 cache.batch_select_indices(torch.tensor([0, 2]))
         rows = 3 if step < 3 else 2
         column = torch.randn(rows, 2, 1, 4), torch.randn(rows, 2, 1, 4)
-        for one, other in zip(plain.update(*column, 0), roomy.update(*column, 0), strict=True):
+        for one, other in zip(
+            plain.update(*column, 0), preallocated.update(*column, 0), strict=True
+        ):
             assert torch.equal(one, other)
-    assert roomy.get_seq_length() == plain.get_seq_length() == 75
+    assert preallocated.get_seq_length() == plain.get_seq_length() == 75
 
 
 def test_a_fork_reads_on_without_the_original() -> None:
     cache = DynamicCache()
     cache.update(torch.ones(1, 1, 2, 4), torch.ones(1, 1, 2, 4), 0)
-    give_room(cache, 4)
+    preallocate(cache, 4)
     column = torch.full((1, 1, 1, 4), 7.0)
     keys, _ = fork(cache).update(column, column, 0)
     assert keys[0, 0, :, 0].tolist() == [1, 1, 7]
@@ -104,5 +106,5 @@ def test_a_fork_reads_on_without_the_original() -> None:
 
 def test_a_layer_without_columns_stays(tmp_path: Path) -> None:
     cache = DynamicCache(config=engine_of(tmp_path / "llama", "llama").model.config)
-    give_room(cache, 4)
-    assert not any(isinstance(layer, RoomyLayer) for layer in cache.layers)
+    preallocate(cache, 4)
+    assert not any(isinstance(layer, PreallocatedLayer) for layer in cache.layers)

@@ -210,7 +210,7 @@ def test_missing_packages_are_one_sentence(monkeypatch: pytest.MonkeyPatch) -> N
 def test_no_such_sentence_transformer(tmp_path: Path) -> None:
     name = f"st:{tmp_path / 'none'}"
     with (
-        pytest.raises(Thought1Error, match="is no sentence-transformers model"),
+        pytest.raises(Thought1Error, match="is not a sentence-transformers model"),
         open_system(name),
     ):
         pass
@@ -331,9 +331,9 @@ def test_strange_answers_are_one_sentence(server: tuple[Server, str], answer: An
 def test_server_not_reached(server: tuple[Server, str]) -> None:
     with pytest.raises(Thought1Error, match="cannot be reached"):
         OpenAIServer("http://127.0.0.1:9", "m", waits=()).embed(["a"])
-    with pytest.raises(Thought1Error, match="is no address"):
+    with pytest.raises(Thought1Error, match="is not the address"):
         OpenAIServer("localhost", "m", waits=()).embed(["a"])
-    with pytest.raises(Thought1Error, match="is no address"):
+    with pytest.raises(Thought1Error, match="is not the address"):
         OpenAIServer("http://[::1", "m", waits=()).embed(["a"])
 
 

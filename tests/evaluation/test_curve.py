@@ -112,6 +112,6 @@ def test_table() -> None:
         "* budget 16             12.0      9.5    0.400  0.300 to 0.500",
         "* BM25, plain tokens     0.0      1.0    0.200",
         "  slow                   7.0     90.0    0.100",
-        "2 questions; tokens and milliseconds of a question in the mean; * none is as fast and "
+        "2 questions; mean tokens and milliseconds per question; * none is as fast and "
         "finds more, nor faster and finds as much",
     ]

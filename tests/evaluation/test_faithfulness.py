@@ -287,7 +287,7 @@ def test_json_and_table_hold_the_numbers() -> None:
         "thought     cosine  nDCG@10  own - this (95% interval)",
         "own          1.000    0.800",
         "swapped      0.990    0.300  +0.500 (+0.500 to +0.500)",
-        "30 questions, 30 different own thoughts of 4.0 tokens in the mean (95th percentile 8, "
+        "30 questions, 30 different own thoughts of 4.0 tokens on average (95th percentile 8, "
         "budget 8), 50% ended by force",
         f"WARNING: {found.warning}",
     ]

@@ -143,8 +143,8 @@ def test_duplicates_are_flagged(read: Callable[..., Leaderboard]) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"track": "other"}, r"row 1 \(one\): track 'other' is none of: main"),
-        ({"source": "book"}, "source 'book' is none of: paper"),
+        ({"track": "other"}, r"row 1 \(one\): track 'other' is not one of: main"),
+        ({"source": "book"}, "source 'book' is not one of: paper"),
         ({"published": {"a": 1, "c": 2}}, "has c, which is unknown; known: a, b"),
         ({"published": [1, 2]}, r"row 1 \(one\) must be a mapping"),
         ({"published": {"a": "10", "b": 2}}, "a must be a number, not '10'"),
@@ -197,7 +197,7 @@ def test_the_default_file_comes_along(tmp_path: Path, monkeypatch: pytest.Monkey
     assert default_file() == ROOT / "benchmarks" / "bright.yaml"
     package = tmp_path / "lib" / "site-packages" / "thought1"
     monkeypatch.setattr(leaderboard, "__file__", str(package / "evaluation" / "leaderboard.py"))
-    with pytest.raises(Thought1Error, match=r"carries no bright\.yaml: name a file"):
+    with pytest.raises(Thought1Error, match=r"does not include bright\.yaml: name a file"):
         default_file()
     (package / "benchmarks").mkdir(parents=True)
     (package / "benchmarks" / "bright.yaml").touch()

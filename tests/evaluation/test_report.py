@@ -73,7 +73,7 @@ def test_everything_is_shown(tmp_path: Path) -> None:
         "nDCG@10 by kind of thought",
         "Warning: it is not shown",
         "4 thoughts on each question, sampled at temperature 1: mean cosine distance of their "
-        "vectors 0.178, its rank correlation with nDCG@10 behind the own thought \u22120.250.",
+        "vectors 0.178, its rank correlation with nDCG@10 after the own thought \u22120.250.",
         "Data of sampled thoughts",
         "Vector nDCG@10 This minus bare",
         "Query by query",
@@ -91,7 +91,7 @@ def test_dispersion_may_be_absent_or_have_no_rank(tmp_path: Path) -> None:
     content = json.loads(path.read_text())
     content["faithfulness"]["dispersion"]["correlation"] = None
     path.write_text(json.dumps(content))
-    assert "behind the own thought undefined." in Page(page(tmp_path)).text
+    assert "after the own thought undefined." in Page(page(tmp_path)).text
     del content["faithfulness"]["dispersion"]
     path.write_text(json.dumps(content))
     shown = Page(page(tmp_path)).text
@@ -168,8 +168,8 @@ def test_other_data_and_other_queries(tmp_path: Path) -> None:
     other.changes = {"task": task}
     other.write(tmp_path)
     shown = Page(page(tmp_path)).text
-    assert "cannot be compared as they stand: corpus.jsonl differ" in shown
-    assert "1 pair left out: the two were asked different queries." in shown
+    assert "are not comparable: corpus.jsonl differ" in shown
+    assert "1 pair left out: the two were evaluated on different queries." in shown
 
 
 def test_one_system_twice_is_told_apart(tmp_path: Path) -> None:
@@ -254,7 +254,7 @@ def broken(folder: Path, change: Callable[[str], str]) -> Path:
         (lambda text: "{}", "is not a result file"),
         (lambda text: text.replace('"format": 1', '"format": 2'), "has format 2"),
         (lambda text: text.replace('"q003": 0', '"q003": 7', 1), "per_query.ndcg@10.q003 is 7"),
-        (lambda text: text.replace('"q003"', '"q3"', 1), "has not the same queries under each"),
+        (lambda text: text.replace('"q003"', '"q3"', 1), "has different queries under different"),
         (lambda text: text.replace('"kind": "beir"', '"kind": 1'), "task.kind is not a string"),
         (lambda text: text.replace('"forced": 0.25', '"forced": NaN'), "NaN is not a JSON number"),
         (lambda text: text.replace('"budget": 8', '"budget": -8'), "curve.points[1].budget is not"),

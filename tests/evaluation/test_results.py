@@ -184,7 +184,7 @@ def test_broken_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(Thought1Error, match="cannot be read"):
         read_result(tmp_path / "none.json")
     (tmp_path / "x.json").write_text("[1")
-    with pytest.raises(Thought1Error, match="no result of an evaluation"):
+    with pytest.raises(Thought1Error, match="not the result of an evaluation"):
         read_result(tmp_path / "x.json")
     with pytest.raises(Thought1Error, match="cannot be read"):
         hash_file(tmp_path / "none")

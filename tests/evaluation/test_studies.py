@@ -86,7 +86,7 @@ def test_other_systems(tmp_path: Path) -> None:
 
 def test_other_systems_needs_whole_results(tmp_path: Path) -> None:
     (tmp_path / "broken.json").write_text("[]")
-    with pytest.raises(Thought1Error, match=r"broken\.json is no result"):
+    with pytest.raises(Thought1Error, match=r"broken\.json is not the result"):
         other_systems(tmp_path, TASK, FACTS)
 
 

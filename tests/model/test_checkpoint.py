@@ -455,7 +455,7 @@ def test_the_bundled_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     """In a checkout it lies beside `src`; in a wheel inside the package, which comes first."""
     package = tmp_path / "src" / "thought1"
     monkeypatch.setattr(place_module, "__file__", str(package / "model" / "place.py"))
-    with pytest.raises(Thought1Error, match="carries no model: name one"):
+    with pytest.raises(Thought1Error, match="does not include a model: name one"):
         bundled_folder("t1-nano")
     for folder in (tmp_path / "models" / "t1-nano", package / "models" / "t1-nano"):
         folder.mkdir(parents=True)

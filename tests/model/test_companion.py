@@ -190,7 +190,7 @@ def test_another_companion_than_it_was_made_with(plain: T1, tmp_path: Path) -> N
     with pytest.raises(Thought1Error, match="needs its companion: "):
         T1.from_pretrained(tmp_path / "saved")
     make_sentence_model(tmp_path / "encoder", query="other: ")
-    with pytest.raises(Thought1Error, match="made with another companion than what lies at"):
+    with pytest.raises(Thought1Error, match="made with another companion than the one at"):
         T1.from_pretrained(tmp_path / "saved")
 
 

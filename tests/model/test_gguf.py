@@ -243,7 +243,7 @@ def test_what_is_broken_is_read_again(
     with caplog.at_level(logging.WARNING, "thought1.model.dequantised"):
         assert_same(T1.from_pretrained(whole, dtype="float32"), model)
     assert len(reads) == 2
-    assert f"{whole}: the copy kept at {entry} is broken" in caplog.text
+    assert f"{whole}: the cached copy at {entry} is broken" in caplog.text
     load_gguf("tiny", whole, torch.float32)
     assert len(reads) == 2  # it was mended
 
@@ -353,9 +353,9 @@ def test_it_is_exported(whole: Path, tmp_path: Path) -> None:
 def test_a_file_that_is_no_gguf(tmp_path: Path) -> None:
     path = tmp_path / "text.gguf"
     path.write_text("hello")
-    assert refused(path) == f"{path} is no GGUF file: its first bytes are not GGUF"
+    assert refused(path) == f"{path} is not a GGUF file: its first bytes are not GGUF"
     path.write_bytes(b"")
-    assert "is no GGUF file" in refused(path)
+    assert "is not a GGUF file" in refused(path)
     assert "no such file" in refused(tmp_path / "none.gguf")
 
 
@@ -365,7 +365,7 @@ def test_a_truncated_file(whole: Path, tmp_path: Path, lost: float) -> None:
     kept = len(content) - int(lost if lost >= 1 else lost * len(content))
     path = tmp_path / "cut.gguf"
     path.write_bytes(content[:kept])
-    message = f"{path} is truncated: {kept} of {len(content)} bytes are there: fetch it again"
+    message = f"{path} is truncated: {kept} of {len(content)} bytes exist: download it again"
     assert refused(path) == message
 
 

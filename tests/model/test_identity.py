@@ -170,7 +170,7 @@ def test_a_dated_index_of_format_1_is_checked_as_of_its_day(
     store_type("lance").create(tmp_path / "index", model.dim, info)
     on(date(2026, 12, 24), monkeypatch)
     Index.open(tmp_path / "index", load(plain))
-    assert "make the index anew" in caplog.text
+    assert "create the index again" in caplog.text
     created = {**info, "created": "2026-11-28T00:30:00+00:00"}
     store_type("lance").create(tmp_path / "other", model.dim, created)
     with pytest.raises(Thought1Error, match="differs in templates"):

@@ -67,13 +67,13 @@ def test_a_model_that_is_whole_needs_nothing() -> None:
 
 
 def test_names_that_are_not_bundled() -> None:
-    with pytest.raises(Thought1Error, match="owner/name is no bundled model: there are t1-nano"):
+    with pytest.raises(Thought1Error, match="owner/name is not a bundled model; there are t1-nano"):
         commands("owner/name")
 
 
 def test_without_pip_the_commands_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inventory.importlib.util, "find_spec", lambda _: None)
-    with pytest.raises(Thought1Error, match="no pip: with the installer that you use, install x"):
+    with pytest.raises(Thought1Error, match="no pip: with your own installer, install x"):
         install([[sys.executable, "-m", "pip", "install", "x"]])
 
 
@@ -169,7 +169,7 @@ def test_an_installation_without_the_better_one(
 ) -> None:
     def nano_alone(name: str) -> Path:
         if name != "t1-nano":
-            raise Thought1Error("this installation carries no such model")
+            raise Thought1Error("this installation does not include such a model")
         return ROOT / "models" / name
 
     monkeypatch.setattr(inventory, "bundled_folder", nano_alone)

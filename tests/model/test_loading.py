@@ -102,7 +102,7 @@ def test_a_head_under_another_prefix_is_no_missing_head(copy: Path) -> None:
 
 def test_another_shape_is_named(copy: Path) -> None:
     edit_json(copy / "config.json", intermediate_size=40)
-    assert "stored with shape (32, 48), and config.json wants (32, 40)" in message_of(copy)
+    assert "stored with shape (32, 48), and config.json expects (32, 40)" in message_of(copy)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
@@ -253,7 +253,7 @@ def no_stdin(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("no_stdin")
 def test_code_of_a_folder_runs_only_where_it_may(own_code: Path, tmp_path: Path) -> None:
-    with pytest.raises(Thought1Error, match=r"Python code of its own.*trust_remote_code"):
+    with pytest.raises(Thought1Error, match=r"custom Python code.*trust_remote_code"):
         load(own_code)
     assert not (tmp_path / "ran").exists()
     trusted = load(own_code, trust_remote_code=True)

@@ -83,9 +83,9 @@ def test_code_of_a_peer_does_not_run(
     own = {"model_type": "own", "auto_map": {"AutoConfig": "own.Own", "AutoModel": "own.Model"}}
     (peer / "config.json").write_text(json.dumps(config | own))
     (peer / "own.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w').close()\n")
-    with pytest.raises(Thought1Error, match="Python code of its own"):
+    with pytest.raises(Thought1Error, match="custom Python code"):
         SentenceModel.load(str(peer))
-    with pytest.raises(Thought1Error, match="Python code of its own"):
+    with pytest.raises(Thought1Error, match="custom Python code"):
         teach(peer, ["ice"], tmp_path / "cache")
     beir = tmp_path / "beir"
     (beir / "qrels").mkdir(parents=True)

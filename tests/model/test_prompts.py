@@ -171,7 +171,7 @@ def test_only_the_text_is_cut(renderer: Renderer) -> None:
 
 def test_no_room_for_a_text_is_an_error(renderer: Renderer) -> None:
     assert renderer.render(QUERY, ["ice"], 6).rows == [[21, 13]]
-    with pytest.raises(Thought1Error, match="no room for a text within 5 tokens"):
+    with pytest.raises(Thought1Error, match="no space for a text within 5 tokens"):
         renderer.render(QUERY, ["ice"], 5)
     with pytest.raises(Thought1Error, match="shorten them or raise"):
         renderer.render(QUERY, ["ice"], 9, evidence=[["ice water salt"]])

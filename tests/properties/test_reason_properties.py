@@ -54,8 +54,8 @@ def test_a_plan_of_thoughts(
     none, start, end = schedule
     every = every if max(start, end) else 0
     stage = ReasonStage(
-        "test", (), share_none=none, share_own_start=start, share_own_end=end,
-        own_every=every, own_folds=2 if max(start, end) and not every else 0,
+        "test", (), share_none=none, share_sampled_start=start, share_sampled_end=end,
+        sampled_every=every, sampled_folds=2 if max(start, end) and not every else 0,
     )  # fmt: skip
     plain = plan_of(sizes)
     ids = [query_id for batch in plain.batches for query_id in batch.query_ids]
@@ -90,8 +90,8 @@ def test_shares_over_many_queries(
 ) -> None:
     none, start, end = schedule
     stage = ReasonStage(
-        "test", (), share_none=none, share_own_start=start, share_own_end=end,
-        own_folds=2 if max(start, end) else 0,
+        "test", (), share_none=none, share_sampled_start=start, share_sampled_end=end,
+        sampled_folds=2 if max(start, end) else 0,
     )  # fmt: skip
     plain = plan_of([1500] * steps)
     known = {q for batch in plain.batches for i, q in enumerate(batch.query_ids) if i % 2}
@@ -109,7 +109,7 @@ def test_shares_over_many_queries(
 def test_no_round_is_read_that_no_step_precedes(sizes: list[int], every: int) -> None:
     assume(sum(sizes) > 0)
     stage = ReasonStage(
-        "test", (), share_none=0, share_own_start=1, share_own_end=1, own_every=every
+        "test", (), share_none=0, share_sampled_start=1, share_sampled_end=1, sampled_every=every
     )
     rounds = rounds_read(plan_thoughts(plan_of(sizes), stage, set(), 0, 1))
     assert 0 in rounds

@@ -92,7 +92,11 @@ def test_it_trains_on_from_an_adapter(trained: Path, room: Path, tmp_path: Path)
 
 def test_folds_are_taught_with_it(room: Path, tmp_path: Path) -> None:
     text = HEAD + REPRESENT + LORA + FACTS + THINK + LORA + THOUGHTS
-    folds = ("stages.1.share_own_end=0.5", "stages.1.own_folds=2", "stages.1.fold_epochs=1.0")
+    folds = (
+        "stages.1.share_sampled_end=0.5",
+        "stages.1.sampled_folds=2",
+        "stages.1.fold_epochs=1.0",
+    )
     found = train(wanted(room, tmp_path / "run", *folds, text=text))
     assert (found.parent / "2-think" / "own-thoughts-0.jsonl").is_file()
 
@@ -102,7 +106,7 @@ def test_folds_are_taught_with_it(room: Path, tmp_path: Path) -> None:
     [
         (("stages.0.lora_rank=0",), "needs one lora_rank above 0"),
         (("stages.1.lora_alpha=3",), "needs one lora_rank above 0, and one lora_alpha"),
-        (("model.vocab_size=100",), "neither scratch nor vocab_size"),
+        (("model.vocab_size=100",), "remove scratch and vocab_size"),
     ],
 )
 def test_a_recipe_that_makes_no_adapter(
@@ -159,7 +163,7 @@ def test_of_a_model_in_one_file(room: Path, tmp_path: Path) -> None:
     base.write_bytes(whole[:-100])
     assert "tiny.gguf is truncated" in refused(found)
     base.write_bytes(whole[:-1] + b"x")
-    assert "is an adapter of another model than what lies at" in refused(found)
+    assert "is an adapter of another model than the one at" in refused(found)
     base.unlink()
     assert "is an adapter and needs its base: " in refused(found)
 
@@ -337,12 +341,12 @@ def not_json(folder: Path) -> None:
         (truncated, "has a broken adapter_model.safetensors"),
         (without_weights, "is an adapter without adapter_model.safetensors"),
         (half, "does not fit its base"),
-        (misshapen, r"is stored with shape \(\d+, \d+\), and the base wants"),
+        (misshapen, r"is stored with shape \(\d+, \d+\), and the base expects"),
         (not_finite, "holds weights that are not finite numbers"),
         (as_bin, "holds its updates as adapter_model.bin"),
         (without_config, "holds an adapter's updates, but no adapter_config.json"),
         (broken_tokenizer, "has a broken tokenizer"),
-        (named(hash="0" * 64), "is an adapter of another model than what lies at .* 000000000000"),
+        (named(hash="0" * 64), "is an adapter of another model than the one at .* 000000000000"),
         (named(model="/nowhere/gone"), r"needs its base: .*, say where in its t1.json \(base\)"),
         (not_json, "has a broken adapter_config.json"),
         (changed(a_new_trick=True), r"later version of peft \(it says a_new_trick\): upgrade peft"),
@@ -351,12 +355,12 @@ def not_json(folder: Path) -> None:
             r"kind 'TELEPATHY' \(peft_type\), which the installed peft",
         ),
         (changed(peft_type=None), r"kind None \(peft_type\)"),
-        (changed(r=3), r"is stored with shape \(2, \d+\), and the base wants \(3, \d+\)"),
+        (changed(r=3), r"is stored with shape \(2, \d+\), and the base expects \(3, \d+\)"),
         (changed(target_modules=["nowhere"]), "does not fit its base .*nowhere"),
         (named(model=5), '"model" of "base" must be a text, not 5'),
         (named(model=""), '"model" of "base" must be a text'),
         (named(hash=None), '"hash" of "base" must be a text'),
-        (named(model="package:no_such_package/x.gguf"), "pip install no-such-package; if it lies"),
+        (named(model="package:no_such_package/x.gguf"), "pip install no-such-package; if it is"),
         (named(model="owner/name/x.gguf"), "needs its base: owner/name/x.gguf: no such file here"),
     ],
 )

@@ -26,12 +26,12 @@ QUESTIONS = [
     for i, answer in enumerate(ANSWERS)
 ]
 SETTINGS = reason(
-    own_folds=2,
+    sampled_folds=2,
     fold_epochs=60.0,
     queries_per_batch=8,
     learning_rate=1e-2,
-    own_temperature=0.0,
-    share_own_end=0.5,
+    sampled_temperature=0.0,
+    share_sampled_end=0.5,
 )
 """Enough to know all references by heart; greedy thoughts then tell what is known."""
 
@@ -100,7 +100,7 @@ def test_what_a_writer_was_taught_it_knows_and_what_it_writes_about_it_does_not(
     assert all(parameter.grad is None for parameter in after)
 
 
-BRIEF = replace(SETTINGS, fold_epochs=2.0, own_temperature=1.0)
+BRIEF = replace(SETTINGS, fold_epochs=2.0, sampled_temperature=1.0)
 
 
 def test_the_same_questions_get_the_same_thoughts(model: T1, tmp_path: Path) -> None:

@@ -97,5 +97,5 @@ def test_anchors_of_a_recipe(
 def test_some_thoughts_and_some_none(room: Path, tmp_path: Path) -> None:
     with pytest.raises(Thought1Error, match="some sources of kind beir have thoughts and others"):
         recipe(room, tmp_path / "run", text=HEAD + TEACH + THOUGHTS + FACTS)
-    with pytest.raises(Thought1Error, match="are for weight_lm alone"):
+    with pytest.raises(Thought1Error, match="are for weight_lm only"):
         recipe(room, tmp_path / "run", text=HEAD + REPRESENT + THOUGHTS)

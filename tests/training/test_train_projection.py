@@ -100,7 +100,7 @@ def projected(model: T1, *, learnt: bool = False) -> ProjectedAnchor:
 def collated(model: T1, folder: Path, *, language: bool = True) -> ThoughtCollator:
     """Of batches with own thoughts, one of them empty, and the companion's vectors."""
     own = SampledThoughts(folder)
-    thoughts = sample_thoughts(model, PAIRS, reason(own_temperature=1.0), seed=5)
+    thoughts = sample_thoughts(model, PAIRS, reason(sampled_temperature=1.0), seed=5)
     own.write(0, thoughts)
     own.write(1, {**thoughts, "d": replace(thoughts["d"], token_ids=())})
     collate = collator(model, own, language=language)
@@ -124,7 +124,7 @@ def test_training_reads_what_the_model_gives(model: T1, tmp_path: Path, language
     documents = np.asarray(model.encode_document([pair.positives[0] for pair in PAIRS]))
     np.testing.assert_allclose(inputs["document_given"].numpy(), documents, atol=1e-6)
     found = fused(model, inputs, projected(model)).detach().numpy()
-    own = sample_thoughts(model, PAIRS, reason(own_temperature=1.0), seed=5)["d"]
+    own = sample_thoughts(model, PAIRS, reason(sampled_temperature=1.0), seed=5)["d"]
     thoughts = [*list(references(model).values())[:2], own]
     queries = [pair.query for pair in PAIRS]
     bare = np.asarray(model.encode_query(queries, budget=0))
@@ -290,7 +290,7 @@ def test_rollouts_and_updates_read_the_same_vectors(
     [
         (CONTRAST + FACTS, (), "without thoughts the companion gives the vectors"),
         (SHORT + "weight_distill = 1.0\n" + THOUGHTS, (), "the companion gives the vectors, and"),
-        (SHORT + THOUGHTS, ("stages.0.filter_gain=true",), "no stage before this one has taught"),
+        (SHORT + THOUGHTS, ("stages.0.filter_gain=true",), "no stage before this one has trained"),
         (SHORT + THOUGHTS, ("model.anchor=none",), "the reader projection needs an anchor above 0"),
         (SHORT + THOUGHTS, ("model.companion=",), "projection. needs a companion"),
         (SHORT + THOUGHTS, ("model.companion_reader=leaves",), "must be one of text, projection"),

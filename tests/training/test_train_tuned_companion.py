@@ -167,7 +167,7 @@ def test_the_vectors_of_training_are_those_of_searching(trained: Path) -> None:
 
 
 def test_all_weights_and_samples(room: Path, encoder: str, tmp_path: Path) -> None:
-    settings = ["lora_rank=0", "own_samples=2", "own_temperature=1.0", "share_none=0.5"]
+    settings = ["lora_rank=0", "samples_per_query=2", "sampled_temperature=1.0", "share_none=0.5"]
     more = [f"stages.1.{setting}" for setting in settings]
     found = train(wanted(room, tmp_path / "run", encoder, *more))
     model = T1.from_pretrained(found, device="cpu")
@@ -223,7 +223,7 @@ def test_another_base_is_refused(trained: Path, encoder: str, tmp_path: Path) ->
     shutil.copytree(trained / "companion", folder)
     named = json.loads((folder / "base.json").read_text())
     (folder / "base.json").write_text(json.dumps({**named, "hash": "0"}))
-    with pytest.raises(Thought1Error, match="changes another model than what lies at"):
+    with pytest.raises(Thought1Error, match="changes another model than the one at"):
         SentenceModel.load(str(folder))
     (folder / "base.json").write_text(json.dumps({**named, "model": str(tmp_path / "none")}))
     with pytest.raises(Thought1Error, match="changes another model, and needs it"):
@@ -257,10 +257,18 @@ def test_a_killed_training_ends_as_if_nothing_had_happened(
         (READ + FACTS, [], "stage read needs stages before it"),
         (TEACH + THOUGHTS + READ + FACTS, ["model.companion="], "needs a companion to train"),
         (TEACH + THOUGHTS + READ + FACTS, ["stages.1.share_kept=0"], "keeps nothing"),
-        (TEACH + THOUGHTS + READ + FACTS, ["stages.1.own_folds=1"], "leaves no other fold"),
-        (TEACH + THOUGHTS + READ + FACTS, ["stages.1.own_samples=2"], "needs own_temperature"),
+        (TEACH + THOUGHTS + READ + FACTS, ["stages.1.sampled_folds=1"], "leaves no other fold"),
+        (
+            TEACH + THOUGHTS + READ + FACTS,
+            ["stages.1.samples_per_query=2"],
+            "needs sampled_temperature",
+        ),
         (TEACH + THOUGHTS + READ + FACTS, ["stages.1.weight_contrastive=0"], "weight_triplet abo"),
-        (TEACH + THOUGHTS + READ + FACTS, ["stages.1.own_every=3"], "with stage = .reason. only"),
+        (
+            TEACH + THOUGHTS + READ + FACTS,
+            ["stages.1.sampled_every=3"],
+            "with stage = .reason. only",
+        ),
     ],
 )
 def test_refused(

@@ -1,6 +1,6 @@
 """The list of commands, and how `t1` ends.
 
-Exit codes: 0 done; 1 an unexpected failure, or nobody reads the output any more; 2 the user's
+Exit codes: 0 done; 1 an unexpected failure, or the output was closed; 2 the user's
 input or set-up is wrong; 130 interrupted. With T1_DEBUG=1 an error shows its traceback.
 """
 

@@ -45,20 +45,20 @@ QuerySet = Annotated[
     str,
     typer.Option(
         metavar="NAME",
-        help="The query set: examples are the original queries; gpt4_reason and the like are "
+        help="The query set: examples are the original queries; gpt4_reason and similar ones are "
         "rewritten ones, another track.",
     ),
 ]
 Instruction = Annotated[
     str,
     typer.Option(
-        metavar="official|generic|mteb|TEXT", help="The sentence given with the queries (t1 only)."
+        metavar="official|generic|mteb|TEXT", help="The instruction of the queries (t1 only)."
     ),
 ]
 Cache = Annotated[
     Path | None,
     typer.Option(
-        metavar="DIR", help="Keep document vectors here, and take those that still hold (t1 only)."
+        metavar="DIR", help="Cache document vectors here, and reuse those that are valid (t1 only)."
     ),
 ]
 RunFolder = Annotated[

@@ -53,14 +53,14 @@ def calibrate(
     keep: Annotated[
         float,
         typer.Option(
-            "--keep", metavar="SHARE", help="How much of what thinking gains must be kept."
+            "--keep", metavar="SHARE", help="Share of the gain from thinking that must be kept."
         ),
     ] = 0.95,
     model: IndexModel = None,
     trust_remote_code: TrustRemoteCode = False,
     as_json: Json = False,
 ) -> None:
-    """Choose when a search thinks and when it has thought enough; kept with the index."""
+    """Choose when searches think, and when they stop; stored with the index."""
     from thought1.data.texts import read_queries
     from thought1.data.trec import read_qrels
     from thought1.search.calibration import calibrated, write_calibration
@@ -72,12 +72,12 @@ def calibrate(
     if not 0 < keep <= 1:
         raise Thought1Error(f"--keep is a share above 0 and up to 1, not {keep}")
     places = _places(checkpoints)
-    asked = {query.id: query.text for query in read_queries(questions)}
+    queries = {query.id: query.text for query in read_queries(questions)}
     judged = read_qrels(qrels)
     index, t1 = open_index(folder, model, trust_remote_code)
     options = SearchOptions(mode=mode, checkpoints=places)
     with progress("calibrate", None, "questions") as bar:
-        observed = observe(index, asked, judged, options, bar.update)
+        observed = observe(index, queries, judged, options, bar.update)
     found = calibrated(observed, t1.name, mode, MEASURE, keep)
     write_calibration(index.path, found)
     if as_json:

@@ -15,14 +15,14 @@ from thought1.data.outputs import local
 from thought1.types import Thought1Error
 
 _MOST = 2**63
-"""Whole numbers fit into 64 bits, as the libraries behind the options need them."""
+"""Whole numbers fit into 64 bits, as the libraries that receive them require."""
 
 
 def in_options(message: str, parameters: Sequence[Any]) -> str:
     """A message of the library, whose `overwrite=True` is a command's `--overwrite`.
 
     Args:
-        parameters: of the command that runs; what is no flag of it stays as it is.
+        parameters: of the command that runs; arguments that are not its flags do not change.
     """
     for parameter in parameters:
         if getattr(parameter, "is_flag", False):

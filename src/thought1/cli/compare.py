@@ -25,7 +25,7 @@ MAIN = "main"
 
 @dataclass(frozen=True, slots=True)
 class Texts:
-    """What is shown beside a query of the main pair: query id -> text."""
+    """What is shown with a query of the main pair: query id -> text."""
 
     queries: Mapping[str, str]
     thoughts_a: Mapping[str, str]
@@ -36,7 +36,7 @@ Subsets = Annotated[
     list[str] | None,
     typer.Option(
         metavar="NAME=RUN_A,RUN_B,QRELS[,EXCLUDE]",
-        help="Runs of a subset, beside RUN_A and RUN_B or alone; may be given again.",
+        help="Runs of a subset, in addition to RUN_A and RUN_B or without them; may be repeated.",
     ),
 ]
 
@@ -77,9 +77,9 @@ def compare(
         Path | None, typer.Option(metavar="FILE", help="The second system's thoughts.")
     ] = None,
     top: Annotated[
-        int, typer.Option(min=0, metavar="K", help="How many of the largest wins and losses.")
+        int, typer.Option(min=0, metavar="K", help="Number of the largest wins and losses to show.")
     ] = 5,
-    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Of the random draws.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Seed of the random draws.")] = 0,
     as_json: Json = False,
 ) -> None:
     """Compare two runs: difference, interval, randomisation test, wins and losses."""
@@ -124,7 +124,7 @@ def _main_pair(
     if run_a and run_b and qrels:
         return {MAIN: _read_pair(run_a, run_b, qrels, exclude)}
     if run_a or run_b or qrels:
-        raise Thought1Error("RUN_A, RUN_B and --qrels belong together: give all three")
+        raise Thought1Error("RUN_A, RUN_B and --qrels are only valid together: give all three")
     return {}
 
 
@@ -136,7 +136,7 @@ def _add_subset(pairs: "dict[str, RunPair]", text: str) -> None:
             f"--subset {text!r} needs the form NAME=RUN_A,RUN_B,QRELS or ...,QRELS,EXCLUDE"
         )
     if name in pairs:
-        raise Thought1Error(f"the subset {name!r} is given twice: each needs a name of its own")
+        raise Thought1Error(f"the subset {name!r} is given twice: each needs a different name")
     pairs[name] = _read_pair(paths[0], paths[1], paths[2], paths[3] if len(paths) == 4 else None)
 
 

@@ -1,6 +1,6 @@
 """What is printed, and where: results on stdout, everything else on stderr.
 
-Knows results as plain data, not how they came about.
+Knows results as plain data, not how they were computed.
 """
 
 import csv
@@ -29,7 +29,7 @@ def note(message: str) -> None:
 
 
 def progress(description: str, total: int | None, unit: str) -> Any:
-    """A tqdm bar on stderr; none where stderr is not a terminal."""
+    """A tqdm bar on stderr; none if stderr is not a terminal."""
     return tqdm(total=total, desc=description, unit=f" {unit}", disable=None, leave=False)
 
 
@@ -58,7 +58,7 @@ def show_means(content: Mapping[str, Any]) -> None:
 class _Warnings(logging.Handler):
     """Log records as plain lines; each kind of warning once, however many batches raise it.
 
-    What holds a tally is told at the end, when the totals are known.
+    A record with a tally is shown at the end, when the totals are known.
     """
 
     def __init__(self) -> None:
@@ -84,7 +84,7 @@ class _Warnings(logging.Handler):
 
 @contextmanager
 def warnings_on_stderr() -> Iterator[None]:
-    """Show the log of thought1, and of it alone, while the command runs."""
+    """Show the log of thought1, and of nothing else, while the command runs."""
     logger = logging.getLogger("thought1")
     handler = _Warnings()
     level, propagate = logger.level, logger.propagate
@@ -117,7 +117,7 @@ def receipt_data(receipt: Receipt) -> dict[str, Any]:
 
 
 def result_data(result: SearchResult) -> dict[str, Any]:
-    """One search result for JSON; "thoughts", "confidence" and "fell_back" are there where
+    """One search result for JSON; "thoughts", "confidence" and "fell_back" are included if
     there are several thoughts, "evidence" where documents were read before thinking, and "stages"
     where there are checkpoints."""
     hits = [
@@ -203,7 +203,7 @@ def show_result(console: Console, result: SearchResult) -> None:
     show_thoughts(console, result.query, result.thoughts)
     if result.evidence:
         read = plain(", ".join(result.evidence))
-        console.print(Text(f"behind a look at {read}", style="dim"), soft_wrap=True)
+        console.print(Text(f"after reading {read}", style="dim"), soft_wrap=True)
     if result.confidence is not None:
         instead = ", too low: searched by words as well" if result.fell_back else ""
         console.print(Text(f"confidence {result.confidence:.2f}{instead}", style="dim"))

@@ -20,12 +20,14 @@ if TYPE_CHECKING:
     from thought1.data.public.build import BuildOutcome
     from thought1.data.public.catalogue import PublicSet
 
-data = typer.Typer(no_args_is_help=True, help="Fetch the training sets from their public homes.")
+data = typer.Typer(
+    no_args_is_help=True, help="Download the training sets from their original servers."
+)
 
 
 @data.command("list")
 def list_sets(as_json: Json = False) -> None:
-    """The training sets, their licences and homes."""
+    """The training sets, their licences and sources."""
     from rich.console import Console
     from rich.table import Table
 
@@ -46,26 +48,26 @@ def list_sets(as_json: Json = False) -> None:
 @data.command(cls=Command)
 def get(
     names: Annotated[
-        list[str], typer.Argument(metavar="NAME", help="See `t1 data list`; all takes every set.")
+        list[str], typer.Argument(metavar="NAME", help="See `t1 data list`; all selects every set.")
     ],
     to: Annotated[
-        Path, typer.Option(metavar="FOLDER", help="Where each set gets a folder of its own.")
+        Path, typer.Option(metavar="FOLDER", help="Folder in which each set gets its own folder.")
     ] = Path("data"),
     mirror: Annotated[
         str,
         typer.Option(
-            metavar="URL", help="Copies of the originals, by host and path, as wget --mirror does."
+            metavar="URL", help="Address of a mirror, by host and path, as made by wget --mirror."
         ),
     ] = "",
     accept_changed: Annotated[
         bool,
         typer.Option(
             "--accept-changed",
-            help="Put a set in place although its files differ from those trained on.",
+            help="Accept a set although its files differ from those used in training.",
         ),
     ] = False,
 ) -> None:
-    """Fetch training sets, convert them, and compare every file's hash."""
+    """Download training sets, convert them, and check every file's hash."""
     from thought1.data.outputs import check_folder
     from thought1.data.public.catalogue import choose, load_catalogue
 
@@ -81,7 +83,7 @@ def get(
             note(f"{public.name}: {error}")
             failed.append(public.name)
     if failed:
-        raise Thought1Error(f"not in place, as said above: {', '.join(failed)}")
+        raise Thought1Error(f"not written, see above: {', '.join(failed)}")
 
 
 def _get(public: "PublicSet", to: Path, mirror: str, accept_changed: bool) -> None:

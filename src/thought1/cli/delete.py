@@ -25,14 +25,13 @@ def delete(
         list[str] | None,
         typer.Option(
             metavar="FILE",
-            help="All passages of a text file, as their `source` names it: notes/ice.md. May be "
-            "repeated.",
+            help="All passages of a text file, by their `source`: notes/ice.md. May be repeated.",
         ),
     ] = None,
 ) -> None:
-    """Remove documents from an index, by id or by the file that they came from.
+    """Remove documents from an index, by id or by source file.
 
-    An id that is not there is counted; it is an error only where nothing at all is there.
+    Missing ids are counted; it is an error only if none of them exists.
     """
     if not ids and not source:
         raise Thought1Error("name the ids of documents to delete, or a file with --source")

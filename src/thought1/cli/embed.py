@@ -50,19 +50,19 @@ def embed(
     ],
     kind: Annotated[
         Kind,
-        typer.Option("--type", help="What the texts are: questions, or texts to be found."),
+        typer.Option("--type", help="Whether the texts are queries or documents."),
     ],
     think: Budget = None,
     no_think: NoThink = False,
     model: BundledModel = None,
     trust_remote_code: TrustRemoteCode = False,
 ) -> None:
-    """Embed texts; the output file appears whole or not at all."""
+    """Embed texts; the output file is written atomically."""
     budget = thought_budget(think, no_think)
     if kind == "document" and budget is not None:
-        raise Thought1Error("documents are not thought about: drop --think and --no-think")
+        raise Thought1Error("documents are encoded without thinking: drop --think and --no-think")
     if source != "-" and not Path(source).is_file():
-        raise Thought1Error(f"{source} is no file; --input takes a file, or - for stdin")
+        raise Thought1Error(f"{source} is not a file; --input takes a file, or - for stdin")
     check_vector_file(output)
     texts = _read(source, kind)
     t1 = load_model(model, trust_remote_code)
@@ -109,6 +109,6 @@ def _encode(
         yield from t1.encode_document_stream(texts)
         return
     while batch := list(islice(texts, _BATCH)):
-        asked = [text.text for text in batch]
-        vectors = t1.encode_query(asked, budget=budget, sampling=t1.greedy)
+        queries = [text.text for text in batch]
+        vectors = t1.encode_query(queries, budget=budget, sampling=t1.greedy)
         yield batch, np.asarray(vectors)

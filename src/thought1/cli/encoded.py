@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 SAMPLE = 32
 """Documents that are encoded again."""
 COSINE = 0.999
-"""Least cosine between a vector that is given and the encoder's own: half precision lies above."""
+"""Least cosine between a vector that is given and the encoder's own: half precision is above it."""
 _WINDOW = 2048
 
 
@@ -62,7 +62,7 @@ class GivenVectors:
         if self._rows_ND.shape[1] != encoder.dim:
             raise Thought1Error(
                 f"{self.name} has {self._rows_ND.shape[1]} dimensions, but vectors of the encoder "
-                f"{encoder.name} {encoder.dim}: another encoder made them"
+                f"{encoder.name} {encoder.dim}: they were made by another encoder"
             )
         self._check_lengths()
         places = np.unique(np.linspace(0, len(self._rows_ND) - 1, SAMPLE).round().astype(int))
@@ -76,7 +76,7 @@ class GivenVectors:
             raise Thought1Error(
                 f"row {places[worst]} of {self.name} is not what the encoder {encoder.name} gives "
                 f"for document {some[worst].id!r} (cosine {cosines[worst]:.4f}): the rows belong "
-                "to other documents, or another encoder made them"
+                "to other documents, or they were made by another encoder"
             )
 
     def _check_lengths(self) -> None:

@@ -1,4 +1,4 @@
-"""What stands on the command line of `t1 evaluate` alone; shared options are in `options`."""
+"""Options of `t1 evaluate` only; shared options are in `options`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,19 +9,19 @@ Folder = Annotated[
     Path,
     typer.Argument(
         metavar="FOLDER",
-        help="A BEIR folder: corpus.jsonl, queries.jsonl, qrels/SPLIT.tsv, packed (.gz) or not.",
+        help="A BEIR folder: corpus.jsonl, queries.jsonl, qrels/SPLIT.tsv, gzipped (.gz) or not.",
     ),
 ]
 Split = Annotated[
     str,
-    typer.Option("--split", metavar="NAME", help="The split whose queries are searched: dev, ..."),
+    typer.Option("--split", metavar="NAME", help="The split to evaluate: dev, ..."),
 ]
 SystemSpec = Annotated[
     str,
     typer.Option(
         "--system",
         metavar="SPEC",
-        help="t1, bm25, bm25-query (weighted as BRIGHT's official one), st:FOLDER_OR_ID "
+        help="t1, bm25, bm25-query (as BRIGHT's official baseline), st:FOLDER_OR_ID "
         "(sentence-transformers) or openai:URL#MODEL (an embedding server).",
     ),
 ]
@@ -30,7 +30,7 @@ KeptIndex = Annotated[
     typer.Option(
         "--index",
         metavar="DIR",
-        help="Use the index of this collection in this folder, and make it where there is "
+        help="Use the index of this collection in this folder, and create it if there is "
         "none; by default a temporary one is made.",
     ),
 ]
@@ -47,7 +47,7 @@ Thoughts = Annotated[
     typer.Option(
         "--thoughts",
         metavar="FILE",
-        help="Read these thoughts instead of writing any: JSON lines or a table of "
+        help="Read these thoughts instead of generating any: JSON lines or a table of "
         '"_id" (of the query), "text".',
     ),
 ]
@@ -56,14 +56,16 @@ Results = Annotated[
     typer.Option(
         "--results",
         metavar="DIR",
-        help="Keep the result as DIR/SYSTEM/REVISION/TASK.json; see t1 replay.",
+        help="Write the result to DIR/SYSTEM/REVISION/TASK.json; see t1 replay.",
     ),
 ]
-NoResults = Annotated[bool, typer.Option("--no-results", help="Keep no result.")]
+NoResults = Annotated[bool, typer.Option("--no-results", help="Write no result file.")]
 TaskName = Annotated[
     str,
     typer.Option(
-        "--name", metavar="TASK", help="Name of the task in the result; else FOLDERNAME-SPLIT."
+        "--name",
+        metavar="TASK",
+        help="Name of the task in the result; by default FOLDERNAME-SPLIT.",
     ),
 ]
 Price = Annotated[
@@ -73,7 +75,7 @@ Price = Annotated[
         min=0,
         max=1e9,
         metavar="X",
-        help="Price of a million tokens, to tell what queries cost.",
+        help="Price per million tokens, to estimate the cost of queries.",
     ),
 ]
 CurveBudgets = Annotated[
@@ -89,7 +91,7 @@ WithFaithfulness = Annotated[
     bool,
     typer.Option(
         "--faithfulness",
-        help="Also measure whether the vectors depend on the thoughts, and how far sampled "
+        help="Also measure whether the vectors depend on the thoughts, and how much sampled "
         "thoughts scatter.",
     ),
 ]

@@ -20,7 +20,7 @@ export = typer.Typer(no_args_is_help=True, help="Save a model for another librar
 
 @export.callback()
 def _root() -> None:
-    """Keeps the format's name a command of its own, though there is one only."""
+    """Keeps the format's name a subcommand, although there is only one."""
 
 
 @export.command("sentence-transformers", cls=Command)
@@ -32,7 +32,7 @@ def sentence_transformers(
     model: BundledModel = None,
     trust_remote_code: TrustRemoteCode = False,
 ) -> None:
-    """A folder that SentenceTransformer loads: documents, and queries without a thought."""
+    """A folder for SentenceTransformer: documents, and queries without a thought."""
     from thought1.data.outputs import check_folder
     from thought1.export import check_target, export_sentence_transformers
 

@@ -43,10 +43,8 @@ CorpusPath = Annotated[
     ),
 ]
 Output = Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Folder of the index.")]
-SkipBad = Annotated[
-    bool, typer.Option("--skip-bad", help="Leave out rows that cannot be used; count them.")
-]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the index that is there.")]
+SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Skip and count invalid rows.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing index.")]
 Optimize = Annotated[
     bool,
     typer.Option(
@@ -59,9 +57,9 @@ Prune = Annotated[
     bool | None,
     typer.Option(
         "--prune/--no-prune",
-        help="Remove from the index what the corpus no longer holds. A folder of texts does "
-        "so by default, with its own passages; for another corpus it means every document "
-        "that came from no folder of texts.",
+        help="Remove documents from the index that the corpus no longer contains. This is the "
+        "default for a folder of texts, with its own passages; for another corpus it applies to "
+        "every document that is not from a folder of texts.",
         show_default=False,
     ),
 ]
@@ -71,14 +69,17 @@ PassageTokens = Annotated[
         "--passage-tokens",
         min=1,
         metavar="N",
-        help="Longest passage of a folder of texts, the headings before it included; by "
+        help="Maximum length of a passage of a folder of texts, including its headings; by "
         "default what the model reads.",
     ),
 ]
 Overlap = Annotated[
     int,
     typer.Option(
-        "--overlap", min=0, metavar="N", help="Most tokens that a passage repeats of the last."
+        "--overlap",
+        min=0,
+        metavar="N",
+        help="Tokens that a passage may repeat from the previous one.",
     ),
 ]
 VectorFile = Annotated[
@@ -86,14 +87,16 @@ VectorFile = Annotated[
     typer.Option(
         "--vectors",
         metavar="FILE.npy",
-        help="Take these vectors over instead of encoding: row i is that of document i of CORPUS. "
+        help="Import these vectors instead of encoding: row i belongs to document i of CORPUS. "
         "Some documents are encoded again, to check.",
     ),
 ]
 EncoderName = Annotated[
     str | None,
     typer.Option(
-        "--encoder", metavar="FOLDER|HUB_ID", help="The model that made the vectors of --vectors."
+        "--encoder",
+        metavar="FOLDER|HUB_ID",
+        help="The model that computed the vectors of --vectors.",
     ),
 ]
 
@@ -113,7 +116,7 @@ def index(
     vectors: VectorFile = None,
     encoder: EncoderName = None,
 ) -> None:
-    """Build an index, add a corpus to one, or go on after an interruption.
+    """Build an index, add a corpus to one, or resume after an interruption.
 
     The whole corpus is checked before anything is written.
     A document replaces the one that has its id; an unchanged one costs nothing.
@@ -182,7 +185,7 @@ def _build(path: Path, wanted: _Wanted) -> tuple["Index", str]:
     if wanted.prune and checked.skipped and not corpus.is_text_folder:
         raise Thought1Error(
             f"{checked.skipped} rows cannot be used, so that it is not known which documents are "
-            "gone: mend these rows, or do without --prune"
+            "gone: correct these rows, or omit --prune"
         )
     target, loaded, corpus = _open(corpus, wanted, given)
     report, removed = _add(target, corpus, checked, wanted, given)
@@ -207,7 +210,7 @@ def _add(
     wanted: _Wanted,
     given: GivenVectors | None,
 ) -> tuple["AddReport", int | None]:
-    """What was added, and how many documents were removed; None where none were to be."""
+    """What was added, and how many documents were removed; None if none were to be."""
     from thought1.follow import Follower
 
     prune = corpus.is_text_folder if wanted.prune is None else wanted.prune
@@ -225,7 +228,7 @@ def _add(
             else:
                 report = target.add_encoded(given.chunks(documents), on_progress=bar.update)
         except KeyboardInterrupt:
-            note("what has been indexed stays; the same command goes on from there")
+            note("what has been indexed is kept; the same command resumes from there")
             raise
     if follower is None or not prune:
         return report, None
@@ -268,7 +271,7 @@ def _passed_over(counts: "Mapping[PassedOver, int]") -> Iterator[str]:
 def _open(
     corpus: "Corpus", wanted: _Wanted, given: GivenVectors | None
 ) -> tuple["Index", "Encoder", "Corpus"]:
-    """The index that is there, with its model, or an empty one; and the corpus as it is read.
+    """The existing index with its model, or an empty one; and the corpus as it is read.
 
     Whatever can be wrong with model, lengths and given vectors is found before an index is made.
     """
@@ -310,11 +313,11 @@ def _fit(
         given.check(corpus, model)
     if not corpus.is_text_folder:
         return corpus
-    room = model.document_room
-    tokens = room if wanted.passage_tokens is None else wanted.passage_tokens
-    if tokens > room:
+    limit = model.document_room
+    tokens = limit if wanted.passage_tokens is None else wanted.passage_tokens
+    if tokens > limit:
         raise Thought1Error(
-            f"--passage-tokens {tokens} is more than the {room} tokens of a text that the model "
+            f"--passage-tokens {tokens} is more than the {limit} tokens of a text that the model "
             "reads"
         )
     splitter = Splitter(tokens, wanted.overlap, model.spans)

@@ -22,18 +22,18 @@ def leaderboard(
     path: Annotated[
         Path | None,
         typer.Argument(
-            metavar="FILE", help="Results in YAML; by default those of BRIGHT that come along."
+            metavar="FILE", help="Results in YAML; by default the included ones of BRIGHT."
         ),
     ] = None,
     *,
     track: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="Only this track; may be given again."),
+        typer.Option(metavar="NAME", help="Only this track; may be repeated."),
     ] = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown instead.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Show published results by track, average every row again, and flag wrong ones."""
+    """Show published results by track, recompute every average, and flag wrong ones."""
     from thought1.evaluation.leaderboard import default_file, read_leaderboard
 
     if markdown and as_json:

@@ -26,12 +26,15 @@ def mcp(
         str, typer.Option("--host", metavar="ADDRESS", help="Address to listen on, with --http.")
     ] = "127.0.0.1",
     port: Annotated[
-        int, typer.Option("--port", min=0, max=65535, metavar="N", help="0 takes a free one.")
+        int,
+        typer.Option("--port", min=0, max=65535, metavar="N", help="Port; 0 selects a free one."),
     ] = 8001,
     tokens: Annotated[
         Path | None,
         typer.Option(
-            "--tokens", metavar="FILE", help="Accept only these tokens; `t1 tokens add` makes one."
+            "--tokens",
+            metavar="FILE",
+            help="Accept only these tokens; `t1 tokens add` creates one.",
         ),
     ] = None,
     allow_host: Annotated[
@@ -39,12 +42,15 @@ def mcp(
         typer.Option(
             "--allow-host",
             metavar="NAME",
-            help="A host name by which clients call the server. May be repeated.",
+            help="A host name that clients use for the server. May be repeated.",
         ),
     ] = None,
     no_token: Annotated[
         bool,
-        typer.Option("--no-token", help="Let whoever reaches an address beyond loopback read."),
+        typer.Option(
+            "--no-token",
+            help="Allow anyone who can reach the server to read, beyond loopback.",
+        ),
     ] = False,
     model: IndexModel = None,
     trust_remote_code: TrustRemoteCode = False,
@@ -53,7 +59,7 @@ def mcp(
     if not over_http and (tokens or allow_host or no_token):
         raise Thought1Error("--tokens, --allow-host and --no-token belong to --http")
     try:
-        import mcp as _installed  # noqa: F401, only whether it is there
+        import mcp as _installed  # noqa: F401, only whether it is installed
     except ImportError as error:
         raise Thought1Error('t1 mcp needs more packages: pip install "thought1[mcp]"') from error
     from thought1.mcp.http import serve_http

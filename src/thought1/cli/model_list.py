@@ -1,4 +1,4 @@
-"""`t1 models`: which models are at hand, what a bundled one needs, and what is kept of them.
+"""`t1 models`: which models are available, what a bundled one needs, and the cache.
 
 t1 models
 t1 models get t1-mini-companion
@@ -16,12 +16,12 @@ from thought1.types import Thought1Error
 
 models = typer.Typer(
     name="models",
-    help="List the models at hand, get what one needs, or clear what is kept of them.",
+    help="List the available models, install what one needs, or clear the cache.",
     invoke_without_command=True,
 )
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A bundled model.")]
-Yes = Annotated[bool, typer.Option("--yes", help="Install without a question.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Install without confirmation.")]
 
 
 @models.callback()
@@ -54,8 +54,8 @@ def list_models(context: typer.Context, as_json: Json = False) -> None:
         size = sum(one.bytes for one in copies)
         names = ", ".join(dict.fromkeys(one.model or "a broken copy" for one in copies))
         where = f"{size / 1e6:.0f} MB in {copies[0].folder.parent}"
-        told = f"kept dequantised, to load faster ({where}; t1 models clear removes it): {names}"
-        console.print(f"\n{told}", soft_wrap=True)
+        kept = f"cached dequantised, to load faster ({where}; t1 models clear removes it): {names}"
+        console.print(f"\n{kept}", soft_wrap=True)
 
 
 @models.command(cls=Command)
@@ -70,12 +70,12 @@ def get(name: Name, yes: Yes = False) -> None:
         raise Thought1Error("nothing was installed")
     install(steps)
     check(name)
-    print_text(f"{name}: all that it needs is there")
+    print_text(f"{name}: everything it needs is installed")
 
 
 @models.command(cls=Command)
 def clear() -> None:
-    """Remove what is kept of GGUF files to load them faster; the files themselves stay."""
+    """Clear the cache of GGUF files, which makes them load faster; the files are kept."""
     from thought1.model import model_cache
 
     try:

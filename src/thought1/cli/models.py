@@ -43,7 +43,7 @@ def load_model(name: str | None, trust_remote_code: bool) -> "T1":
 
 
 def default_name() -> str:
-    """The model where none is named; which one it is, and why, is told in a line."""
+    """The default model; one line says which it is, and why."""
     from thought1.model.inventory import default_model
 
     found = default_model()
@@ -69,5 +69,5 @@ def open_without_model(folder: Path) -> "Index":
 
 
 def holds_something(folder: Path) -> bool:
-    """Whether there is a file, or a folder that is not empty: an index, as far as one can tell."""
+    """Whether there is a file, or a folder that is not empty: possibly an index."""
     return folder.exists() and (not folder.is_dir() or any(folder.iterdir()))

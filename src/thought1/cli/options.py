@@ -1,6 +1,6 @@
 """Options that several commands share, so that they read the same everywhere.
 
-What stands on the command line only; what an option does is the business of the commands.
+The command line only; what an option does is left to the commands.
 """
 
 from typing import TYPE_CHECKING, Annotated, cast
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _MODEL = "MODEL"
 _NAMES = "A folder, GGUF file, hub id, package:NAME/PATH or a name of `t1 models`"
-_DEFAULT = "t1-mini-companion where all that it needs is installed, else t1-nano"
+_DEFAULT = "t1-mini-companion if everything it needs is installed, otherwise t1-nano"
 
 BundledModel = Annotated[
     str | None,
@@ -39,7 +39,7 @@ TrustRemoteCode = Annotated[
     bool,
     typer.Option(
         "--trust-remote-code",
-        help="Run Python code that lies in the model's folder, if the model needs it.",
+        help="Run Python code from the model's folder, if the model needs it.",
     ),
 ]
 Budget = Annotated[
@@ -48,17 +48,17 @@ Budget = Annotated[
         "--think",
         min=0,
         metavar="N",
-        help="Most tokens of a thought; by default what the model's settings say.",
+        help="Maximum tokens of a thought; by default that of the model's settings.",
     ),
 ]
 NoThink = Annotated[
-    bool, typer.Option("--no-think", help="Embed the bare query, which is quicker.")
+    bool, typer.Option("--no-think", help="Embed the query without thinking, which is faster.")
 ]
 SearchMode = Annotated[
     Mode,
     typer.Option(
         "--mode",
-        help="dense: by the model's vectors; bm25: by words, without the model; hybrid: both.",
+        help="dense: the model's vectors; bm25: words, without the model; hybrid: both.",
     ),
 ]
 Temperature = Annotated[
@@ -66,8 +66,8 @@ Temperature = Annotated[
     typer.Option(
         min=0.0,
         metavar="T",
-        help="0 always takes the likeliest token; t1 search does by default, t1 think what the "
-        "model's settings say.",
+        help="0 always selects the most likely token: the default of t1 search; t1 think uses the "
+        "model's settings.",
     ),
 ]
 TopP = Annotated[
@@ -76,12 +76,12 @@ TopP = Annotated[
         min=0.01,
         max=1.0,
         metavar="P",
-        help="Sample among the likeliest tokens that reach this probability together.",
+        help="Sample from the most likely tokens with this total probability.",
     ),
 ]
 Seed = Annotated[
     int | None,
-    typer.Option(metavar="N", help="The same seed gives a question the same thought."),
+    typer.Option(metavar="N", help="Random seed: the same seed gives the same thought."),
 ]
 NoRepeat = Annotated[
     int | None,
@@ -89,7 +89,7 @@ NoRepeat = Annotated[
         "--no-repeat",
         min=0,
         metavar="N",
-        help="No N tokens in a row twice in a thought; 0: any.",
+        help="No N-gram of tokens occurs twice in a thought; 0 disables this.",
     ),
 ]
 Samples = Annotated[
@@ -98,8 +98,8 @@ Samples = Annotated[
         "--samples",
         min=1,
         metavar="K",
-        help="Sample K thoughts on each question and search with all of them; at "
-        "temperature 0.7 and top-p 0.95 where nothing else is said, by the model's settings too.",
+        help="Sample K thoughts per question and search with all of them; at "
+        "temperature 0.7 and top-p 0.95 unless specified otherwise, also in the model's settings.",
     ),
 ]
 Evidence = Annotated[
@@ -109,7 +109,7 @@ Evidence = Annotated[
         min=0,
         metavar="N",
         help="Search without thinking first, and let the model read the first N documents before "
-        "it thinks, as far as its prompt has room for them.",
+        "it thinks, as far as they fit into its prompt.",
     ),
 ]
 Checkpoints = Annotated[
@@ -117,7 +117,7 @@ Checkpoints = Annotated[
     typer.Option(
         "--checkpoints",
         metavar="N,N,...",
-        help="Show as well what a search that stops after so many tokens finds, such as "
+        help="Also show the results of a search that stops after this many tokens, such as "
         "0,16,32; where no --think is given, the largest is the budget.",
     ),
 ]
@@ -127,7 +127,7 @@ AdaptiveRule = Annotated[
     typer.Option(
         "--adaptive",
         metavar="RULE",
-        help="Think no more than it takes. calibrated: as `t1 calibrate` has found; or conditions "
+        help="Stop thinking early. calibrated: by the rules of `t1 calibrate`; or conditions "
         "such as overlap=0.9,margin=0.05: a thought ends where its vector (cosine) or its first "
         "ten documents (overlap) have settled, and is not begun where the score, margin, spread "
         "or agreement of a search without it reaches the value.",
@@ -137,7 +137,7 @@ IgnoreIdenticalIds = Annotated[
     bool,
     typer.Option(
         "--ignore-identical-ids",
-        help="Leave a document with the query's own id out of that query's ranking, before the "
+        help="Remove a document with the query's own id from that query's ranking, before the "
         "cut, as BEIR and mteb do where queries are documents themselves.",
     ),
 ]
@@ -145,19 +145,19 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instea
 
 
 def option(field: str) -> str:
-    """What a field of a request is called on the command line."""
+    """Name of a request's field on the command line."""
     return "--think or --no-think" if field == "think" else f"--{field.replace('_', '-')}"
 
 
 def thought_budget(think: int | None, no_think: bool) -> int | None:
-    """Tokens of a thought: what the flags say, None for the model's own budget."""
+    """Maximum tokens of a thought: from the flags, or None for the model's own budget."""
     if think is not None and no_think:
         raise Thought1Error("--think and --no-think contradict each other: give one of them")
     return 0 if no_think else think
 
 
 def thought_checkpoints(text: str | None) -> tuple[int, ...]:
-    """Numbers with commas between them, rising."""
+    """Comma-separated numbers, ascending."""
     parts = [part.strip() for part in (text or "").split(",")] if text is not None else []
     if not all(part.isascii() and part.isdecimal() for part in parts):
         raise Thought1Error(f"--checkpoints {text!r}: give whole numbers, such as 0,16,32")
@@ -165,7 +165,7 @@ def thought_checkpoints(text: str | None) -> tuple[int, ...]:
 
 
 def adaptive_rule(text: str | None) -> "Adaptive | None":
-    """The conditions; None where there are none, or the index has them."""
+    """The conditions; None if there are none, or the index has them."""
     from thought1.search.adaptive import Adaptive, Gate, Signal
 
     if text is None or text == CALIBRATED:
@@ -194,7 +194,7 @@ def thought_sampling(
     seed: int | None,
     no_repeat: int | None,
 ) -> Sampling:
-    """What the flags say, and `own` where they say nothing."""
+    """The flags' values, and those of `own` where none is given."""
     sampling = Sampling(
         own.temperature if temperature is None else temperature,
         own.top_p if top_p is None else top_p,

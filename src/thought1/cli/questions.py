@@ -43,5 +43,5 @@ def stdin_lines() -> Iterator[str]:
         except UnicodeDecodeError:
             raise Thought1Error(f"line {number} of stdin is not valid UTF-8") from None
         line = line.removesuffix("\n").removesuffix("\r")
-        check_plain(line, number, f"line {number} of stdin", "pipe in the texts alone")
+        check_plain(line, number, f"line {number} of stdin", "pipe in only the texts")
         yield line

@@ -25,12 +25,12 @@ def replay(
     *,
     tolerance: Annotated[
         float,
-        typer.Option(min=0, max=1e9, metavar="X", help="A difference up to this counts as none."),
+        typer.Option(min=0, max=1e9, metavar="X", help="Differences up to this are ignored."),
     ] = 1e-6,
     trust_remote_code: TrustRemoteCode = False,
     as_json: Json = False,
 ) -> None:
-    """Run an evaluation again, from the same folder, and compare; ends with 1 where it differs."""
+    """Run an evaluation again, from the same folder, and compare; exits with 1 if it differs."""
     from thought1.evaluation import run
 
     quiet_libraries()

@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 def rewards(
     path: Annotated[
         Path,
-        typer.Argument(metavar="ROLLOUTS", help="The rollouts that a training run has saved."),
+        typer.Argument(metavar="ROLLOUTS", help="The saved rollouts of a training run."),
     ],
     *,
     reward: Annotated[
         list[str] | None,
         typer.Option(
             metavar="MODULE:FUNCTION",
-            help="A custom reward, beside the built-in ones; may be repeated.",
+            help="A custom reward, in addition to the built-in ones; may be repeated.",
         ),
     ] = None,
     as_json: Json = False,

@@ -21,8 +21,8 @@ Excluded = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
-        help="Documents that leave the ranking of a query before the cut: lines of query and "
-        "document, or JSON lines with _id and excluded_ids.",
+        help="Documents to remove from the ranking of a query before the cutoff: lines of query "
+        "and document, or JSON lines with _id and excluded_ids.",
     ),
 ]
 
@@ -49,7 +49,7 @@ def score(
     exclude: Excluded = None,
     metrics: Annotated[
         str,
-        typer.Option(metavar="LIST", help="With commas between: ndcg@K, recall@K, mrr@K, mrr."),
+        typer.Option(metavar="LIST", help="Comma-separated: ndcg@K, recall@K, mrr@K, mrr."),
     ] = "ndcg@10,recall@1,recall@100,mrr",
     missing: Annotated[
         Literal["error", "zero", "skip"],
@@ -60,7 +60,7 @@ def score(
     ignore_identical_ids: IgnoreIdenticalIds = False,
     as_json: Json = False,
     per_query: Annotated[
-        bool, typer.Option("--per-query", help="Also the values of each query.")
+        bool, typer.Option("--per-query", help="Also print the values of each query.")
     ] = False,
 ) -> None:
     """Score a run file against judgements, with pytrec_eval's semantics."""
@@ -102,7 +102,7 @@ def _show(found: "RunScore", missing: str, ignored: bool) -> None:
             "not in the index at all"
         )
     if found.removed:
-        print_text(f"{found.removed} excluded documents were taken out of the run")
+        print_text(f"{found.removed} excluded documents were removed from the run")
     if found.relevant_excluded:
         print_text(
             f"{found.relevant_excluded} excluded documents are judged relevant: no ranking can "

@@ -29,7 +29,7 @@ def think(
     questions: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="QUESTION", help="Without it, questions are read from stdin, one per line."
+            metavar="QUESTION", help="By default, questions are read from stdin, one per line."
         ),
     ] = None,
     model: BundledModel = None,
@@ -40,7 +40,7 @@ def think(
             "--think",
             min=1,
             metavar="N",
-            help="Most tokens of a thought; by default what the model's settings say.",
+            help="Maximum tokens of a thought; by default that of the model's settings.",
         ),
     ] = None,
     temperature: Temperature = None,
@@ -50,19 +50,19 @@ def think(
     as_json: Json = False,
 ) -> None:
     """Write a thought about each question."""
-    asked = read_questions(questions or [])
+    texts = read_questions(questions or [])
     t1 = load_model(model, trust_remote_code)
     own = t1.settings.thought.sampling
     sampling = thought_sampling(own, temperature, top_p, seed, no_repeat)
     show = sys.stderr.isatty()
-    thoughts = t1.think(asked, budget=budget, sampling=sampling, show_progress_bar=show)
+    thoughts = t1.think(texts, budget=budget, sampling=sampling, show_progress_bar=show)
     if as_json:
-        rows = zip(asked, thoughts, strict=True)
+        rows = zip(texts, thoughts, strict=True)
         print_json({"thoughts": [{"query": q, **t.to_json()} for q, t in rows]})
         return
     from rich.console import Console
 
     console = Console(highlight=False, markup=False)
-    for question, thought in zip(asked, thoughts, strict=True):
+    for question, thought in zip(texts, thoughts, strict=True):
         show_thoughts(console, question, [thought])
         console.print()

@@ -17,14 +17,14 @@ from thought1.cli.options import Json
 
 tokens = typer.Typer(
     name="tokens",
-    help="Make, list or remove the tokens that a server accepts.",
+    help="Create, list or remove the tokens that a server accepts.",
     no_args_is_help=True,
 )
 
 File = Annotated[
-    Path, typer.Argument(metavar="FILE", help="The token file, which holds hashes alone.")
+    Path, typer.Argument(metavar="FILE", help="The token file, which only contains hashes.")
 ]
-Name = Annotated[str, typer.Argument(metavar="NAME", help="What the token is called in the file.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the token in the file.")]
 TokenScope = Annotated[
     Literal["read", "write"],
     typer.Option("--scope", help="read: search, embed and rerank; write: change documents too."),
@@ -33,11 +33,11 @@ TokenScope = Annotated[
 
 @tokens.command(cls=Command)
 def add(file: File, name: Name, scope: TokenScope = "read", as_json: Json = False) -> None:
-    """Make a token and print it, once: the file keeps its hash."""
+    """Create a token and print it once: the file only contains its hash."""
     from thought1.serving.tokens import add_token
 
     token = add_token(file, name, scope)
-    note(f"{scope} token {plain(name)!r}, to be kept now: only its hash is in {file}")
+    note(f"{scope} token {plain(name)!r}, shown only now: only its hash is in {file}")
     if as_json:
         print_json({"name": name, "scope": scope, "token": token})
     else:
@@ -46,7 +46,7 @@ def add(file: File, name: Name, scope: TokenScope = "read", as_json: Json = Fals
 
 @tokens.command("list", cls=Command)
 def list_tokens(file: File, as_json: Json = False) -> None:
-    """List names, scopes and days of the tokens in a file."""
+    """List names, scopes and dates of the tokens in a file."""
     from thought1.serving.tokens import read_entries
 
     entries = read_entries(file)

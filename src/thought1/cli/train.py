@@ -30,12 +30,12 @@ def train(
         list[str] | None,
         typer.Argument(
             metavar="KEY=VALUE",
-            help="Values to use instead of the recipe's; stages count from 0: "
+            help="Values that override the recipe's; stages are numbered from 0: "
             "stages.0.learning_rate=1e-4.",
         ),
     ] = None,
 ) -> None:
-    """Train a model by a recipe, or go on with a training that was interrupted."""
+    """Train a model from a recipe, or resume an interrupted training."""
     from thought1.training.recipe.read import load_recipe
 
     loaded = load_recipe(recipe, overrides or [])

@@ -20,7 +20,7 @@ Write = Callable[[Sequence[str], Vectors], None]
 
 
 def check_vector_file(path: Path) -> None:
-    """Raise Thought1Error where vectors cannot be written to `path`, by its ending or at all."""
+    """Raise Thought1Error if vectors cannot be written to `path`, by its ending or at all."""
     if path.suffix not in (".npy", ".jsonl"):
         raise Thought1Error(f"{path}: the output must end in .npy or .jsonl")
     check_file(path)
@@ -40,7 +40,7 @@ def vector_file(path: Path, dim: int) -> Iterator[Write]:
 def _npy(stream: IO[bytes], dim: int) -> Write:
     """NumPy's format, float32; the ids are left out.
 
-    NumPy keeps room in the header for a growing number of rows, so it can be written again.
+    NumPy leaves space in the header for a growing number of rows, so it can be written again.
     """
     total = 0
 

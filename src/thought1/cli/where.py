@@ -17,7 +17,7 @@ _KEY = r'"(?:[^"\\]|\\.)*"|[^<>=!]*[^<>=!\s]'
 
 
 def parse_where(conditions: Sequence[str]) -> Filter | None:
-    """One filter that holds where all conditions do; None where there is none.
+    """One filter that holds where all conditions do; None if there is none.
 
     A value that reads as a number or as true or false is one; `=` and `!=` also mean the same
     characters as text, which is what CSV files hold. A key with one of < > = ! in it, or with
@@ -31,8 +31,8 @@ def parse_where(conditions: Sequence[str]) -> Filter | None:
         match = re.fullmatch(rf"\s*({_KEY})\s*(>=|<=|!=|=|>|<)\s*(.+?)\s*", condition)
         if match is None:
             raise Thought1Error(
-                f"{condition!r} is no condition: write KEY=VALUE, or one of != > >= < <= instead "
-                "of the ="
+                f"{condition!r} is not a condition: write KEY=VALUE, or one of != > >= < <= "
+                "instead of ="
             )
         key, sign, text = match.groups()
         key = _unquoted(key, condition)
@@ -50,7 +50,7 @@ def _unquoted(key: str, condition: str) -> str:
     try:
         return str(json.loads(key))
     except json.JSONDecodeError as error:
-        raise Thought1Error(f"the key in {condition!r} is no JSON string: {error.msg}") from None
+        raise Thought1Error(f"the key in {condition!r} is not a JSON string: {error.msg}") from None
 
 
 def _value(text: str) -> MetadataValue:

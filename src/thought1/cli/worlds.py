@@ -20,7 +20,7 @@ _STANDARD = WorldSettings()
 def worlds(
     folder: Annotated[Path, typer.Argument(metavar="OUT", help="The new folder.")],
     *,
-    seed: Annotated[int, typer.Option(help="One seed, one world.")] = _STANDARD.seed,
+    seed: Annotated[int, typer.Option(help="Random seed of the world.")] = _STANDARD.seed,
     entities: Annotated[
         int, typer.Option(help="Invented entities; each has two documents.")
     ] = _STANDARD.entities,
@@ -28,11 +28,11 @@ def worlds(
         int, typer.Option(help="Documents about no entity.")
     ] = _STANDARD.distractors,
     questions: Annotated[
-        int, typer.Option(help="Composed training questions; single hops come on top.")
+        int, typer.Option(help="Composed training questions, in addition to single hops.")
     ] = _STANDARD.questions,
     tests: Annotated[int, typer.Option(help="Test questions of each kind.")] = _STANDARD.tests,
     thoughts: Annotated[
-        Style, typer.Option(help="short: the steps alone; long: with facts that do not matter.")
+        Style, typer.Option(help="short: the steps only; long: with irrelevant facts.")
     ] = _STANDARD.thoughts,
     share_thoughts: Annotated[
         float, typer.Option(help="Share of the composed training questions that keep a thought.")

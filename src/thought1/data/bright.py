@@ -44,7 +44,7 @@ REASONED = (
     "grit_reason",
     "llama3-70b_reason",
 )
-"""The query sets in which a language model's reasoning stands instead of the query."""
+"""The query sets in which a language model's reasoning replaces the query."""
 NOTHING = "N/A"
 """The id that says that there is none."""
 
@@ -99,14 +99,14 @@ class BrightSubset:
 
 @dataclass(frozen=True, slots=True)
 class BrightSource:
-    """Where the Parquet files lie: a folder, or a hub id (owner/name)."""
+    """Where the Parquet files are: a folder, or a hub id (owner/name)."""
 
     place: str
     revision: str | None = None
     """Of the hub's data set; a folder has none."""
 
     def check(self, subset: str, *, long: bool = False, queries: str = EXAMPLES) -> None:
-        """What of `load` can fail at once: the names, and in a folder that the files are there.
+        """Check what can fail early in `load`: the names, and the existence of a folder's files.
 
         Raises:
             Thought1Error: an unknown subset or query set, or a file is missing.

@@ -29,11 +29,11 @@ class ValidationReport:
     skipped: int = 0
     examples: tuple[str, ...] = ()
     empty: int = 0
-    """Documents with neither title nor text, which are documents all the same."""
+    """Documents with neither title nor text, which are documents nevertheless."""
     left_out: int = 0
     """Metadata values that no store can hold; their documents are kept."""
     passed_over: Mapping[PassedOver, int] = field(default_factory=dict)
-    """What a folder holds beside documents, and how many of each."""
+    """What a folder contains besides documents, and how many of each."""
 
 
 @dataclass(slots=True)
@@ -81,7 +81,7 @@ class Corpus:
     def documents(self, skip_bad: bool = False) -> Iterator[Document]:
         """The documents in file order; those without title and text are counted in the log.
 
-        Raises BadRow at the first bad row, unless `skip_bad`, and Thought1Error where a file
+        Raises BadRow at the first bad row, unless `skip_bad`, and Thought1Error if a file
         cannot be read or where there is no document at all.
         """
         for row in self._checked_rows(skip_bad, _Tally()):

@@ -1,4 +1,4 @@
-"""Which reader a file needs, told by the end of its name.
+"""Which reader a file needs, by its extension.
 
 Knows neither what the records hold nor folders. `.gz` may follow where lines are read.
 """
@@ -28,7 +28,7 @@ def suffix_of(path: Path) -> str:
 
 
 def find_reader(path: Path) -> Reader | None:
-    """What reads the file as records; None where its name has another end."""
+    """What reads the file as records; None if its name has another end."""
     if path.name.lower().endswith(".parquet"):
         return read_parquet
     return _LINES.get(suffix_of(path))

@@ -43,9 +43,9 @@ _ACCEPTED = (
 
 
 def open_corpus(path: Path, *, options: CorpusOptions = DEFAULT_OPTIONS) -> Corpus:
-    """The corpus at `path`, whose kind is told by the file name or the folder's content.
+    """The corpus at `path`, whose kind is detected from the file name or the folder's content.
 
-    Nothing is read yet: call `validate` before the documents are used. Raises Thought1Error where
+    Nothing is read yet: call `validate` before the documents are used. Raises Thought1Error if
     `path` is none of the kinds that are accepted.
     """
     if path.is_dir():
@@ -69,7 +69,7 @@ def _open_folder(path: Path, options: CorpusOptions) -> Corpus:
 
 
 def _list_shards(folder: Path) -> list[Path]:
-    """The parts of a corpus in `folder`, by name; none where it holds files of several kinds."""
+    """The parts of a corpus in `folder`, by name; none if it holds files of several kinds."""
     files = sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith("."))
     readers = {find_reader(path) for path in files}
     is_torn = (folder / "qrels").is_dir()  # a BEIR folder that lacks its corpus
@@ -85,7 +85,7 @@ def _plain_or_packed(folder: Path, name: str) -> Path:
     plain, packed = folder / name, folder / f"{name}.gz"
     if plain.is_file() and packed.is_file():
         raise Thought1Error(
-            f"{show_path(folder)} holds {name} and {name}.gz, so that nobody knows which one "
+            f"{show_path(folder)} holds {name} and {name}.gz, so it is unclear which one "
             "counts: remove one of them"
         )
     return packed if packed.is_file() else plain

@@ -13,7 +13,7 @@ _CHUNK = 2**20
 
 
 def hash_file(path: Path) -> str:
-    """SHA-256 of a file's bytes; Thought1Error where it cannot be read."""
+    """SHA-256 of a file's bytes; Thought1Error if it cannot be read."""
     try:
         with path.open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
@@ -23,7 +23,7 @@ def hash_file(path: Path) -> str:
 
 def hash_content(path: Path) -> str:
     """SHA-256 of a file, and of a .gz that of what is packed in it: two packers write different
-    bytes. Thought1Error where it cannot be read or unpacked."""
+    bytes. Thought1Error if it cannot be read or unpacked."""
     if path.suffix.lower() != ".gz":
         return hash_file(path)
     digest = hashlib.sha256()

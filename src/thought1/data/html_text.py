@@ -38,7 +38,7 @@ def extract_html(markup: str) -> HtmlText:
 
     The title is that of `<title>`, else of the first `<h1>`, else "". Scripts, styles, templates,
     inlined files and navigation (`<nav>`, `role="navigation"`) are dropped; navigation that is
-    never closed is text. Raises ValueError where the parser gives up.
+    never closed is text. Raises ValueError if the parser gives up.
     """
     parser = _TextParser()
     try:

@@ -20,7 +20,7 @@ Number = TypeVar("Number", int, float)
 def read_json_table(
     path: Path, name: str, kind: Callable[[float], Number]
 ) -> dict[str, dict[str, Number]] | None:
-    """What the file holds; None where it does not begin as a JSON object does.
+    """What the file holds; None if it does not begin as a JSON object does.
 
     Args:
         name: of the numbers, for messages.

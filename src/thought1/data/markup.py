@@ -1,4 +1,4 @@
-"""What stands in a text file beside its text: headings, front matter, inlined images.
+"""What a text file contains besides its text: headings, front matter, inlined images.
 
 Knows neither files nor passages. Where something is left out, offsets into the file are kept.
 """
@@ -24,7 +24,7 @@ _ADORNMENT = re.compile(r"([^\w\s])\1{2,}\s*")
 _YAML_BLOCK = re.compile(r"---[ \t]*\r?\n(.*?)^(?:---|\.\.\.)[ \t]*(?:\r?\n|\Z)", re.S | re.M)
 _TOML_BLOCK = re.compile(r"\+\+\+[ \t]*\r?\n(.*?)^\+\+\+[ \t]*(?:\r?\n|\Z)", re.S | re.M)
 _MOST_YAML = 50_000
-"""Characters; the reader of YAML needs a second for so many."""
+"""Characters; the YAML reader needs a second for this many."""
 
 INLINED = re.compile(r"data:[\w.+-]+/[\w.+-]+(?:;[\w.+=-]+)*;base64,[A-Za-z0-9+/=_%-]{32,}")
 """A file inside the text, as the address of an image for example. Short ones may be examples."""
@@ -61,7 +61,7 @@ class Cleaned:
         self.text = "".join([*parts, text[position:]])
 
     def origin(self, start: int, end: int) -> tuple[int, int]:
-        """Where the characters `start` to `end` stand in the whole text."""
+        """The position of the characters `start` to `end` in the whole text."""
         return self._origin(start), self._origin(end - 1) + 1
 
     def _origin(self, place: int) -> int:
@@ -71,7 +71,7 @@ class Cleaned:
 def read_front_matter(text: str) -> FrontMatter:
     """The block between two lines of `---` (YAML) or `+++` (TOML) with which `text` begins.
 
-    A block that holds no fields is text. So is a broken one, whose `problem` is told.
+    A block that holds no fields is text. So is a broken one, whose `problem` is reported.
     """
     if found := _YAML_BLOCK.match(text):
         try:
@@ -135,7 +135,7 @@ def _add(headings: list[Heading], start: int, end: int, level: int, words: str) 
 def rest_headings(text: str) -> list[Heading]:
     """The headings of reStructuredText: a line above a line of punctuation as long as itself.
 
-    Their depth is told by the order in which the kinds of such lines occur.
+    Their depth follows from the order in which the kinds of such lines occur.
     """
     headings: list[Heading] = []
     kinds: list[tuple[str, bool]] = []

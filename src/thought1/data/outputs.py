@@ -1,6 +1,6 @@
 """Where results go: a place is tried before the work starts, a file appears whole or not at all.
 
-Knows paths alone, not what is written to them.
+Only knows paths, not what is written to them.
 """
 
 import re
@@ -28,13 +28,13 @@ def local(path: str | Path) -> Path:
     if scheme:
         raise Thought1Error(
             f"{show_path(Path(path))} is an address ({scheme[0]}/...), which cannot be opened: "
-            "give a path of this machine, and copy or mount what lies elsewhere"
+            "give a path of this machine, and copy or mount what is elsewhere"
         )
     return Path(path)
 
 
 def check_file(path: Path, *, makes_folders: bool = False) -> None:
-    """Try whether a file can be written at `path`; one that is there stays as it is.
+    """Check that a file can be written at `path`, without changing an existing one.
 
     Args:
         makes_folders: who writes it makes the folders that are missing.
@@ -50,7 +50,7 @@ def check_file(path: Path, *, makes_folders: bool = False) -> None:
         if path.is_dir():
             raise Thought1Error(f"{show_path(path)} is a folder; name a file for the output")
         if path.exists() and not path.is_file():
-            raise Thought1Error(f"{show_path(path)} is no ordinary file; name one for the output")
+            raise Thought1Error(f"{show_path(path)} is not a regular file; name one for the output")
         part = part_of(path)
         part.open("wb").close()
         part.unlink()

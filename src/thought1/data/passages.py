@@ -32,7 +32,7 @@ _USUAL_CHARS, _MOST_CHARS = 6, 16
 
 @dataclass(frozen=True, slots=True)
 class Heading:
-    """A heading of a text: characters `start` to `end`, and how deep it stands (1 is the top)."""
+    """A heading of a text: characters `start` to `end`, and its depth (1 is the top)."""
 
     start: int
     end: int
@@ -74,17 +74,17 @@ class Splitter:
         """Units of a text."""
         return len(text if self.units is None else self.units(text))
 
-    def reach(self, text: str, start: int, end: int, room: int) -> int:
-        """The furthest stop, up to `end`, with at most `room` units since `start`, but one
+    def reach(self, text: str, start: int, end: int, most: int) -> int:
+        """The furthest stop, up to `end`, with at most `most` units since `start`, but one
         character at least."""
         if self.units is None:
-            return min(end, start + max(room, 1))
+            return min(end, start + max(most, 1))
         stop = start
         for chars in (_USUAL_CHARS, _MOST_CHARS):
-            stop = min(end, start + room * chars)
+            stop = min(end, start + most * chars)
             spans = self.units(text[start:stop])
-            if len(spans) > room:
-                return start + max(spans[room][0], 1)
+            if len(spans) > most:
+                return start + max(spans[most][0], 1)
             if stop == end:
                 break
         return stop
@@ -105,17 +105,17 @@ CHARACTERS = Splitter()
 def split_passages(
     text: str, splitter: Splitter, title: str = "", headings: Sequence[Heading] = ()
 ) -> Iterator[Passage]:
-    """Passages in order; none begins or ends with white space, and nothing but white space lies
+    """Passages in order; none begins or ends with white space, and nothing but white space is
     between two of them.
 
     Neighbouring paragraphs share a passage as long as they fit. Where they do not, it ends before
     a heading in its second half, else at the last end of a paragraph, of a sentence or of a line
-    of a list, of a word, or in the middle of a word; never right behind a heading.
+    of a list, of a word, or in the middle of a word; never right after a heading.
 
     Args:
         text: what is cut.
         splitter: how long passages are.
-        title: stands before the headings in each path.
+        title: precedes the headings in each path.
         headings: of the text, in order.
     """
     yield from _Cutter(text, splitter, title, headings).passages()
@@ -140,7 +140,7 @@ class _Cutter:
         while covered < end:
             path = _fitting(self._splitter, self._path(start))
             cut = self._end_of_passage(path, start, covered, end)
-            if cut <= covered and start < covered:  # what it repeats leaves no room for more
+            if cut <= covered and start < covered:  # what it repeats leaves no space for more
                 start = covered
                 continue
             yield Passage(start, self._strip(start, cut)[1], path)
@@ -149,16 +149,16 @@ class _Cutter:
 
     def _end_of_passage(self, path: str, start: int, covered: int, end: int) -> int:
         shown = f"{path}\n" if path else ""
-        room = max(1, self._splitter.limit - self._splitter.size(shown))
+        most = max(1, self._splitter.limit - self._splitter.size(shown))
         while True:
-            stop = self._splitter.reach(self._text, start, end, room)
+            stop = self._splitter.reach(self._text, start, end, most)
             cut = end if stop >= end else self._cut(covered, stop)
-            # Path and passage, and parts of a text, may join to other tokens than each alone.
+            # Path and passage, and parts of a text, may be tokenised differently from each alone.
             last = self._strip(start, cut)[1]
             over = self._splitter.size(shown + self._text[start:last]) - self._splitter.limit
-            if over <= 0 or room == 1:
+            if over <= 0 or most == 1:
                 return cut
-            room = max(1, room - over)
+            most = max(1, most - over)
 
     def _cut(self, start: int, stop: int) -> int:
         """Where to end what begins at `start`; start < cut <= stop, unless stop <= start."""
@@ -174,7 +174,7 @@ class _Cutter:
         return cut
 
     def _body(self, start: int, stop: int) -> int:
-        """What follows the headings at `start`, which are not to stand alone; up to `stop`."""
+        """What follows the headings at `start`, which must not be a passage alone; up to `stop`."""
         body = start
         for number in range(bisect_left(self._starts, start), len(self._headings)):
             heading = self._headings[number]
@@ -244,7 +244,7 @@ def _parents(headings: Sequence[Heading]) -> list[int | None]:
 
 def _fitting(splitter: Splitter, names: list[str]) -> str:
     """The path, in half of a passage's length at most: outer headings go first, and where there
-    is no room for a word and a line break, all of it."""
+    is no space for a word and a line break, all of it."""
     most = splitter.limit // 2
     if most < 2:
         return ""

@@ -1,6 +1,6 @@
 """Plain text, where each line is a text of its own, and what only looks like it.
 
-A file of JSON or a table that is read as plain text would be embedded as it stands, braces, field
+A file of JSON or a table that is read as plain text would be embedded as it is, braces, field
 names and all, and nothing would show it.
 """
 
@@ -18,11 +18,11 @@ def read_plain(path: Path) -> Iterator[str]:
     """The lines of a `.txt` file (may be .gz), without their ends; empty ones count.
 
     Raises:
-        Thought1Error: another suffix, or a line that is no plain text, with its place.
+        Thought1Error: another suffix, or a line that is not plain text, with its location.
     """
     if suffix_of(path) != ".txt":
         raise Thought1Error(
-            f"{show_path(path)} is of no kind that can be read: texts come from a .txt file with "
+            f"{show_path(path)} is not a supported file: texts come from a .txt file with "
             f"one in each line, or from a {FILES}"
         )
     return _checked_lines(path)
@@ -44,7 +44,7 @@ def check_plain(text: str, number: int, place: str, remedy: str) -> None:
         number: of the line, from 1.
 
     Raises:
-        Thought1Error: with `place` before it and `remedy` behind it.
+        Thought1Error: with `place` before it and `remedy` after it.
     """
     if _is_json(text, number):
         what = "JSON"

@@ -75,11 +75,13 @@ class SavedRollouts:
 
     step: int
     rollouts: Rollouts
-    told: tuple[RolloutText, ...]
+    texts: tuple[RolloutText, ...]
     """One for each rollout."""
 
 
-def append_rollouts(path: Path, step: int, rollouts: Rollouts, told: Sequence[RolloutText]) -> None:
+def append_rollouts(
+    path: Path, step: int, rollouts: Rollouts, texts: Sequence[RolloutText]
+) -> None:
     """Add a batch to the end of the file, which is made where there is none.
 
     Raises:
@@ -88,7 +90,7 @@ def append_rollouts(path: Path, step: int, rollouts: Rollouts, told: Sequence[Ro
     """
     lines = [
         json.dumps(_record(step, rollouts, row, about), ensure_ascii=False, allow_nan=False) + "\n"
-        for row, about in zip(range(len(rollouts.lengths_R)), told, strict=True)
+        for row, about in zip(range(len(rollouts.lengths_R)), texts, strict=True)
     ]
     try:
         with path.open("a", encoding="utf-8", newline="\n") as stream:
@@ -136,15 +138,15 @@ def _token_ids(rollouts: Rollouts, row: int) -> dict[str, object]:
     return {"token_ids": list(rollouts.token_ids[row])} if rollouts.token_ids else {}
 
 
-def _record(step: int, rollouts: Rollouts, row: int, told: RolloutText) -> dict[str, object]:
+def _record(step: int, rollouts: Rollouts, row: int, about: RolloutText) -> dict[str, object]:
     return {
         "step": step,
-        "query_id": told.query_id,
-        "question": told.question,
-        "thought": told.thought,
+        "query_id": about.query_id,
+        "question": about.question,
+        "thought": about.thought,
         "tokens": int(rollouts.lengths_R[row]),
         "ended": bool(rollouts.ended_R[row]),
-        "forced": told.forced,
+        "forced": about.forced,
         "repeated": round(float(rollouts.repeated_R[row]), _DIGITS),
         "copied": round(float(rollouts.copied_R[row]), _DIGITS),
         "relevant": np.flatnonzero(rollouts.relevant_RN[row]).tolist(),
@@ -231,14 +233,14 @@ def _batch(records: Sequence[Mapping[str, Any]], location: str) -> SavedRollouts
         )
     except ValueError as error:
         raise Thought1Error(f"{location}: in the batch that begins here, {error}") from None
-    told = tuple(
+    texts = tuple(
         RolloutText(record["query_id"], record["question"], record["thought"], record["forced"])
         for record in records
     )
-    for row, about in enumerate(told):
-        if about.query_id != told[row - row % group_size].query_id:
+    for row, about in enumerate(texts):
+        if about.query_id != texts[row - row % group_size].query_id:
             raise Thought1Error(
-                f"{location}: in the batch that begins here, rollout {row + 1} asks "
+                f"{location}: in the batch that begins here, rollout {row + 1} has "
                 f"{quote(about.query_id)}, its group of {group_size} another question"
             )
-    return SavedRollouts(first["step"], rollouts, told)
+    return SavedRollouts(first["step"], rollouts, texts)

@@ -1,7 +1,7 @@
 """Lines and fields of input files: what is usable, and how a bad one is reported.
 
 Knows neither the file formats (jsonl.py, tables.py, text_folder.py, trec.py) nor what becomes of
-the documents. The `parse_` functions raise `BadRow` with the problem alone; the caller, who knows
+the documents. The `parse_` functions raise `BadRow` with only the problem; the caller, who knows
 the place, adds it with `BadRow.at`.
 """
 
@@ -62,7 +62,7 @@ DEFAULT_OPTIONS = CorpusOptions()
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One decoded line with its line end, and where it stands ("file:17")."""
+    """One decoded line with its line end, and its location ("file:17")."""
 
     location: str
     text: str
@@ -70,7 +70,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """The fields of one row as its format has them, and where it stands."""
+    """The fields of one row as its format has them, and its location."""
 
     location: str
     fields: Mapping[str, object]
@@ -78,7 +78,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One document, and where it stands."""
+    """One document, and its location."""
 
     location: str
     document: Document
@@ -88,7 +88,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class PassedOver:
-    """Something in a folder that is no document, and why: `what` is a suffix, such as ".pdf"."""
+    """Something in a folder that is not a document, and why: `what` is a suffix, such as ".pdf"."""
 
     what: str
     why: str
@@ -99,7 +99,7 @@ def read_lines(path: Path, max_bytes: int) -> Iterator[Line | BadRow]:
 
     Only "\\n" ends a line, so that numbers agree with other tools; a byte order mark at the start
     is dropped. A line of more than `max_bytes` or with bad UTF-8 becomes a `BadRow`.
-    Raises Thought1Error where the file cannot be read.
+    Raises Thought1Error if the file cannot be read.
     """
     name = show_path(path)
     try:
@@ -249,7 +249,7 @@ def _check_encodable(text: str, name: str) -> None:
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:
-        raise BadRow(f"{quote(name)} holds a lone surrogate, which is no character") from None
+        raise BadRow(f"{quote(name)} holds a lone surrogate, which is not a character") from None
 
 
 def _kind(value: object) -> str:

@@ -33,7 +33,7 @@ _BATCH_ROWS = 256  # rows of a Parquet file that are in memory at a time
 def read_csv(path: Path, options: CorpusOptions) -> Iterator[Record | BadRow]:
     """The rows of a `.csv` or `.tsv` file, packed or not, whose first row names the columns.
 
-    Values are strings; an empty cell is no value, but in the columns of id, text and title.
+    Values are strings; an empty cell is a missing value, except in columns of id, text and title.
     """
     columns: list[str] | None = None
     for cells in _read_cells(path, options.max_line_bytes):
@@ -72,9 +72,9 @@ def _read_cells(path: Path, limit: int) -> Iterator[_Cells | BadRow]:
 
 
 class _RecordLines(Iterator[str]):
-    """The lines that the csv reader asks for, remembered until their record is known to be good.
+    """The lines that the csv reader consumes, kept until their record is known to be good.
 
-    A quote that is never closed makes the reader swallow the rows behind it. `rewind` gives them
+    A quote that is never closed makes the reader swallow the rows after it. `rewind` gives them
     back, all but the first line, so that one bad row costs no other.
     """
 

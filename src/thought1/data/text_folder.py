@@ -2,7 +2,7 @@
 
 Knows neither JSON nor tables. A file is at most `max_line_bytes` long, so that memory stays
 bounded. Hidden files and folders, linked folders and files of other kinds are passed over, and
-what is passed over is told.
+what is skipped is reported.
 """
 
 import os
@@ -54,7 +54,7 @@ class _Text:
 
 
 def scan_texts(folder: Path) -> Iterator[Path | PassedOver]:
-    """The text files below `folder`, by name, folder by folder, and whatever else is there.
+    """The text files below `folder`, by name, folder by folder, and all other files.
 
     Raises:
         Thought1Error: a folder cannot be read.

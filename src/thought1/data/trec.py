@@ -36,7 +36,7 @@ def read_qrels(path: Path) -> Qrels:
     {document: grade}}, as pytrec_eval takes it; may be .gz.
 
     A line that only repeats another counts once (EntailmentBank has such lines). Raises BadRow
-    with file and line: wrong columns, a grade that is no integer, one pair with two grades.
+    with file and line: wrong columns, a grade that is not an integer, one pair with two grades.
     """
     table = read_json_table(path, "grade", int)
     if table is not None:
@@ -72,7 +72,7 @@ def read_run(path: Path) -> Run:
     columns without one may as well be MS MARCO's, whose third is a rank. Also one JSON object
     {query: {document: score}}, as pytrec_eval and ranx take and write it.
 
-    Raises BadRow with file and line: wrong columns, a score that is no number, a document twice.
+    Raises BadRow with file and line: wrong columns, a score that is not a number, a document twice.
     """
     table = read_json_table(path, "score", float)
     if table is not None:
@@ -108,9 +108,9 @@ def read_exclusions(path: Path) -> dict[str, set[str]]:
 
     Lines are "query<TAB>document" (or with other white space), or, as in BRIGHT's examples, JSON
     objects with `_id` (or `id`) and the list `excluded_ids`, other fields ignored. The sentinel
-    "N/A" is no document; a query without any other has no entry.
+    "N/A" is not a document; a query without any other has no entry.
 
-    Raises BadRow with file and line: another form; Thought1Error where the file is empty.
+    Raises BadRow with file and line: another form; Thought1Error if the file is empty.
     """
     excluded: dict[str, set[str]] = {}
     lines = 0
@@ -129,10 +129,10 @@ def read_exclusions(path: Path) -> dict[str, set[str]]:
 
 
 def write_run(path: Path, run: Run, tag: str) -> None:
-    """Write `run` in TREC format, for each query by falling score, then by id.
+    """Write `run` in TREC format, for each query by descending score, then by id.
 
     Scores keep all their digits. The file appears whole or not at all. A query without documents
-    leaves no line. Raises Thought1Error where an id cannot be written or the file not be created.
+    leaves no line. Raises Thought1Error if an id cannot be written or the file not be created.
     """
     check_file(path)
     with whole_file(path) as stream:
@@ -158,7 +158,7 @@ def run_lines(run: Run, tag: str) -> Iterator[str]:
 
 
 def check_id(word: str, name: str) -> None:
-    """Raise Thought1Error where `word` cannot stand in a column of a run or of judgements."""
+    """Raise Thought1Error if `word` cannot be written in a column of a run or of judgements."""
     if not word or word != word.strip(" ") or re.search(r"[\t\n\r]", word):
         raise Thought1Error(
             f"the {name} {quote(word)} cannot be written to a run, whose columns are separated by "
@@ -183,7 +183,7 @@ def _is_header(columns: list[str]) -> bool:
 def _split(text: str, widths: Container[int]) -> list[str]:
     """Columns between tabs, where ids may hold blanks, else between any white space.
 
-    Blanks beside a tab are no part of an id: other tools would not see them.
+    Blanks next to a tab are not part of an id: other tools would not see them.
     """
     columns = [column.strip(" ") for column in text.rstrip("\r\n").split("\t")]
     return columns if len(columns) in widths else text.split()

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
-from thought1.engines.room import compact, join_caches
+from thought1.engines.preallocated import compact, join_caches
 from thought1.types import FinishReason, Generation, Sampling, Vectors
 
 
@@ -33,7 +33,7 @@ class ThoughtBatch:
         return len(self.row_ids)
 
     def repeat(self, copies: int) -> None:
-        """Every row so many times, one behind the other: what was read is computed once."""
+        """Every row this many times, consecutively: prompts are computed once."""
         if copies == 1:
             return
         if self.cache.get_seq_length():
@@ -74,17 +74,17 @@ class ThoughtBatch:
         self.mask_BK = self.mask_BK[on_device]
         return on_device
 
-    def join(self, other: "ThoughtBatch", room: int) -> None:
-        """The rows of another batch stand behind these from now on.
+    def join(self, other: "ThoughtBatch", spare: int) -> None:
+        """Append the rows of another batch.
 
         In both, what a row has read moves to the first columns, so that columns which only rows
         long gone have filled do not stay. Every layer must keep every column.
 
         Args:
-            room: columns for tokens to come that are made ready.
+            spare: columns to allocate for future tokens.
         """
         columns = max(int(each.mask_BK.sum(1).max()) for each in (self, other))
-        join_caches(self.cache, other.cache, (self.mask_BK, other.mask_BK), columns, room)
+        join_caches(self.cache, other.cache, (self.mask_BK, other.mask_BK), columns, spare)
         masks = [compact(each.mask_BK, each.mask_BK, columns) for each in (self, other)]
         self.mask_BK = torch.cat(masks)
         self.positions_B = torch.cat([self.positions_B, other.positions_B])
@@ -186,7 +186,7 @@ class Sampler:
 
 
 def completions(thought: Sequence[int], n: int) -> list[int]:
-    """The tokens behind which the last n tokens would repeat earlier ones."""
+    """The tokens after which the last n tokens would repeat earlier ones."""
     last = list(thought[len(thought) - n + 1 :]) if n > 1 else []
     if len(thought) < n:
         return []
@@ -207,8 +207,8 @@ def _sample(logits_BV: Tensor, uniform_B: Tensor, sampling: Sampling) -> tuple[T
     makes swap their ranks give the same token. Logits that are off by at most e change the log-odds
     of any set of tokens by at most 2 e / temperature, and so its probability by at most
     d = e / (2 temperature). Another processor gives another token only where
-    - the draw lies within d of a step of the CDF, or
-    - the nucleus itself is another: its mass, or its mass without its last token, lies within d
+    - the draw is within d of a step of the CDF, or
+    - the nucleus itself is another: its mass, or its mass without its last token, is within d
       of top-p, or its last token and the first one cut are at most 2 e apart. Steps of the CDF then
       move by d and the probability of the tokens that enter and leave, no further.
 

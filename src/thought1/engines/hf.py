@@ -37,7 +37,7 @@ def has_windows(model: PreTrainedModel) -> bool:
 
 
 def takes_positions(model: PreTrainedModel) -> bool:
-    """Whether the model can be told the position of each token. Others count columns (ALiBi)."""
+    """Whether the model accepts the position of each token. Others count columns (ALiBi)."""
     return "position_ids" in inspect.signature(model.base_model.forward).parameters
 
 
@@ -214,7 +214,7 @@ class HFEngine:
         """Last hidden states (B, T, D) of the new tokens; positions come from the mask."""
         positions_BK = (mask_BK.cumsum(1) - 1).clamp(min=0)
         width = batch.ids_BT.shape[1]
-        # Causal attention never looks at padding behind a row: only padding before it is masked.
+        # Causal attention never sees padding after a row: only padding before it is masked.
         masked = self.padding_side == "left" and batch.ragged
         outputs = self.model.base_model(
             input_ids=batch.ids_BT,
@@ -227,7 +227,7 @@ class HFEngine:
         return hidden_BTD
 
     def _positions(self, positions_BT: Tensor) -> dict[str, Tensor]:
-        """The argument that tells the model its positions, where it has one."""
+        """The model's argument for positions, if it has one."""
         if not self._takes_positions:
             return {}
         return {"position_ids": positions_BT.to(self.model.device)}
@@ -286,7 +286,7 @@ class HFEngine:
             handle.remove()
 
     def check_length(self, length: int) -> None:
-        """Raises Thought1Error where a sequence of so many tokens does not fit."""
+        """Raises Thought1Error if a sequence of this many tokens does not fit."""
         if length > self.max_positions:
             raise Thought1Error(
                 f"a sequence of {length} tokens does not fit the model's {self.max_positions} "

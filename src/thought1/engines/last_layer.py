@@ -1,4 +1,4 @@
-"""The last layer for the last tokens alone.
+"""The last layer, computed for the last tokens only.
 
 A vector is read at the last token of a row. Above the last layer's keys and values nothing of the
 other tokens is looked at, so their attention, feed-forward and norms need not be computed: an
@@ -19,11 +19,11 @@ MODEL_TYPES = frozenset({"bert", "gemma", "llama", "qwen2", "qwen3"})
 
 
 class _Filled(Exception):
-    """The keys and values of all tokens are there."""
+    """Raised once the keys and values of all tokens are computed."""
 
 
 class _Filling:
-    """Stands for the cache in the first pass, which ends with the keys and values."""
+    """Replaces the cache in the first pass, which ends with the keys and values."""
 
     def __init__(self, cache: DynamicCache) -> None:
         self.cache = cache
@@ -35,7 +35,7 @@ class _Filling:
 
 
 class _Reading:
-    """Stands for the cache in the second pass: what the first has kept, and nothing more."""
+    """Replaces the cache in the second pass: what the first has kept, and nothing more."""
 
     def __init__(self, kept: tuple[Tensor, Tensor]) -> None:
         self.kept = kept
@@ -50,7 +50,7 @@ def last_tokens_only(model: PreTrainedModel, cache: DynamicCache, last_B: Tensor
 
     They are those at the columns `last_B` of the new tokens. Where the architecture is not known to
     allow it, or another thread runs the same model, all T columns come as ever.
-    Rows must begin in the first column: the mask hides what stands behind each row's last token.
+    Rows must begin in the first column: the mask hides what follows each row's last token.
     """
     layer = _last_layer(model)
     if layer is not None:

@@ -2,7 +2,7 @@
 
 At one token for each row transformers' layers spend a quarter to a third of the time around the
 matrix products: masks, repeated keys, rotations of queries and keys apart, joined caches. Here the
-same modules are called for the products; what lies between them is written out. It knows layers, no
+same modules are called for the products; what is between them is written out. It knows layers, no
 sampling.
 """
 
@@ -18,7 +18,7 @@ MODEL_TYPES = frozenset({"llama", "qwen2", "qwen3"})
 
 
 def runs_lean(model: PreTrainedModel) -> bool:
-    """Whether `lean_step` may stand for the model's own forward pass now."""
+    """Whether `lean_step` may replace the model's own forward pass now."""
     config = model.config
     return (
         config.model_type in MODEL_TYPES
@@ -40,7 +40,7 @@ def lean_step(
 
     Args:
         positions_B: of the tokens.
-        mask_BK: 1 where a column of the cache, the new one included, belongs to the row.
+        mask_BK: 1 if a column of the cache, the new one included, belongs to the row.
 
     Returns:
         The last hidden states (B, D), after the final norm, and the logits (B, V).
@@ -81,7 +81,7 @@ def _attend(
     queries, keys = both[:, :heads], both[:, heads:, None]
     values = attention.v_proj(hidden_BD).view(rows, groups, 1, width)
     all_keys, all_values = cache.update(keys, values, index)
-    # The queries that share a key stand as rows of one head: no key is repeated.
+    # The queries that share a key are rows of one head: no key is repeated.
     mixed = functional.scaled_dot_product_attention(
         queries.view(rows, groups, -1, width),
         all_keys,

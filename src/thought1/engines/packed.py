@@ -1,6 +1,6 @@
 """Linear layers in bfloat16 for thoughts: half the bytes of each step, and AMX where there is one.
 
-Reading the weights is what a step with few rows waits for. The copies lie in the order that
+Reading the weights is what a step with few rows waits for. The copies are in the order that
 oneDNN's products read; between the products everything stays float32. It knows torch modules, no
 language model.
 """
@@ -30,7 +30,7 @@ def bfloat16_exists() -> bool:
 
 
 def packed(weight: Tensor) -> Tensor:
-    """A copy of (outputs, inputs) in bfloat16, for `product` alone."""
+    """A copy of (outputs, inputs) in bfloat16, for `product` only."""
     copy: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight.detach().bfloat16(), ROWS)
     return copy
 
@@ -45,14 +45,14 @@ def product(input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 
 
 class PackedLinears:
-    """The copies of the layers that have been used, each made anew when its weights change."""
+    """The copies of the layers that have been used, each copied again when its weights change."""
 
     def __init__(self) -> None:
         self._copies: WeakKeyDictionary[nn.Module, tuple[object, Tensor]] = WeakKeyDictionary()
         self._optimizer_steps = optimizer_steps()
 
     def forward(self, layer: nn.Linear) -> Callable[[Tensor], Tensor]:
-        """What stands for `layer.forward`."""
+        """The replacement of `layer.forward`."""
         weight = layer.weight
         key = weight.data_ptr(), weight._version, self._optimizer_steps[0]
         held = self._copies.get(layer)

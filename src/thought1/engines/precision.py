@@ -30,12 +30,12 @@ from thought1.types import Thought1Error
 VARIABLE = "T1_THOUGHTS"
 NAMES = ("float32", "bfloat16")
 WORTH = 1.3
-"""auto takes bfloat16 where it is so many times faster for a batch, and not slower for one row."""
+"""auto takes bfloat16 if it is this many times faster for a batch, and not slower for one row."""
 
 # Rows, inputs, outputs: one thought, and a batch of them.
 SHAPES = {"one": ((1, 576, 1536), (1, 1536, 576)), "batch": ((32, 576, 1536), (32, 1536, 576))}
 COPIES = 8
-"""Different weights in turn, 28 MB of float32: as in a step, few of them lie in a cache."""
+"""Different weights in turn, 28 MB of float32: as in a step, few of them are in a cache."""
 ROUNDS = 5
 
 
@@ -46,16 +46,16 @@ class Precision:
     name: str
     """"float32" or "bfloat16"."""
     rates: Rates
-    """What was measured; empty where nothing was."""
+    """What was measured; empty if nothing was."""
     kept: str
-    """Where the figures lie: a file, or why there are none."""
+    """Where the figures are stored: a file, or why there are none."""
 
 
 def thought_precision() -> Precision:
     """How thoughts are computed here; auto measures at its first call on a machine (below 1 s).
 
     Raises:
-        Thought1Error: `T1_THOUGHTS` says something else, or asks for what this processor lacks.
+        Thought1Error: `T1_THOUGHTS` has another value, or needs what this processor lacks.
     """
     wanted = os.environ.get(VARIABLE) or "float32"
     if wanted not in ("auto", *NAMES):

@@ -30,7 +30,7 @@ def optimizer_steps() -> list[int]:
 
 
 class PrefixCache:
-    """Keys and values of the last prefix asked for."""
+    """Keys and values of the most recent prefix."""
 
     def __init__(self, model: PreTrainedModel) -> None:
         self.model = model

@@ -13,7 +13,7 @@ from thought1.types import Sampling
 
 PREFIX = 3
 LENGTHS = (6, 2)
-"""Tokens of the shared prefix, and of the two rows behind it."""
+"""Tokens of the shared prefix, and of the two rows after it."""
 
 
 def keeps_a_state(model: PreTrainedModel) -> bool:
@@ -28,7 +28,7 @@ def disagreement(engine: HFEngine, ids: Ids) -> float:
     """How far vectors differ between one row at a time and a padded batch, the largest element.
 
     The batch is read in one forward pass, and again through a shared prefix, a cache and a decode
-    step, as thoughts are. Vectors have length 1; rounding alone gives about 1e-6 in float32. Not a
+    step, as thoughts are. Vectors have length 1; rounding gives about 1e-6 in float32. Not a
     number where the model's vectors are none.
 
     Args:

@@ -1,7 +1,7 @@
 """Which way float32 products take on this machine: measured once, and kept.
 
 torch sends them to MKL. oneDNN is twice as fast on one AMD EPYC and slower on one Intel Xeon, so
-neither is assumed. `T1_LINEAR` names a route (torch, onednn) or asks for the measurement (auto, the
+neither is assumed. `T1_LINEAR` names a route (torch, onednn) or selects the measurement (auto, the
 default). It knows products, clocks and one small file, no model.
 """
 
@@ -29,7 +29,7 @@ from thought1.types import Thought1Error
 
 VARIABLE = "T1_LINEAR"
 FEW_ROWS = 64
-"""Up to so many rows a product counts as one of a decode step, beyond it as one of documents."""
+"""Products with at most this many rows count as decode steps, others as documents."""
 
 # Rows, inputs, outputs: a step of 32 thoughts with a wide head; short documents, and a square.
 SHAPES = {
@@ -66,12 +66,12 @@ class Route:
     """For products of at most `FEW_ROWS` rows."""
     many: str
     rates: Rates
-    """What was measured; empty where nothing was."""
+    """What was measured; empty if nothing was."""
     kept: str
-    """Where the decision lies: a file, or why there is none."""
+    """Where the decision is stored: a file, or why there is none."""
 
     def of(self, rows: int) -> str:
-        """The way of a product with so many rows."""
+        """The route of a product with this many rows."""
         return self.few if rows <= FEW_ROWS else self.many
 
 
@@ -162,7 +162,7 @@ def _best(x: Tensor, weight: Tensor, now: Callable[[], float], limit: float) -> 
 
 
 def processor() -> str:
-    """The processor's model, as exactly as the system tells it."""
+    """The processor's model, as exactly as the system reports it."""
     names = ("vendor_id", "model name", "cpu family", "model", "stepping")
     with suppress(OSError):
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
@@ -187,7 +187,7 @@ def key_of(threads: int, shapes: Shapes = SHAPES) -> dict[str, Any]:
 
 
 def path_of(key: Mapping[str, Any], name: str = "linear") -> Path | None:
-    """The file of this key in the user's cache folder; None where the user has no home."""
+    """The file of this key in the user's cache folder; None if the user has no home."""
     base = user_cache()
     if base is None:
         return None
@@ -198,7 +198,7 @@ def path_of(key: Mapping[str, Any], name: str = "linear") -> Path | None:
 def read(
     path: Path, key: Mapping[str, Any], names: Iterable[str] = ("torch", "onednn")
 ) -> Rates | None:
-    """The figures kept there; None where the file is absent, broken, or of another key."""
+    """The figures kept there; None if the file is absent, broken, or of another key."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         if content["key"] != key:

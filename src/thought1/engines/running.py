@@ -14,7 +14,7 @@ from torch import Tensor
 
 from thought1.engines.decoding import Sampler, ThoughtBatch
 from thought1.engines.padding import Ids
-from thought1.engines.room import give_room
+from thought1.engines.preallocated import preallocate
 from thought1.engines.snapshots import SnapshotReader
 from thought1.types import Generation, Sampling, Snapshot, Step, Vectors
 
@@ -32,11 +32,11 @@ class Forwards(Protocol):
     emb_id: int
     eos_ids: frozenset[int]
     joinable: bool
-    """Whether the rows of two caches can stand in one: every layer keeps every column, and
-    positions are told."""
+    """Whether the rows of two caches can be joined: every layer keeps every column, and
+    positions are given."""
 
     def check_length(self, length: int) -> None:
-        """Raises Thought1Error where a sequence of so many tokens does not fit."""
+        """Raises Thought1Error if a sequence of this many tokens does not fit."""
 
     def thinking(self) -> AbstractContextManager[None]:
         """Inside, products are those of thoughts."""
@@ -62,7 +62,7 @@ class _Joined:
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """The rows of a batch that have joined together: they stand side by side."""
+    """The rows of a batch that have joined together; they are contiguous."""
 
     joined: _Joined
     batch: ThoughtBatch
@@ -139,12 +139,12 @@ class JoinableBatch:
             batch = self._model.prefill(prefix, rows)
         batch.repeat(copies)
         batch.row_ids = list(numbers)
-        room = max(budgets) + 1
+        spare = max(budgets) + 1
         if self._batch is None:
-            give_room(batch.cache, room)
+            preallocate(batch.cache, spare)
             self._batch = batch
         else:
-            self._batch.join(batch, room)
+            self._batch.join(batch, spare)
         self._joined.update(dict.fromkeys(numbers, joined))
         self._rows = numbers.stop
         return numbers

@@ -12,10 +12,10 @@ from typing import Protocol, TypeVar
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
-from thought1.engines.room import RoomyLayer
+from thought1.engines.preallocated import PreallocatedLayer
 from thought1.types import Snapshot, Vectors
 
-SHARED = (DynamicLayer, DynamicSlidingWindowLayer, RoomyLayer)
+SHARED = (DynamicLayer, DynamicSlidingWindowLayer, PreallocatedLayer)
 """Layers that never write into the columns that a copy has: it may share their tensors."""
 
 

@@ -63,7 +63,7 @@ def collected(steps: Iterable[Step], lengths: Sequence[int] = ()) -> list[Genera
 
 
 def watched(batch: RunningBatch, lengths: Sequence[int], watch: Watch) -> list[Generation]:
-    """`collected` from a batch of rows that have just joined, as snapshots at `lengths` were asked
+    """`collected` from a batch of rows that have just joined, with snapshots at `lengths` requested
     for; thoughts may end at each of them, as "settled"."""
     found = _Collector()
     while batch.size:

@@ -4,7 +4,3 @@
 `measure` brings them together, `results` keeps what was found. `bright` is BRIGHT on the same
 systems; `statistics` has metrics, intervals and tests, `thoughts` the studies of thinking.
 """
-
-from thought1.evaluation.moved import install
-
-install()

@@ -47,7 +47,7 @@ def evaluate_collection(
     *,
     on_progress: Progress | None = None,
 ) -> tuple[Evaluation, Run, Receipt]:
-    """Ask the judged queries of a split.
+    """Search for the judged queries of a split.
 
     Args:
         index: holds the collection's documents, and no others.

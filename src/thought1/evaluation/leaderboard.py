@@ -1,7 +1,7 @@
 """Published results as data: read, averaged again, and flagged where they cannot be right.
 
 Knows the format of `benchmarks/bright.yaml` (its head says what a row is), and neither how a table
-is printed nor how a figure comes about. What cannot be read is an error; what can be read and
+is printed nor how a figure is computed. What cannot be read is an error; what can be read and
 cannot be right is a flag, because it was published so.
 """
 
@@ -15,22 +15,22 @@ from typing import Any
 
 import yaml
 
-from thought1.evaluation.moved import moved_names
+from thought1.moved import moved_names
 from thought1.types import Thought1Error
 
 __getattr__ = moved_names(__name__)
 
 TOLERANCE = Decimal("0.1")
-"""Between a stated average and the mean of the figures beside it. Each figure is rounded to one
-decimal, so their mean lies within 0.05 of the true mean; the stated average is rounded as well,
-which is another 0.05. A larger difference is no rounding."""
+"""Between a stated average and the mean of its row. Each figure is rounded to one
+decimal, so their mean is within 0.05 of the true mean; the stated average is rounded as well,
+which is another 0.05. A larger difference is not rounding."""
 
 _ROW = {"system", "track", "source", "published", "average", "ours", "command"}
 
 
 @dataclass(frozen=True, slots=True)
 class LeaderboardTrack:
-    """Rows that can be compared with each other."""
+    """Comparable rows."""
 
     title: str
     metric: str
@@ -54,7 +54,7 @@ class PublishedRow:
     track: str
     source: PublishedSource
     published: Mapping[str, float] | None
-    """Subset -> figure; None where only the average is known."""
+    """Subset -> figure; None if only the average is known."""
     average: float
     ours: float | None
     command: str | None
@@ -63,7 +63,7 @@ class PublishedRow:
     """What cannot be right, in words."""
 
     def mean(self, track: LeaderboardTrack) -> Decimal | None:
-        """Of the figures of all subsets, exactly; None where one is missing."""
+        """Of the figures of all subsets, exactly; None if one is missing."""
         if self.published is None or self.published.keys() != track.subsets.keys():
             return None
         return sum(map(_exact, self.published.values()), Decimal(0)) / len(self.published)
@@ -78,7 +78,7 @@ class Leaderboard:
     rows: tuple[PublishedRow, ...]
 
     def ranked(self, track: str) -> list[PublishedRow]:
-        """The rows of a track, highest stated average first; equal ones by name.
+        """The rows of a track, highest stated average first; ties by name.
 
         Raises:
             Thought1Error: no such track.
@@ -99,7 +99,7 @@ def default_file() -> Path:
     for folder in (package / "benchmarks", package.parents[1] / "benchmarks"):
         if (folder / "bright.yaml").is_file():
             return folder / "bright.yaml"
-    raise Thought1Error("this installation carries no bright.yaml: name a file of results")
+    raise Thought1Error("this installation does not include bright.yaml: name a file of results")
 
 
 def one_decimal(value: Decimal | float) -> str:
@@ -143,7 +143,7 @@ def read_leaderboard(path: Path) -> Leaderboard:
 def _flagged(row: PublishedRow, track: LeaderboardTrack, times: int) -> PublishedRow:
     flags = []
     if times > 1:
-        flags.append(f"stands {times} times in this track")
+        flags.append(f"listed {times} times in this track")
     figures = {**(row.published or {}), "average": row.average}
     for name, figure in figures.items():
         if not 0 <= figure <= 100:
@@ -183,7 +183,7 @@ def _read_row(
     for key, known in (("track", tracks), ("source", sources)):
         if content[key] not in known:
             names = ", ".join(known)
-            raise Thought1Error(f"{where}: {key} {content[key]!r} is none of: {names}")
+            raise Thought1Error(f"{where}: {key} {content[key]!r} is not one of: {names}")
     published = content["published"]
     if published is not None:
         _check_keys(published, set(), where, optional=set(tracks[content["track"]].subsets))

@@ -6,7 +6,6 @@ Knows neither how a system works nor how a result is kept (`results`).
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from thought1.evaluation.moved import moved_names
 from thought1.evaluation.overlap import Checks
 from thought1.evaluation.statistics.protocol import Evaluation, evaluate
 from thought1.evaluation.systems.base import (
@@ -18,6 +17,7 @@ from thought1.evaluation.systems.base import (
     no_bars,
 )
 from thought1.evaluation.task import Task
+from thought1.moved import moved_names
 from thought1.types import Receipt, Run
 
 SEED = 0
@@ -43,7 +43,7 @@ class Measured:
     evaluations: Mapping[str, Evaluation]
     """protocol -> values; the first one's are the result's."""
     checks: Checks | None = None
-    """Of the collection; None where another protocol does its own."""
+    """Of the collection; None if another protocol does its own."""
 
     @property
     def evaluation(self) -> Evaluation:

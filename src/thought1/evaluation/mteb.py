@@ -42,9 +42,9 @@ class T1Encoder:
 
     Args:
         model: encodes.
-        budget: most tokens of a thought; None is the checkpoint's own budget, 0 does not think.
+        budget: maximum tokens of a thought; None is the checkpoint's own budget, 0 does not think.
         task_prompts: a task's prompt replaces the checkpoint's instruction. A prompt that is one
-            text counts for queries alone, as it describes them. Without a prompt, and with False,
+            text is used for queries only, as it describes them. Without a prompt, and with False,
             the checkpoint's own instructions are used.
 
     Raises:

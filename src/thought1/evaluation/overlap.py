@@ -1,6 +1,6 @@
 """Do the judgements and the documents of a collection belong together? Checked while it is read.
 
-Knows ids alone; who reads the documents, and what for, it does not know.
+Only knows ids, not who reads the documents or for what.
 """
 
 from collections.abc import Collection, Iterator
@@ -14,7 +14,7 @@ from thought1.types import Qrels, Thought1Error
 
 @dataclass(frozen=True, slots=True)
 class Checks:
-    """What one has to know of a collection to believe its numbers."""
+    """What to know about a collection to trust its numbers."""
 
     judged_documents: int
     missing_documents: int
@@ -30,7 +30,7 @@ class CheckedCorpus:
 
     def __init__(self, corpus: Corpus, qrels: Qrels) -> None:
         self.corpus = replace(corpus, source=self._rows)
-        """The same documents. Reading them raises Thought1Error where an id cannot stand in a
+        """The same documents. Reading them raises Thought1Error if an id cannot be written in a
         run, and at the end where no judged document was among them."""
         self.checks: Checks | None = None
         """None until it has been read once."""

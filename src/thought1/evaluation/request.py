@@ -1,4 +1,4 @@
-"""What is asked of an evaluation, as plain data: enough to ask for it again."""
+"""An evaluation request as plain data: enough to repeat it."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -56,7 +56,7 @@ class Request:
 
     @property
     def budgets(self) -> tuple[int, ...]:
-        """Thinking budgets of the curve, rising; none where no curve is wanted.
+        """Thinking budgets of the curve, ascending; empty without a curve.
 
         Raises:
             Thought1Error: `curve` is something else.
@@ -128,7 +128,7 @@ def check_request(request: Request, called: Callable[[str], str] = str) -> None:
         called: what the user knows a field by; the command line calls `think` an option.
 
     Raises:
-        Thought1Error: two fields do not go together.
+        Thought1Error: two fields are incompatible.
     """
     studies = {"curve": bool(request.budgets), "faithfulness": request.faithfulness}
     ways = {
@@ -166,7 +166,7 @@ def check_request(request: Request, called: Callable[[str], str] = str) -> None:
 def _check_owner(
     request: Request, others: Mapping[str, bool], called: Callable[[str], str]
 ) -> None:
-    """Refuse what only the system t1 knows, where another one is asked for."""
+    """Refuse options of the system t1 with any other system."""
     options = {
         "mode": request.mode != "dense",
         "model": request.model is not None,

@@ -1,6 +1,6 @@
 """The reward lab: the same rollouts under every reward.
 
-How far each reward tells the rollouts of a question apart, and which rewards say the same. It
+How well each reward separates the rollouts of a question, and which rewards agree. It
 knows neither files nor a model; `t1 rewards` prints it.
 
 Spearman's rank correlation, ties at their average rank (Spearman 1904): scipy's ranks and Pearson's
@@ -40,11 +40,11 @@ class Correlation:
     first: str
     second: str
     within: float | None
-    """Mean over the groups in which both vary; None where there is no such group."""
+    """Mean over the groups in which both vary; None if there is no such group."""
     groups: int
     """Groups in which both vary."""
     overall: float | None
-    """Over all rollouts at once; None where one reward is the same everywhere."""
+    """Over all rollouts at once; None if one reward is the same everywhere."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,12 +50,12 @@ from thought1.opening import holds_something
 from thought1.types import Thought1Error
 
 STUDIES = ("curve", "faithfulness")
-"""Fields of a result that are there only where they were asked for, and not replayed."""
+"""Fields of a result that exist only if requested, and are not replayed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """Where the files of an evaluation go, None keeps none; and what stands in them."""
+    """Where the files of an evaluation are written (None keeps none), and what they contain."""
 
     results: Path | None = None
     """Folder of result files."""
@@ -76,7 +76,7 @@ class Evaluated:
     path: Path | None = None
     """Of the result file."""
     problem: Thought1Error | None = None
-    """Why a file could not be written, on a disk that has become full: the numbers are there."""
+    """Why a file could not be written, such as to a full disk; the results are still returned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ def evaluate(
     trust_remote_code: bool = False,
     bars: Bars = no_bars,
 ) -> Evaluated:
-    """Measure what a request asks for. What can be refused is refused before anything is encoded.
+    """Run an evaluation request. Whatever can be refused is refused before anything is encoded.
 
     Args:
         request: what is measured.
@@ -149,7 +149,7 @@ def replay(
             known.
 
     Raises:
-        Thought1Error: the file is no result, or something that its request names cannot be used.
+        Thought1Error: the file is not a result, or something that its request names cannot be used.
     """
     old = read_result(file)
     request = replace(request_of(old), curve=None, faithfulness=False)

@@ -48,18 +48,18 @@ class Task:
         Thought1Error: they cannot be read, or none of them is judged."""
     kind: str = "beir"
     rewritten: Mapping[str, str] = field(default_factory=dict)
-    """query id -> the text that is searched for instead; empty where queries stay as they are."""
+    """query id -> the text that is searched for instead; empty if queries stay as they are."""
     rewriter: str = ""
     """What distinguishes one set of rewritten queries, or of given thoughts, from another."""
     thoughts: Mapping[str, str] = field(default_factory=dict)
-    """query id -> the thought that is read with it; empty where the system writes its own."""
+    """query id -> the thought that is read with it; empty if the system writes its own."""
     excluded: Mapping[str, Set[str]] = field(default_factory=dict)
     """query id -> documents that leave its ranking before the cut."""
     depth: int = DEPTH
     """Documents of a ranking after exclusion."""
     measures: Sequence[str] = DEFAULT_MEASURES
     alternatives: Sequence[ScoringProtocol] = ()
-    """Protocols beside the main one, which excludes and has the task's qrels."""
+    """Protocols in addition to the main one, which excludes and has the task's qrels."""
     check: Callable[[Run], None] = lambda run: None
     """Refuses a ranking that cannot be scored, before exclusion."""
 

@@ -1,4 +1,4 @@
-"""The folder for what can be measured or computed again. Knows nothing of what lies in it."""
+"""The folder for what can be measured or computed again. Knows nothing of its content."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ from platformdirs import user_cache_path
 
 
 def user_cache() -> Path | None:
-    """The system's place for it, such as `~/.cache/thought1`; None where there is no home.
+    """The system's place for it, such as `~/.cache/thought1`; None if there is no home.
 
     `$XDG_CACHE_HOME/thought1` where that is an absolute path.
     """

@@ -1,7 +1,7 @@
 """Files and folders that appear whole or not at all, whoever writes or is killed meanwhile.
 
-Each is made beside its place under a name of its own, which is renamed at the end and removed after
-a failure. Knows paths alone.
+Each is written under a temporary name in the same folder, renamed at the end, and removed after
+a failure. Only knows paths.
 """
 
 import os
@@ -48,7 +48,7 @@ def write_folder(folder: Path) -> Iterator[Path]:
     workshop = Path(tempfile.mkdtemp(prefix=".whole-", dir=folder.parent))
     fresh, replaced = workshop / "fresh", workshop / "replaced"
     try:
-        fresh.mkdir()  # with the usual permissions, which the workshop has not
+        fresh.mkdir()  # with the usual permissions, unlike the temporary folder
         yield fresh
         if folder.exists():
             folder.replace(replaced)
@@ -63,5 +63,5 @@ def write_folder(folder: Path) -> Iterator[Path]:
 
 
 def part_of(path: Path) -> Path:
-    """A name beside `path` that nobody else takes."""
+    """A unique name next to `path`."""
     return path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")

@@ -16,13 +16,13 @@ class FoundDocument(BaseModel):
     id: str = Field(description="Give it to `fetch` to read the whole document.")
     title: str
     text: str = Field(description="The beginning of the document.")
-    truncated: bool = Field(description="Whether the document goes on behind `text`.")
+    truncated: bool = Field(description="Whether the document continues after `text`.")
     score: float = Field(description="Comparable within one search only.")
     metadata: dict[str, MetadataValue]
 
     @classmethod
     def of(cls, hit: Hit, chars: int) -> "FoundDocument":
-        """A hit with at most so many characters of its text."""
+        """A hit with at most this many characters of its text."""
         return cls(
             id=hit.id,
             title=hit.title,
@@ -85,7 +85,7 @@ class Fetched(BaseModel):
 
     @classmethod
     def of(cls, document: Document, start: int, chars: int) -> "Fetched":
-        """At most so many characters of a document, from `start` on."""
+        """At most this many characters of a document, from `start` on."""
         return cls(
             id=document.id,
             title=document.title,

@@ -1,4 +1,4 @@
-"""The tools over HTTP: the streamable transport of `mcp`, behind the checks that `serving` makes.
+"""The tools over HTTP: the streamable transport of `mcp`, after the checks of `serving`.
 
 It knows no tool.
 """
@@ -17,7 +17,7 @@ from thought1.serving.tokens import BearerTokenFile, Scope
 MAX_BODY = 256 * 1024
 """Bytes of one request; a question and its conditions take far less."""
 SHUTDOWN_SECONDS = 10
-"""How long calls that run may go on when the server is told to end."""
+"""How long running calls may continue when the server shuts down."""
 _CHECKED = TransportSecuritySettings(enable_dns_rebinding_protection=False)
 """The admission in front does it."""
 
@@ -34,19 +34,22 @@ def _reads(_method: str, _path: str) -> Scope:
 
 
 def serve_http(
-    server: MCPServer, address: Address, tokens: BearerTokenFile | None, told: Callable[[str], None]
+    server: MCPServer,
+    address: Address,
+    tokens: BearerTokenFile | None,
+    on_listening: Callable[[str], None],
 ) -> None:
-    """Serve until the process is told to end; calls that run are finished.
+    """Serve until the process is asked to stop; running calls are finished.
 
     Args:
-        told: is called with the address once it is bound.
+        on_listening: called with the address once it is bound.
 
     Raises:
         Thought1Error: the address cannot be had.
     """
     app = http_app(server, address, tokens)
     with address.bind() as listening:
-        told(f"{address.url(listening)}/mcp")
+        on_listening(f"{address.url(listening)}/mcp")
         config = uvicorn.Config(
             app,
             log_level="warning",

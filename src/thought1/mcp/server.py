@@ -31,7 +31,7 @@ MAX_K = 100
 MAX_THINK = 1_024
 """Most tokens of one thought."""
 SNIPPET_CHARS = 600
-"""Characters of each hit that a search shows, unless others are asked for."""
+"""Characters of each hit that a search shows by default."""
 MAX_CHARS = 20_000
 """Most characters of a document in one answer."""
 USUAL_THOUGHT = 64
@@ -71,7 +71,7 @@ class Tools:
 
     index: Index
     thinker: T1 | None
-    """None where the index's model does not think."""
+    """None if the index's model does not think."""
     _model: Lock = field(default_factory=Lock)
 
     def search(
@@ -90,7 +90,7 @@ class Tools:
         ] = SNIPPET_CHARS,
     ) -> SearchAnswer:
         """Find documents that help to answer a question. The best ones come first."""
-        with _told():
+        with _as_tool_errors():
             options = SearchOptions(k, mode, think, where)
             with self._model:
                 (result,), receipt = self.index.search_many([query], options)
@@ -106,9 +106,9 @@ class Tools:
     ) -> Written:
         """Write what the search model thinks about a question before it searches."""
         thinker = self.thinker
-        assert thinker is not None  # else it is no tool
+        assert thinker is not None  # otherwise it is not a tool
         most = budget or thinker.settings.thought.max_new_tokens or USUAL_THOUGHT
-        with _told(), self._model:
+        with _as_tool_errors(), self._model:
             (thought,) = thinker.think([query], budget=most)
         return Written.of(thought)
 
@@ -118,7 +118,7 @@ class Tools:
         start: Annotated[int, Field(ge=0, description="First character to read.")] = 0,
     ) -> Fetched:
         """Read a document, in parts of 20,000 characters where it is longer than that."""
-        with _told():
+        with _as_tool_errors():
             found = self.index.get([id]).get(id)
         if found is None:
             raise ToolError(f"there is no document {id!r}: take an id that `search` has returned")
@@ -151,8 +151,8 @@ def thinking(model: object) -> T1 | None:
 
 
 @contextmanager
-def _told() -> Iterator[None]:
-    """What is wrong with the arguments reaches the agent, which can mend them."""
+def _as_tool_errors() -> Iterator[None]:
+    """What is wrong with the arguments reaches the agent, which can correct them."""
     try:
         yield
     except Thought1Error as error:

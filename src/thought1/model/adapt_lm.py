@@ -15,7 +15,7 @@ from thought1.model.settings import DOCUMENT_INSTRUCTION, EMB_TOKEN, QUERY_INSTR
 
 TEMPLATE_DATE = date(2024, 7, 26)
 """The date in default templates. Llama 3's own chat template writes it where it cannot ask for
-today's. A model that is asked tomorrow must not differ from the one that is asked today."""
+today's. A model must be the same tomorrow as it is today."""
 
 # Shadows the function of that name. A macro, because transformers hands plain data, no functions,
 # to a template. The line break at the end is trimmed, and the template still begins a line.
@@ -61,7 +61,7 @@ def default_settings(tokenizer: PreTrainedTokenizerBase, positions: int, backbon
     """Templates for a plain language model: its chat template where it has one.
 
     `positions` is the longest sequence that the model reads; half of them at most are for the
-    question, so that a thought has room.
+    question, to leave space for a thought.
     """
     query, document = default_templates(tokenizer)
     return Settings(
@@ -90,12 +90,12 @@ def default_templates(
 
 
 def writes_date(tokenizer: PreTrainedTokenizerBase) -> bool:
-    """Whether the chat template asks for the time, by the one function that transformers has."""
+    """Whether the chat template reads the time, through the one function that transformers has."""
     return bool(tokenizer.chat_template) and "strftime_now" in tokenizer.get_chat_template()
 
 
 def _parts_of(day: date) -> dict[str, str]:
-    """What each directive of strftime stands for; with "-", without leading zeros."""
+    """The value of each directive of strftime; with "-", without leading zeros."""
     parts = {f"%{letter}": day.strftime(f"%{letter}") for letter in "aAwdbBmyYHIpMSfzZjUWcxXGuVeF"}
     short = {f"%-{letter}": parts[f"%{letter}"].lstrip("0") or "0" for letter in "dmyHIMSjUW"}
     return {**parts, **short}

@@ -1,7 +1,7 @@
 """A checkpoint that is an adapter: low-rank updates (peft's format) of another model, its base.
 
-Beside peft's two files lie `t1.json`, which names the base and the hash of its content, and the
-tokenizer. A plain adapter of somebody's has neither; its own configuration names the base. It knows
+Next to peft's two files are `t1.json`, which names the base and the hash of its content, and the
+tokenizer. A plain adapter has neither; its configuration names the base. It knows
 folders, peft and models in memory, no training.
 """
 
@@ -39,7 +39,7 @@ CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
 FILES = (CONFIG, WEIGHTS)
 _ADDED = ("peft_version", "auto_mapping")
-"""Entries of a configuration that are no values of a method."""
+"""Entries of a configuration that are not values of a method."""
 _UNSET: tuple[Any, ...] = (None, False, "", [], {})
 _COUNTING = (
     "alpha",
@@ -52,7 +52,7 @@ _COUNTING = (
     "trainable_token_indices",
     "use_rslora",
 )
-"""Entries that decide what the updates do, and cannot be told from the tensors."""
+"""Entries that decide what the updates do, and that the tensors do not show."""
 _CONVERT = (
     "import torch; from safetensors.torch import save_file; "
     "save_file({k: v.contiguous().clone() for k, v in "
@@ -67,7 +67,7 @@ class Adapted:
 
     loaded: Loaded
     adapter: Any = None
-    """The `peft.PeftModel`; its updates are in the loaded model, beside the weights."""
+    """The `peft.PeftModel`; its updates are in the loaded model, separate from the weights."""
     base: Base | None = None
 
 
@@ -78,7 +78,7 @@ def is_adapter(place: Place) -> bool:
 
 def hash_content(place: Place) -> str:
     """SHA-256 of a GGUF file's bytes, of all tensors of a folder, or of those of an adapter and how
-    they count; the base is no part of it."""
+    they count; the base is not part of it."""
     if place.file:
         return hash_file(place.file)
     tensors = hash_weights(place.folder)
@@ -178,10 +178,12 @@ def _config(label: str, folder: Path) -> Any:
         if kind not in PEFT_TYPE_TO_CONFIG_MAPPING:
             raise Thought1Error(
                 f"{label} is an adapter of the kind {kind!r} (peft_type), which the installed peft "
-                f"{__version__} does not know: upgrade peft, or mend {CONFIG}"
+                f"{__version__} does not know: upgrade peft, or correct {CONFIG}"
             )
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of entries that it does not know; they are told here
+            warnings.simplefilter(
+                "ignore"
+            )  # of entries that it does not know; they are reported here
             config = PeftConfig.from_pretrained(str(folder))
     known = {*vars(config), *_ADDED}
     unknown = sorted(k for k, v in content.items() if k not in known and v not in _UNSET)
@@ -221,14 +223,14 @@ def _base(label: str, name: str, named: Base | None) -> Place:
     except Thought1Error as error:
         where = "t1.json (base)" if named else f"{CONFIG} (base_model_name_or_path)"
         raise Thought1Error(
-            f"{label} is an adapter and needs its base: {error}; if it lies elsewhere, say where "
+            f"{label} is an adapter and needs its base: {error}; if it is elsewhere, say where "
             f"in its {where}"
         ) from None
     if named is not None and hash_content(base) != named.hash:
         if base.file:
-            check_file(base.name, base.file)  # which tells a broken file from another one
+            check_file(base.name, base.file)  # which distinguishes a broken file from another one
         raise Thought1Error(
-            f"{label} is an adapter of another model than what lies at {name}: its weights have "
+            f"{label} is an adapter of another model than the one at {name}: its weights have "
             f"changed since: take the version whose hash begins with {named.hash[:12]}"
             f"{reinstall(name)}"
         )
@@ -285,7 +287,7 @@ def _state(adapter: Any) -> Mapping[str, Tensor]:
 
 
 def put_in(label: str, state: dict[str, Tensor], model: Any, config: Any) -> Any:
-    """A `peft.PeftModel` whose updates are in `model`, beside the weights.
+    """A `peft.PeftModel` whose updates are in `model`, separate from the weights.
 
     Raises:
         Thought1Error: they are of a kind that cannot be merged.
@@ -297,18 +299,20 @@ def put_in(label: str, state: dict[str, Tensor], model: Any, config: Any) -> Any
     # The base was found, and known by its content; peft would warn of another name for it.
     config.base_model_name_or_path = model.name_or_path
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # what peft asks of transformers is older
+        warnings.simplefilter(
+            "ignore", FutureWarning
+        )  # peft calls a deprecated API of transformers
         adapter: Any = get_peft_model(model, config)
     if not hasattr(adapter.base_model, "merge_and_unload"):
         raise Thought1Error(
             f"{label} is an adapter of a kind that cannot be merged into weights "
-            f"({config.peft_type.value}): take one of LoRA or its relatives"
+            f"({config.peft_type.value}): use LoRA or a related method"
         )
     wanted = _state(adapter)
     for name, tensor in wanted.items():
         if name in state and state[name].shape != tensor.shape:
             raise ValueError(
-                f"{name} is stored with shape {tuple(state[name].shape)}, and the base wants "
+                f"{name} is stored with shape {tuple(state[name].shape)}, and the base expects "
                 f"{tuple(tensor.shape)}"
             )
     result: Any = set_peft_model_state_dict(adapter, state)

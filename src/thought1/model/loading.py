@@ -1,6 +1,6 @@
 """From a folder of files to a model and its tokenizer in memory, whole, or else refused by name.
 
-transformers fills whatever a folder lacks with random numbers, runs code that lies in it, and asks
+transformers fills whatever a folder lacks with random numbers, runs code in it, and prompts
 on standard input whether it may; nothing of this happens here. It knows folders and transformers,
 neither templates nor `t1.json`.
 """
@@ -43,7 +43,7 @@ _CONVERT = (
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A model and its tokenizer, as they lie in a folder."""
+    """A model and its tokenizer, as loaded from a folder."""
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
@@ -52,7 +52,7 @@ class Loaded:
 
 
 def check_folder(label: str, folder: Path) -> None:
-    """Refuse what can be told from the files' names and first bytes.
+    """Refuse what the files' names and first bytes show to be unusable.
 
     Raises:
         Thought1Error: an adapter without its base, no configuration, Git LFS pointers in the place
@@ -104,7 +104,7 @@ def load_model(place: Place, dtype: torch.dtype, trust_remote_code: bool) -> Loa
     """Model and tokenizer of a folder or a GGUF file; at random is left the language head at most.
 
     Raises:
-        Thought1Error: it cannot be loaded, not whole, or needs code of its own, which may not run.
+        Thought1Error: it cannot be loaded, is incomplete, or needs custom code without permission.
     """
     label, file = place.name, place.file
     if file is None:
@@ -117,12 +117,12 @@ def load_model(place: Place, dtype: torch.dtype, trust_remote_code: bool) -> Loa
             model, info, tokenizer = _load_folder(place.folder, dtype, trust_remote_code)
         else:
             model, info, tokenizer = load_gguf(label, file, dtype)
-        if len(tokenizer) == len(tokenizer.added_tokens_decoder):  # made up from its class alone
+        if len(tokenizer) == len(tokenizer.added_tokens_decoder):  # made up from its class only
             raise ValueError("it has no tokenizer (tokenizer.json is missing)")
     if keeps_a_state(model):
         raise Thought1Error(
             f"{label} is a {type(model).__name__}, which keeps a state instead of keys and values, "
-            "and padding would change it: Thought 1 runs models with attention alone"
+            "and padding would change it: Thought 1 only runs models based on attention"
         )
     head = _random_head(label, model, info)
     check_finite(label, model.named_parameters())
@@ -138,7 +138,7 @@ def _load_folder(
         config=_decoder_config(folder, trust_remote_code),
         dtype=dtype,
         trust_remote_code=trust_remote_code,
-        ignore_mismatched_sizes=True,  # they are told too, and refused
+        ignore_mismatched_sizes=True,  # they are reported too, and refused
         output_loading_info=True,
     )
     model, info = found
@@ -150,7 +150,7 @@ def loading_errors(sentence: str, label: str) -> Iterator[None]:
     """What a library raises over someone's files, whatever it is, as one sentence.
 
     Raises:
-        Thought1Error: `sentence` and the reason, or that `trust_remote_code` is asked for.
+        Thought1Error: `sentence` and the reason, or that `trust_remote_code` is required.
     """
     try:
         yield
@@ -159,8 +159,7 @@ def loading_errors(sentence: str, label: str) -> Iterator[None]:
     except Exception as error:
         if "trust_remote_code" in str(error):
             raise Thought1Error(
-                f"{label} comes with Python code of its own: give trust_remote_code=True if you "
-                "trust it"
+                f"{label} includes custom Python code: give trust_remote_code=True if you trust it"
             ) from error
         raise Thought1Error(f"{sentence}: {reason(error)}") from error
 
@@ -178,12 +177,12 @@ def _decoder_config(folder: Path, trust_remote_code: bool) -> PretrainedConfig:
 
 
 def _random_head(label: str, model: PreTrainedModel, info: dict[str, Any]) -> frozenset[str]:
-    """Refuse a model that loading has left at random, but for its language head alone."""
+    """Refuse a model with parameters left at random, except for a language head."""
     missing, unused = set(info["missing_keys"]), set(info["unexpected_keys"])
     check_shapes(label, info)
     prefix = f"{model.base_model_prefix}."
     backbone = {name for name in missing if name.startswith(prefix)}
-    # A head that only lies under another prefix is there: a fault of the folder, no choice.
+    # A head stored under another prefix is present: a fault of the folder, not a choice.
     misplaced = {name for name in missing if any(_same_end(name, other) for other in unused)}
     if backbone or misplaced:
         refuse_missing(label, model, backbone or misplaced, unused)
@@ -195,13 +194,13 @@ def check_shapes(label: str, info: dict[str, Any]) -> None:
     for name, stored, wanted in sorted(info["mismatched_keys"]):
         raise Thought1Error(
             f"{label} cannot be loaded as a causal language model: the tensor {name} is stored "
-            f"with shape {tuple(stored)}, and config.json wants {tuple(wanted)}"
+            f"with shape {tuple(stored)}, and config.json expects {tuple(wanted)}"
         )
 
 
 def refuse_missing(label: str, model: PreTrainedModel, missing: Set[str], unused: Set[str]) -> None:
     """Say which tensors a folder lacks, and which it holds under names that nothing reads."""
-    there = f"; it holds {listed(unused)}, which that model has not" if unused else ""
+    there = f"; it holds {listed(unused)}, which that model does not have" if unused else ""
     raise Thought1Error(
         f"{label} lacks {listed(missing)} of {type(model).__name__}, which would be left at "
         f"random{there}: take a whole checkpoint"
@@ -244,7 +243,7 @@ def check_modules(label: str, model: Any, trust_remote_code: bool) -> None:
     for module in model.modules():
         if not isinstance(module, PreTrainedModel):
             continue
-        # On the meta device names and shapes alone are read. What fails here has loaded already.
+        # On the meta device only names and shapes are read. What fails here has loaded already.
         found: Any = type(module).from_pretrained(
             module.name_or_path,
             config=module.config,
@@ -276,7 +275,7 @@ def check_runs(label: str, engine: HFEngine, tokenizer: PreTrainedTokenizerBase)
     """Refuse an architecture that the engine cannot run, or whose vectors padding changes.
 
     Raises:
-        Thought1Error: it fails, or one row alone and in a batch are not the same.
+        Thought1Error: it fails, or a row's vector changes with the batch.
     """
     model = engine.model
     kind = type(model).__name__
@@ -286,5 +285,5 @@ def check_runs(label: str, engine: HFEngine, tokenizer: PreTrainedTokenizerBase)
     if not found <= (1e-3 if model.dtype == torch.float32 else 0.2):
         raise Thought1Error(
             f"{label} is a {kind}, which Thought 1 cannot run: the vector of a text changes with "
-            f"the texts beside it (by {found:.2g})"
+            f"the other texts in its batch (by {found:.2g})"
         )

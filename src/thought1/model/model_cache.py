@@ -56,7 +56,7 @@ class Kept:
 
 
 def cache_folder() -> Path | None:
-    """Where models are kept; None where they are not."""
+    """Where models are kept; None if they are not."""
     named = os.environ.get(VARIABLE)
     if named:
         return None if named == "off" else Path(named)
@@ -65,7 +65,7 @@ def cache_folder() -> Path | None:
 
 
 def find(key: Key) -> tuple[Path, CacheRecord] | None:
-    """The entry of that key, noted as used; None where there is none. A broken one is removed."""
+    """The entry of that key, noted as used; None if there is none. A broken one is removed."""
     folder = _folder(key)
     if folder is None or not folder.exists():
         return None
@@ -79,7 +79,7 @@ def find(key: Key) -> tuple[Path, CacheRecord] | None:
 
 
 def keep(record: CacheRecord, size: int, write: Callable[[Path], None]) -> Path | None:
-    """Let `write` fill a new entry of about `size` bytes; None where none came about.
+    """Let `write` fill a new entry of about `size` bytes; None if none came about.
 
     An entry of the same key stays, if another process was faster.
 
@@ -92,12 +92,12 @@ def keep(record: CacheRecord, size: int, write: Callable[[Path], None]) -> Path 
     staged = None
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        if not _make_room(target.parent, size):
+        if not _evict(target.parent, size):
             return None
         staged = Path(tempfile.mkdtemp(prefix=_STAGED, dir=target.parent))
         write(staged)
         (staged / _RECORD).write_text(json.dumps(asdict(record), indent=2), encoding="utf-8")
-        staged.rename(target)  # refused where an entry is there
+        staged.rename(target)  # refused if an entry exists
     except OSError:
         return None
     finally:
@@ -107,7 +107,7 @@ def keep(record: CacheRecord, size: int, write: Callable[[Path], None]) -> Path 
 
 
 def discard(folder: Path) -> None:
-    """Remove an entry, if it can be removed; nobody ever sees half of it."""
+    """Remove an entry, if it can be removed; a partial entry is never visible."""
     with suppress(OSError):
         gone = Path(tempfile.mkdtemp(prefix=_STAGED, dir=folder.parent))
         try:
@@ -174,8 +174,8 @@ def _size(folder: Path) -> int:
     return total
 
 
-def _make_room(base: Path, size: int) -> bool:
-    """Whether so many bytes may be added, after the entries used longest ago have gone."""
+def _evict(base: Path, size: int) -> bool:
+    """Whether this many bytes may be added, after evicting the least recently used entries."""
     for left in base.glob(f"{_STAGED}*"):
         with suppress(OSError):
             if time.time() - left.stat().st_mtime > _ABANDONED:

@@ -1,6 +1,6 @@
 """Models that are in Python packages, and what is installed for each: the one place that says so.
 
-It knows names alone, and looks nothing up.
+It only knows names, and looks nothing up.
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Where a model lies: a folder, a GGUF file, an installed package, the hub, or this package itself.
+"""Where a model is: a folder, a GGUF file, an installed package, the hub, or this package itself.
 
 It knows names and files, not what is in them.
 """
@@ -31,7 +31,7 @@ class Place:
     """How the model is called: what an index and a result remember."""
     folder: Path
     gguf: str = ""
-    """The file in `folder` that holds configuration, tokenizer and weights; "" where they lie in
+    """The file in `folder` that holds configuration, tokenizer and weights; "" where they are in
     files of their own."""
 
     @property
@@ -76,7 +76,7 @@ def bundled_folder(name: str) -> Path:
         if any((folder / f"{kind}config.json").is_file() for kind in ("", "adapter_")):
             return folder
     raise Thought1Error(
-        "this installation carries no model: name one (a folder or a hub id), or train one "
+        "this installation does not include a model: name one (a folder or a hub id), or train one "
         "with `t1 train recipes/nano-cpu.toml`"
     )
 
@@ -94,7 +94,7 @@ def locate(name: str) -> str:
     package, _, inner = name.removeprefix(PACKAGE).partition("/")
     if not package.isidentifier():
         raise Thought1Error(
-            f"{name}: {package!r} is no name of a Python package ({PACKAGE}NAME/PATH)"
+            f"{name}: {package!r} is not the name of a Python package ({PACKAGE}NAME/PATH)"
         )
     folders = _package_folders(package)
     if not folders:
@@ -112,7 +112,7 @@ def locate(name: str) -> str:
 
 
 def _package_folders(package: str) -> list[Path]:
-    """Where a package lies; several, where it has no `__init__.py`."""
+    """Where a package is; several folders, if it has no `__init__.py`."""
     try:
         spec = importlib.util.find_spec(package)
     except ValueError:  # the running program, which has none

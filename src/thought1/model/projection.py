@@ -1,6 +1,6 @@
-"""The projection of a companion's reader: a matrix in a file beside the checkpoint.
+"""The projection of a companion's reader: a matrix in a file next to the checkpoint.
 
-It brings the language model's vectors behind thoughts into the companion's space; see `reader`. It
+It maps the language model's vectors after thoughts into the companion's space; see `reader`. It
 knows a folder and an array, no model.
 """
 

@@ -50,7 +50,7 @@ class Template:
             )
 
     def parts(self, instruction: str | None) -> tuple[str, str, str]:
-        """What stands before the evidence, between evidence and text, and after the text."""
+        """The parts before the evidence, between evidence and text, and after the text."""
         words = self.instruction if instruction is None else instruction
         before, after = self.pattern.split("{text}")
         head, _, middle = before.partition("{evidence}")
@@ -110,13 +110,13 @@ class Renderer:
         return [[id for id in encoding.ids if id not in special] for encoding in coded]
 
     def spans(self, text: str) -> list[tuple[int, int]]:
-        """Where each token of an untrusted text stands in it, in characters (start, end)."""
+        """The position of each token of an untrusted text, in characters (start, end)."""
         encoding = self._plain.encode(text, add_special_tokens=False)
         special = self._special_ids
         pairs = zip(encoding.ids, encoding.offsets, strict=True)
         return [span for id, span in pairs if id not in special]
 
-    def room(self, template: Template, max_tokens: int) -> int:
+    def text_capacity(self, template: Template, max_tokens: int) -> int:
         """Tokens that a text may have, so that it is not cut within `max_tokens`."""
         parts = template.parts(None)
         return max_tokens - len(self.leading) - sum(len(self.words(part)) for part in parts)
@@ -145,7 +145,7 @@ class Renderer:
 
         Raises:
             ValueError: `evidence` is not one list of documents for each text.
-            Thought1Error: the template and its instruction alone leave no room for a text, or
+            Thought1Error: the template and its instruction alone leave no space for a text, or
                 evidence was given to a template without that slot.
         """
         head, middle, after = template.parts(instruction)
@@ -162,14 +162,14 @@ class Renderer:
             raise Thought1Error("this model's query template has no {evidence} slot")
         rows, truncated = [], 0
         for ids, seen in zip(self.text(texts), shown, strict=True):
-            room = max_tokens - len(prefix) - len(seen) - len(joint) - len(suffix)
-            if room < 1:
+            capacity = max_tokens - len(prefix) - len(seen) - len(joint) - len(suffix)
+            if capacity < 1:
                 raise Thought1Error(
-                    f"template, instruction and evidence leave no room for a text within "
+                    f"template, instruction and evidence leave no space for a text within "
                     f"{max_tokens} tokens: shorten them or raise the maximum length"
                 )
-            truncated += len(ids) > room
-            rows.append(seen + joint + ids[:room] + suffix)
+            truncated += len(ids) > capacity
+            rows.append(seen + joint + ids[:capacity] + suffix)
         return Rendered(prefix, rows, truncated)
 
     def fit(
@@ -179,28 +179,28 @@ class Renderer:
         max_tokens: int,
         evidence: Sequence[Sequence[str]],
     ) -> tuple[list[list[str]], int]:
-        """As much evidence as fits a sequence beside its whole text, and for how many texts that
-        is not all: documents in their order, of which the last may be cut at its end."""
+        """As much evidence as fits into a sequence with its whole text, and for how many texts
+        some was cut: documents in order, of which the last may be cut at its end."""
         head, middle, after = template.parts(None)
         fixed = len(self.leading) + sum(len(self.words(part)) for part in (head, middle, after))
         frame = sum(len(self.words(part)) for part in template.evidence.split("{evidence}"))
         shown, cut = [], 0
         for ids, documents in zip(self.text(texts), evidence, strict=True):
-            room = max_tokens - fixed - len(ids)
+            capacity = max_tokens - fixed - len(ids)
             kept: list[str] = []
             for document in documents:
-                piece = self._first_tokens(document, room - frame)
+                piece = self._first_tokens(document, capacity - frame)
                 if piece:
                     kept.append(piece)
                 if piece != document:
                     cut += 1
                     break
-                room -= frame + len(self.text([piece])[0])
+                capacity -= frame + len(self.text([piece])[0])
             shown.append(kept)
         return shown, cut
 
     def _first_tokens(self, text: str, most: int) -> str:
-        """A text if it has at most so many tokens, else as much of its beginning."""
+        """A text, cut to at most this many tokens."""
         if most > 0 and len(self.text([text])[0]) <= most:
             return text
         stripped = text.strip()
@@ -226,9 +226,9 @@ class Renderer:
             Thought1Error: they differ on a probe text.
         """
         head, middle, after = template.parts(None)
-        before, behind = self.words(head) + self.words(middle), self.words(after)
+        left, right = self.words(head) + self.words(middle), self.words(after)
         for probe in PROBES:
-            if before + self.text([probe])[0] + behind != self.words(head + middle + probe + after):
+            if left + self.text([probe])[0] + right != self.words(head + middle + probe + after):
                 raise Thought1Error(
                     f"the template {template.pattern!r} breaks inside a token of this tokenizer "
                     f"(seen on {probe!r}): end each part before {{text}} with a line break, and "

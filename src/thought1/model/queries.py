@@ -1,4 +1,4 @@
-"""The query side of a T1: prompts, thoughts, and the vectors behind them.
+"""The query side of a T1: prompts, thoughts, and the vectors after them.
 
 It knows token ids, an engine and how vectors are read; `t1` binds it to the documents.
 """
@@ -36,22 +36,22 @@ class Plan:
     """How thoughts are written."""
 
     budget: int
-    """Most tokens of each, 1 or more."""
+    """Maximum number of tokens of each, 1 or more."""
     sampling: Sampling | None = None
     """None is the checkpoint's own."""
     samples: int = 1
     """Thoughts about each query."""
     checkpoints: Sequence[int] = ()
-    """Numbers of tokens at which vectors are read on the way, rising."""
+    """Numbers of tokens at which intermediate vectors are read, in ascending order."""
     until: Until | None = None
-    """Which thoughts end at a checkpoint; None lets all think on."""
+    """Chooses the thoughts that end at a checkpoint; with None, none does."""
 
 
 def checked_checkpoints(given: Sequence[int], budget: int | None) -> list[int]:
-    """Each once, rising.
+    """Distinct checkpoints in ascending order.
 
     Raises:
-        Thought1Error: one is no number of tokens up to the budget.
+        Thought1Error: one is not a number of tokens up to the budget.
     """
     for n in given:
         whole = isinstance(n, Integral) and not isinstance(n, bool)
@@ -63,7 +63,7 @@ def checked_checkpoints(given: Sequence[int], budget: int | None) -> list[int]:
 
 @dataclass(frozen=True, slots=True)
 class _Watch:
-    """Reads the thoughts of one batch on the way, and asks which of them end."""
+    """Reads the thoughts of one batch at their checkpoints, and lets `until` choose which end."""
 
     reader: Reader
     queries: Sequence[str]
@@ -162,7 +162,7 @@ class QuerySide:
         return found
 
     def check_evidence(self, budget: int | None) -> None:
-        """Refuse evidence that nobody would read.
+        """Refuse evidence that would never be read.
 
         Raises:
             Thought1Error: the template has no place for it, nothing is thought under `budget`, or
@@ -181,7 +181,7 @@ class QuerySide:
             )
 
     def fit_evidence(self, texts: Sequence[str], evidence: Evidence) -> list[list[str]]:
-        """The evidence as far as it fits beside the whole queries; what is cut is counted."""
+        """The evidence as far as it fits with the whole queries; what is cut is counted."""
         own = self.checkpoint.settings
         shown, cut = self.renderer.fit(own.query, texts, own.max_query_tokens, evidence)
         self.evidence_read.add(len(shown), cut)
@@ -200,28 +200,28 @@ class QuerySide:
 
     def bare(
         self,
-        asked: PromptedQueries,
+        prompted: PromptedQueries,
         batch_size: int,
         on_progress: Progress | None = None,
     ) -> Vectors:
         """Vectors (n, d) of queries without a thought."""
         if self.reader.companion is None:
-            return self.embed(asked.prefix, asked.rows, batch_size, on_progress)
-        vectors = self.reader.companion.embed_queries(asked.texts)
+            return self.embed(prompted.prefix, prompted.rows, batch_size, on_progress)
+        vectors = self.reader.companion.embed_queries(prompted.texts)
         if on_progress:
-            on_progress(len(asked.texts))
+            on_progress(len(prompted.texts))
         return vectors
 
     def not_thinking(
         self,
-        asked: PromptedQueries,
+        prompted: PromptedQueries,
         batch_size: int,
         checkpoints: Sequence[int],
         on_progress: Progress | None,
     ) -> list[Thought]:
         """An empty thought about each query, with the bare query's vector, also at checkpoint 0."""
         start = perf_counter()
-        vectors = self.bare(asked, batch_size, on_progress)
+        vectors = self.bare(prompted, batch_size, on_progress)
         seconds = perf_counter() - start
         return [
             Thought(
@@ -232,28 +232,28 @@ class QuerySide:
 
     def behind(
         self,
-        asked: PromptedQueries,
+        prompted: PromptedQueries,
         thoughts: Sequence[str | Thought],
         batch_size: int,
         on_progress: Progress | None,
     ) -> Vectors:
-        """Vectors (n, d) of queries behind given thoughts."""
+        """Vectors (n, d) of queries after given thoughts."""
         if self.reader.companion is not None:
-            bare = self.bare(asked, batch_size, on_progress)
+            bare = self.bare(prompted, batch_size, on_progress)
             if self.reader.projection is not None:
                 ids = [self._ids(thought) for thought in thoughts]
-                rows = [[*row, *one] for row, one in zip(asked.rows, ids, strict=True)]
-                own = self.embed(asked.prefix, rows, batch_size, None)
+                rows = [[*row, *one] for row, one in zip(prompted.rows, ids, strict=True)]
+                own = self.embed(prompted.prefix, rows, batch_size, None)
                 return self.reader.projected(list(map(bool, ids)), bare, own)
             written = [t if isinstance(t, str) else self.decode(t.token_ids) for t in thoughts]
-            return self.reader.vectors(asked.texts, written, bare, bare)
-        pairs = zip(asked.rows, thoughts, strict=True)
+            return self.reader.vectors(prompted.texts, written, bare, bare)
+        pairs = zip(prompted.rows, thoughts, strict=True)
         rows = [[*row, *self._ids(thought)] for row, thought in pairs]
-        own = self.embed(asked.prefix, rows, batch_size, on_progress)
+        own = self.embed(prompted.prefix, rows, batch_size, on_progress)
         if self.reader.plain:
             return own
-        bare = self.bare(asked, batch_size)
-        return self.reader.vectors(asked.texts, [""] * len(rows), bare, own)
+        bare = self.bare(prompted, batch_size)
+        return self.reader.vectors(prompted.texts, [""] * len(rows), bare, own)
 
     def embed(
         self,
@@ -267,19 +267,19 @@ class QuerySide:
         return self.encoder.encode(prefix, ended, batch_size=batch_size, on_progress=on_progress)
 
     def generations(
-        self, asked: PromptedQueries, plan: Plan, batch_size: int = 32
+        self, prompted: PromptedQueries, plan: Plan, batch_size: int = 32
     ) -> Iterator[tuple[list[int], list[Generation]]]:
-        """What the engine gives, read as queries are: places of some texts, and for each of them
-        `plan.samples` generations."""
+        """The engine's generations with query vectors: indices of some of the texts, and
+        `plan.samples` generations for each of them."""
         sampling = self.sampling(plan.sampling)
-        # Longest first, so that what does not fit fails at once.
-        order = sorted(range(len(asked.rows)), key=lambda i: -len(asked.rows[i]))
+        # Longest first, so that a prompt that does not fit fails at once.
+        order = sorted(range(len(prompted.rows)), key=lambda i: -len(prompted.rows[i]))
         wanted = self.reader.asked(plan.checkpoints)
         for start in range(0, len(order), batch_size):
             places = order[start : start + batch_size]
-            rows, budgets = [asked.rows[i] for i in places], [plan.budget] * len(places)
-            writing = _Writing(self.engine, asked.prefix, rows, budgets, sampling)
-            queries = [asked.texts[i] for i in places for _ in range(plan.samples)]
+            rows, budgets = [prompted.rows[i] for i in places], [plan.budget] * len(places)
+            writing = _Writing(self.engine, prompted.prefix, rows, budgets, sampling)
+            queries = [prompted.texts[i] for i in places for _ in range(plan.samples)]
             if plan.until is None:
                 done, reader = writing.whole(plan.samples, wanted), self.reader
             else:
@@ -291,12 +291,12 @@ class QuerySide:
 
     def think(
         self,
-        asked: PromptedQueries,
+        prompted: PromptedQueries,
         plan: Plan,
         batch_size: int,
         on_progress: Progress | None = None,
     ) -> list[Thought]:
-        """`plan.samples` thoughts about each query, which follow each other, with their vectors.
+        """`plan.samples` consecutive thoughts for each query, with their vectors.
 
         Raises:
             Thought1Error: several thoughts are to be greedy, hence all the same.
@@ -304,16 +304,16 @@ class QuerySide:
         samples, sampling = plan.samples, self.sampling(plan.sampling, plan.samples)
         thoughts: dict[int, list[Thought]] = {}
         plan = replace(plan, sampling=sampling)
-        for places, done in self.generations(asked, plan, max(1, batch_size // samples)):
+        for places, done in self.generations(prompted, plan, max(1, batch_size // samples)):
             shown = list(map(self.thought, done))
             for number, place in enumerate(places):
                 thoughts[place] = shown[number * samples : (number + 1) * samples]
             if on_progress:
                 on_progress(len(places))
-        return [thought for place in range(len(asked.rows)) for thought in thoughts[place]]
+        return [thought for place in range(len(prompted.rows)) for thought in thoughts[place]]
 
     def thought(self, done: Generation) -> Thought:
-        """A generation as one shows it."""
+        """A generation with its text."""
         text = self.decode(done.token_ids)
         return Thought(text, done.token_ids, done.finish_reason, done.vector, done.snapshots)
 

@@ -2,7 +2,7 @@
 
 A companion is a sentence-transformers model that encodes the documents. Its own vector of the
 query is the anchor, so that a budget of 0 is the companion itself. It reads thoughts as text, or
-the language model's vectors behind them are projected into its space. Our own addition to the
+the language model's vectors after them are projected into its space. Our own addition to the
 paper. Knows vectors and texts, no language model.
 """
 
@@ -21,30 +21,30 @@ from thought1.types import Generation, Snapshot, Thought1Error, Vectors
 
 
 def projected(
-    anchors_NE: Vectors, behind_ND: Vectors, weight: float, projection_ED: Vectors
+    anchors_NE: Vectors, after_ND: Vectors, weight: float, projection_ED: Vectors
 ) -> Vectors:
-    """normalise(weight x anchor + projection of what is behind), row by row.
+    """normalise(weight x anchor + projection of after), row by row.
 
     Args:
         anchors_NE: the companion's vectors of the bare queries, L2-normalised.
-        behind_ND: the language model's behind their thoughts, L2-normalised.
+        after_ND: the language model's vectors after the thoughts, L2-normalised.
     """
-    sums_NE = weight * anchors_NE + behind_ND @ projection_ED.T
+    sums_NE = weight * anchors_NE + after_ND @ projection_ED.T
     lengths_N1 = np.linalg.norm(sums_NE, axis=1, keepdims=True)
     return np.asarray(sums_NE / np.maximum(lengths_N1, 1e-12), dtype=np.float32)
 
 
-def anchored(anchors_ND: Vectors, behind_ND: Vectors, weight: float) -> Vectors:
-    """normalise(weight x anchor + behind), row by row, of rows that are L2-normalised.
+def anchored(anchors_ND: Vectors, after_ND: Vectors, weight: float) -> Vectors:
+    """normalise(weight x anchor + after), row by row, of rows that are L2-normalised.
 
     Args:
         anchors_ND: vectors of the bare queries.
-        behind_ND: vectors behind their thoughts.
+        after_ND: vectors after the thoughts.
         weight: 0 leaves the anchor out; 1 is the mean of both.
     """
     if not weight:
-        return behind_ND
-    sums_ND = weight * anchors_ND + behind_ND
+        return after_ND
+    sums_ND = weight * anchors_ND + after_ND
     lengths_N1 = np.linalg.norm(sums_ND, axis=1, keepdims=True)
     return np.asarray(sums_ND / np.maximum(lengths_N1, 1e-12), dtype=np.float32)
 
@@ -102,36 +102,36 @@ class Reader:
         return self.companion is None and not self.weight
 
     def asked(self, snapshots: Sequence[int]) -> Sequence[int]:
-        """The snapshots that the language model must give: its own anchor is that of 0 tokens."""
+        """The snapshots to take of the language model: its own anchor is that of 0 tokens."""
         return snapshots if self.companion or not self.weight else sorted({0, *snapshots})
 
     def vectors(
         self, queries: Sequence[str], texts: Sequence[str], bare_ND: Vectors, own_ND: Vectors
     ) -> Vectors:
-        """The query vectors (n, d) behind thoughts.
+        """The query vectors (n, d) after thoughts.
 
         Args:
             texts: the thoughts; a companion reads "question thought".
             bare_ND: the anchors, which the companion gives, if there is one.
-            own_ND: the language model's vectors behind the thoughts; a companion reads none of it.
+            own_ND: the language model's vectors after the thoughts; unused with a companion.
         """
         if self.companion is None:
             return anchored(bare_ND, own_ND, self.weight)
         thinking = [i for i, text in enumerate(texts) if text.strip()]
         pairs = [joined(queries[i], texts[i]) for i in thinking]
-        found_ND = bare_ND.copy()  # behind no thought the query is bare
+        found_ND = bare_ND.copy()  # without a thought the query is bare
         if thinking:
             read_ND = self.companion.embed_queries(pairs)
             found_ND[thinking] = anchored(bare_ND[thinking], read_ND, self.weight)
         return found_ND
 
     def projected(self, thinking: Sequence[bool], bare_NE: Vectors, own_ND: Vectors) -> Vectors:
-        """The query vectors (n, e) behind thoughts that reach the companion's space by projection.
+        """The query vectors (n, e) after thoughts, projected into the companion's space.
 
         Args:
             thinking: of each query, whether its thought has a token; else the query is bare.
             bare_NE: the companion's vectors of the bare queries.
-            own_ND: the language model's vectors behind the thoughts.
+            own_ND: the language model's vectors after the thoughts.
         """
         assert self.projection is not None
         found_NE, chosen = bare_NE.copy(), np.asarray(thinking, bool)
@@ -149,7 +149,7 @@ class Reader:
 
         Args:
             queries: of each generation.
-            snapshots: those that were wanted; `asked` may hold one more.
+            snapshots: those that the caller requested; `asked` may add one.
             decode: from the ids of a thought to its text.
         """
         if self.plain:
@@ -222,7 +222,7 @@ def find_companion(
         raise Thought1Error(f"{name} needs its companion: {error}") from None
     if found.hash != named.hash:
         raise Thought1Error(
-            f"{name} was made with another companion than what lies at {where}: "
+            f"{name} was made with another companion than the one at {where}: "
             f"its weights or settings have changed since{reinstall(named.model)}"
         )
     return found

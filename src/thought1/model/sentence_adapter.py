@@ -1,6 +1,6 @@
 """A fine-tuned sentence-transformers model as low-rank updates (peft's format) of a public one.
 
-Beside peft's two files lies `base.json`, which names the model that they change, and its hash. It
+Next to peft's two files is `base.json`, which names the model that they change, and its hash. It
 knows folders and peft; `sentence_model` loads the base.
 """
 
@@ -37,7 +37,7 @@ def read_base(name: str, folder: Path) -> Base:
 
 
 def put_updates(name: str, folder: Path, model: Any) -> Any:
-    """A `peft.PeftModel` over the transformer of a `SentenceTransformer`, updates beside weights.
+    """A `peft.PeftModel` over the transformer of a `SentenceTransformer`, with separate updates.
 
     Raises:
         Thought1Error: peft is not installed; the updates are broken, or do not fit.
@@ -62,7 +62,9 @@ def add_updates(model: Any, rank: int, alpha: int) -> Any:
         r=rank, lora_alpha=alpha, target_modules="all-linear", exclude_modules=r".*\bpooler\b.*"
     )
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # peft asks transformers in an old way
+        warnings.simplefilter(
+            "ignore", FutureWarning
+        )  # peft calls transformers by a deprecated API
         return get_peft_model(transformer(model), config)
 
 

@@ -24,7 +24,7 @@ def hash_files(name: str) -> str:
 def weights_of(name: str) -> str | None:
     """SHA-256 over the weight files of a folder, or of the snapshot of a hub id in the cache.
 
-    None where there are neither safetensors nor .bin files.
+    None if there are neither safetensors nor .bin files.
     """
     folder = folder_of(name)
     if is_tuned(folder):
@@ -36,7 +36,7 @@ def weights_of(name: str) -> str | None:
 
 
 def identity(name: str) -> dict[str, str | int]:
-    """What decides a vector, by name: the contents of the files, but for version numbers."""
+    """What decides a vector, by name: the contents of the files, except for version numbers."""
     folder = folder_of(name)
     if not is_tuned(folder):
         return {"weights": _weights(folder), "encoder settings": _settings(folder)}
@@ -45,7 +45,7 @@ def identity(name: str) -> dict[str, str | int]:
 
 
 def folder_of(name: str) -> Path:
-    """Where the files of a model lie."""
+    """Where the files of a model are."""
     folder = Path(locate(name))
     if folder.is_dir():
         return folder
@@ -64,7 +64,7 @@ def _parts(folder: Path) -> list[Path]:
 
 
 def _weights(folder: Path) -> str:
-    """SHA-256 over the weight files of all modules, whatever else lies in the folder."""
+    """SHA-256 over the weight files of all modules, whatever else is in the folder."""
     hashes: dict[str, str] = {}
     for part in _parts(folder):
         files = sorted(part.glob("*.safetensors")) or sorted(part.glob("pytorch_model*.bin"))

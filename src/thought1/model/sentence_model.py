@@ -26,7 +26,7 @@ from thought1.model.tally import Tally
 from thought1.types import Checkpoints, Document, Sampling, Thought, Thought1Error, Vectors
 
 PREFIX = "st:"
-"""What such a model is called by, where a T1 could stand: `st:NAME`."""
+"""Prefix of the name of such a model, where a T1 could be named: `st:NAME`."""
 _TOKENISED = 1024
 """Texts that are tokenised at a time."""
 _QUIET = {"normalize_embeddings": True, "show_progress_bar": False}
@@ -42,12 +42,12 @@ class SentenceModel:
         self.model = model
         """A `sentence_transformers.SentenceTransformer`."""
         self.tokens = 0
-        """Tokens of all queries so far, prompt included; 0 where the tokenizer marks none."""
+        """Tokens of all queries so far, prompt included; 0 if the tokenizer marks none."""
         self.called = name
         self.base: Base | None = None
         """The model that it changes by low-rank updates, where it is such a one."""
         self.adapter: Any = None
-        """A `peft.PeftModel`, where the updates stand beside the weights."""
+        """A `peft.PeftModel`, where the updates are kept separate from the weights."""
         self.documents_read = Tally("documents")
 
     @classmethod
@@ -62,7 +62,7 @@ class SentenceModel:
         """The model in a folder, under a hub id, or in a package (`package:NAME/FOLDER`).
 
         Args:
-            merge: put the updates of a fine-tuned one into the weights; else they stay beside them,
+            merge: merge the updates of a fine-tuned one into the weights; else they stay separate,
                 in `adapter`.
 
         Raises:
@@ -79,7 +79,7 @@ class SentenceModel:
             ) from error
         place = locate(name)
         check_pointers(name, Path(place))
-        with loading_errors(f"{name} is no sentence-transformers model", name):
+        with loading_errors(f"{name} is not a sentence-transformers model", name):
             model = SentenceTransformer(
                 place, device=device and str(device), trust_remote_code=trust_remote_code
             )
@@ -98,7 +98,7 @@ class SentenceModel:
             raise Thought1Error(f"{name} changes another model, and needs it: {error}") from None
         if found.hash != base.hash:
             raise Thought1Error(
-                f"{name} changes another model than what lies at {base.model}: its weights or "
+                f"{name} changes another model than the one at {base.model}: its weights or "
                 "settings have changed since"
             )
         adapter = put_updates(name, folder, found.model)
@@ -142,7 +142,7 @@ class SentenceModel:
         return found
 
     def spans(self, text: str) -> list[tuple[int, int]]:
-        """Where each token of a text stands in it, in characters (start, end)."""
+        """The position of each token in its text, in characters (start, end)."""
         coded = self._plain.encode(text, add_special_tokens=False)
         return list(coded.offsets)
 
@@ -166,7 +166,7 @@ class SentenceModel:
 
     @property
     def _fast(self) -> PreTrainedTokenizerBase | None:
-        """The tokenizer, where it is one that tells its tokens."""
+        """The tokenizer, where it is one that gives access to its tokens."""
         tokenizer = self.model.tokenizer
         fast = isinstance(tokenizer, PreTrainedTokenizerBase) and tokenizer.is_fast
         return tokenizer if fast else None
@@ -174,9 +174,9 @@ class SentenceModel:
     def _cut(self, texts: Sequence[str]) -> int:
         if self._fast is None:
             return 0
-        room = self.document_room
+        capacity = self.document_room
         coded = self._plain.encode_batch_fast(list(texts), add_special_tokens=False)
-        return sum(len(one.ids) > room for one in coded)
+        return sum(len(one.ids) > capacity for one in coded)
 
     @staticmethod
     def _normal(vectors: Any) -> Vectors:
@@ -196,7 +196,7 @@ class SentenceModel:
 
     @property
     def settings(self) -> str:
-        """SHA-256 over what decides a vector beside the weights.
+        """SHA-256 over what determines a vector besides the weights.
 
         Prompts, the longest text, the tokenizer, and the settings of every module, such as how
         tokens are pooled.
@@ -209,12 +209,12 @@ class SentenceModel:
 
     @cached_property
     def identity(self) -> Mapping[str, str | int]:
-        """What decides a vector, by name: the contents of its files, but for version numbers."""
+        """What decides a vector, by name: the contents of its files, except for version numbers."""
         return identity(self.called)
 
     @property
     def folder(self) -> Path:
-        """Where its files lie."""
+        """Where its files are."""
         return folder_of(self.called)
 
     def identities(self, index_format: int, created: str) -> list[Mapping[str, str | int]]:
@@ -240,7 +240,7 @@ class SentenceModel:
 
     @property
     def truncated(self) -> int:
-        """How many documents have been cut since this object exists."""
+        """How many documents have been cut since this object was created."""
         return self.documents_read.cut
 
     def think(
@@ -253,7 +253,7 @@ class SentenceModel:
         evidence: Sequence[Sequence[str]] | None = None,
         checkpoints: Checkpoints = (),
     ) -> list[Thought]:
-        """The vector (d,) of each query, behind no thought.
+        """The vector (d,) of each query, without a thought.
 
         Raises:
             Thought1Error: a budget above 0, several thoughts, evidence, or checkpoints.
@@ -288,7 +288,7 @@ class SentenceModel:
     def count_prompt_tokens(
         self, queries: Sequence[str], *, evidence: Sequence[Sequence[str]] | None = None
     ) -> int:
-        """Tokens of these queries together."""
+        """Total number of tokens of these queries."""
         return sum(len(self._plain.encode(query).ids) for query in queries)
 
     def encode_document(self, documents: Sequence[str]) -> Vectors:

@@ -1,4 +1,4 @@
-"""`t1.json`: what a checkpoint remembers, so that it embeds the same way for ever.
+"""`t1.json`: what a checkpoint remembers, so that it always embeds the same way.
 
 It knows the file's format, not how anything in it is used.
 """
@@ -26,7 +26,7 @@ SEVERAL_TEMPERATURE, SEVERAL_TOP_P = 0.7, 0.95
 
 @dataclass(frozen=True, slots=True)
 class ThoughtSettings:
-    """How this checkpoint thinks when nothing else is asked for."""
+    """How this checkpoint thinks by default."""
 
     max_new_tokens: int = 64
     temperature: float = 0.0
@@ -49,7 +49,7 @@ class ThoughtSettings:
 
 
 OWN_COMPANION = "./companion"
-"""The name of a companion that was trained with its checkpoint, and lies in a folder of it."""
+"""The name of a companion that was trained with its checkpoint, and is stored in its folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +61,8 @@ class Companion:
     hash: str
     """SHA-256 of what decides its vectors: `SentenceModel.hash`."""
     reader: str = "text"
-    """How a thought gets into its space: "text", it reads the question and the thought behind it;
-    "projection", the language model's vector behind the thought is projected there."""
+    """How a thought gets into its space: "text", it reads the question followed by the thought;
+    "projection", the language model's vector after the thought is projected there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,11 +109,11 @@ class Settings:
     thought: ThoughtSettings = ThoughtSettings()
     emb_token: str = EMB_TOKEN
     anchor: str | float = ""
-    """How the vector of the bare query takes part in that behind a thought: "none"; "mean"; or its
+    """How the vector of the bare query contributes to that after a thought: "none"; "mean"; or its
     weight, see `reader.anchored`. "" is "mean" with a companion, else "none"."""
     companion: Companion | None = None
     base: Base | None = None
-    """Of an adapter, in whose folder the file lies."""
+    """Of an adapter, whose folder contains the file."""
     backbone: str = ""
     """Name or folder of the language model it grew from."""
     lineage: tuple[dict[str, Any], ...] = field(default=())
@@ -130,7 +130,7 @@ class Settings:
         silent = ("lineage", "backbone", "thought", "base")
         relevant = {key: value for key, value in self._written().items() if key not in silent}
         if self.companion is not None:
-            relevant["companion"].pop("model")  # where it lies is no part of what it is
+            relevant["companion"].pop("model")  # its location is not part of its identity
         relevant.pop("anchor", None)
         if self.anchor_weight:
             relevant["anchor"] = self.anchor_weight
@@ -150,7 +150,7 @@ class Settings:
 
     @classmethod
     def load(cls, folder: Path) -> "Settings | None":
-        """Read `t1.json`; None where the folder has none.
+        """Read `t1.json`; None if the folder has none.
 
         Raises:
             Thought1Error: the file is broken, or of a newer format than this version reads.

@@ -14,12 +14,12 @@ logger = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Tally:
-    """Texts of one kind, such as "documents", since this object exists."""
+    """Texts of one kind, such as "documents", since this object was created."""
 
     kind: str
     read: int = 0
     cut: int = 0
-    _told: int = 0
+    _reported: int = 0
     _paused: bool = False
 
     def __str__(self) -> str:
@@ -32,9 +32,9 @@ class Tally:
             return
         self.read += read
         self.cut += cut
-        if cut and self.cut >= 2 * self._told:
-            self._told = self.cut
-            logger.warning("%s are longer than the model reads and were cut", self)
+        if cut and self.cut >= 2 * self._reported:
+            self._reported = self.cut
+            logger.warning("%s were cut to the model's maximum length", self)
 
     @contextmanager
     def paused(self) -> Iterator[None]:

@@ -1,4 +1,4 @@
-"""The hash by which weights are known again, whatever files they lie in."""
+"""The hash that identifies weights, whatever files they are stored in."""
 
 import hashlib
 from collections.abc import Sequence

@@ -89,8 +89,8 @@ class LanceStore:
     ) -> "LanceStore":
         """An empty store for vectors of `dim` dimensions; missing folders are made.
 
-        With `overwrite`, a store that is there is replaced in one commit. A failure leaves
-        nothing behind; a kill leaves a folder that holds no store, in which it can be repeated.
+        With `overwrite`, an existing store is replaced in one commit. A failure leaves
+        nothing; a kill leaves a folder without a store, in which it can be repeated.
 
         Raises:
             Thought1Error: the path holds a store already (and not `overwrite`), or other files.
@@ -161,7 +161,7 @@ class LanceStore:
             self._retrying(ensure_key, self._table)
             merge = self._table.merge_insert("id").when_matched_update_all()
             merge = merge.when_not_matched_insert_all()
-            # A merge that commits beside a compaction may store an id twice.
+            # A merge that commits during a compaction may store an id twice.
             with alone(self._path):
                 self._retrying(merge.execute, to_arrow(unique, self._columns))
             self._unindexed_ids += len(unique)
@@ -354,7 +354,7 @@ def _connect(path: Path) -> Any:
 
 def _refuse_other_content(path: Path) -> None:
     if path.exists() and (not path.is_dir() or any(p.name != _FOLDER for p in path.iterdir())):
-        raise Thought1Error(f"{path} holds something else than an index; choose another folder")
+        raise Thought1Error(f"{path} contains something other than an index; choose another folder")
 
 
 def _among(ids: Sequence[str]) -> Iterator[str]:

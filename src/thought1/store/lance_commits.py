@@ -1,7 +1,7 @@
 """Commits of several processes in one LanceDB table: one id, one row. Knows no search.
 
 LanceDB works on the version that it has read, and checks at the commit what others have committed
-since. Whether two merges add the same id it can only tell where the table names its primary key;
+since. Whether two merges add the same id it only knows if the table names its primary key;
 then the later one reads again. That goes for every writer, of threads and processes alike.
 """
 
@@ -53,7 +53,7 @@ def ensure_key(table: Any) -> None:
 
 
 def remove_doubles(table: Any) -> None:
-    """Keep one row of each id, the last one written: what writers without a key left behind."""
+    """Keep one row of each id, the last one written: which writers without a key have left."""
     rows = table.search().select(["id"]).with_row_id(True).limit(None).to_arrow()
     if pc.count_distinct(rows["id"]).as_py() == len(rows):
         return

@@ -36,7 +36,7 @@ def filterable(document: Document) -> str:
     """The JSON text that is stored for a document's metadata.
 
     Raises:
-        Thought1Error: a value is no text, number (finite, 64 bits) or boolean.
+        Thought1Error: a value is not a text, number (finite, 64 bits) or boolean.
     """
     entries: dict[str, MetadataValue] = {}
     for field, value in document.metadata.items():

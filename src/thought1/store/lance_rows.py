@@ -85,7 +85,7 @@ def to_document(row: Mapping[str, Any]) -> Document:
     """The document of a row that has `document_columns`."""
     text = row.get(_TEXT)
     if text is None:
-        # Earlier versions of this program stored a title of None, before which stood "None".
+        # Earlier versions stored a missing title as "None".
         text = row["body"][len(str(row["title"])) + 1 :]
     return Document(row["id"], text, row["title"] or "", json.loads(row["metadata"]))
 

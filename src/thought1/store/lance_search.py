@@ -17,7 +17,7 @@ EntailmentBank in 108 partitions: 0.991 of the exact top 10 and 0.965 of the exa
 
 
 def partitions(rows: int) -> int:
-    """How many partitions a vector index over so many rows has."""
+    """How many partitions a vector index over this many rows has."""
     return max(1, round(math.sqrt(rows)))
 
 
@@ -28,7 +28,7 @@ def nearest(table: Any, vectors: Vectors, k: int, condition: str) -> list[Rankin
     """
     search = table.search(vectors).distance_type("cosine")
     if condition:
-        # The nearest of the few that meet it may lie in any partition.
+        # The nearest of the few that match may be in any partition.
         search = search.bypass_vector_index().where(condition, prefilter=True)
     else:
         probes = math.ceil(PROBED_SHARE * partitions(table.count_rows()))

@@ -23,7 +23,7 @@ def word_index() -> FTS:
     """The analysis of texts and queries for BM25.
 
     ICU finds the words of Chinese, Japanese and Thai by dictionary and splits the rest, Korean
-    too, where anything stands that is neither letter nor digit. English stemming and stop words.
+    too, at anything that is neither letter nor digit. English stemming and stop words.
     """
     return FTS(
         base_tokenizer="icu/split",

@@ -21,10 +21,10 @@ _MISSING = ("NAType", "NaTType")
 
 
 def to_metadata_value(value: object) -> MetadataValue | None:
-    """The text, number or boolean that stands for `value`; None where there is no value.
+    """The text, number or boolean that represents `value`; None if there is no value.
 
-    None, NaN, NaT and pandas' NA are no value. Scalars of numpy become Python's; dates and times
-    ISO 8601 text; a decimal a float where that loses nothing, else text; lists, tuples, sets,
+    None, NaN, NaT and pandas' NA are missing values. Scalars of numpy become Python's; dates and
+    times ISO 8601 text; a decimal a float if that is lossless, otherwise text; lists, tuples, sets,
     arrays and objects JSON text, with null for what is no value in them. A number that a store
     cannot hold (an integer of more than 64 bits, an infinity) becomes its text.
 
@@ -93,4 +93,4 @@ def _check_text(text: str) -> None:
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise Thought1Error("holds a lone surrogate, which is no character") from None
+        raise Thought1Error("holds a lone surrogate, which is not a character") from None

@@ -10,7 +10,7 @@ _INVISIBLE = re.compile(
 
 
 def search_text(text: str) -> str:
-    """The text in Unicode's form NFC, without characters that nobody sees.
+    """The text in Unicode's form NFC, without invisible characters.
 
     So an accent is found whether it is one character with its letter or a second one, and a word
     whether or not it may be broken at the end of a line.

@@ -14,7 +14,7 @@ def storable(document: Document) -> Document:
     `to_metadata_value` makes of them; a value that is none is left out.
 
     Raises:
-        Thought1Error: something else is no string, or not valid Unicode.
+        Thought1Error: something else is not a string, or not valid Unicode.
     """
     try:
         title = "" if document.title is None else _text("title", document.title)

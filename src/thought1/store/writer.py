@@ -1,6 +1,6 @@
-"""Documents into a store: skip what is there already, encode the rest, write block by block.
+"""Documents into a store: skip what exists already, encode the rest, write block by block.
 
-Knows the contract of a store, and one function that encodes; neither the model behind it nor
+Knows the contract of a store, and one function that encodes; neither the model it calls nor
 where the documents come from.
 """
 
@@ -28,7 +28,7 @@ WRITE_SECONDS = 10.0
 model fast or slow."""
 
 UNIT_TOLERANCE = 1e-3
-"""How far the length of a vector may be from 1: half-precision numbers lie within."""
+"""How far the length of a vector may be from 1: half-precision numbers are within it."""
 
 Encode = Callable[[Iterable[Document]], Iterator[tuple[list[Document], Vectors]]]
 """Chunks of the documents with their vectors (n, d)."""
@@ -134,7 +134,7 @@ def check_encoded(documents: Sequence[Document], vectors: Vectors) -> None:
 
 
 def first_not_unit(vectors: Vectors) -> int | None:
-    """The first of the vectors (n, d) whose length is not 1, None where all are."""
+    """The first of the vectors (n, d) whose length is not 1, None if all are."""
     norms = np.linalg.norm(np.asarray(vectors, np.float32), axis=1)
     wrong = np.flatnonzero(~(np.abs(norms - 1) <= UNIT_TOLERANCE))  # a NaN is not near 1
     return int(wrong[0]) if len(wrong) else None

@@ -1,4 +1,4 @@
-"""What the trainers are told: the values of a stage under the names of transformers and trl."""
+"""Arguments of the trainers: the values of a stage under the names of transformers and trl."""
 
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,7 @@ def grpo_values(recipe: Recipe, stage: ReinforceStage, folder: Path) -> dict[str
         "epsilon": config.clip_low,
         "epsilon_high": config.clip_high,
         "beta": 0.0,  # the adapter holds the reference model
-        "gradient_checkpointing": False,  # switched on before, where the stage asks for it
+        "gradient_checkpointing": False,  # enabled earlier, if the stage requires it
         "disable_dropout": False,  # it is off already
         "use_cache": True,  # the trainer writes it into the model's config, which is saved
     }
@@ -59,7 +59,7 @@ def _common(recipe: Recipe, stage: BaseStage, folder: Path) -> dict[str, Any]:
         "use_cpu": device == "cpu",
         "seed": recipe.seed,
         "logging_steps": stage.log_steps,
-        "save_strategy": "no",  # SaveByClock asks
+        "save_strategy": "no",  # SaveByClock decides
         "save_total_limit": 2,
         "report_to": ["tensorboard"],
         "remove_unused_columns": False,

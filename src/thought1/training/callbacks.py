@@ -1,4 +1,4 @@
-"""What happens beside the optimizer: saving by the clock, a JSONL log, validation.
+"""What happens besides optimisation: saving by the clock, a JSONL log, validation.
 
 It knows the trainer's callback interface, a model that is followed and a function that scores; no
 losses and no data.
@@ -22,7 +22,7 @@ Scores = dict[str, float]
 
 
 class SaveByClock(TrainerCallback):
-    """Ask for a checkpoint every so many minutes, whatever a step takes.
+    """Save a checkpoint at an interval in minutes, however long a step takes.
 
     Args:
         every: only at steps that are a multiple of this, between which batches are used again.
@@ -36,7 +36,7 @@ class SaveByClock(TrainerCallback):
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
-        """Ask when the time has come; the main process's clock counts for all."""
+        """Request a checkpoint when due; the main process's clock is used by all."""
         due = time.monotonic() - self.last >= self.seconds and state.global_step % self.every == 0
         if args.world_size > 1:
             due = bool(broadcast(torch.tensor(due, device=args.device)))
@@ -81,7 +81,7 @@ class Validate(TrainerCallback):
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
-        """Score on the way."""
+        """Score periodically."""
         if self.every and state.global_step % self.every == 0:
             self._run(args, state, control)
 
@@ -102,7 +102,7 @@ class Validate(TrainerCallback):
 
 
 class FollowAnchor(TrainerCallback):
-    """Lets the T1 that samples and is validated read as the anchor in training says."""
+    """Makes the T1 that samples and is validated use the anchor in training."""
 
     def __init__(self, model: T1, anchor: Anchor) -> None:
         self.model = model
@@ -111,7 +111,7 @@ class FollowAnchor(TrainerCallback):
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
-        """What a resumed run goes on with has been loaded by now."""
+        """The state of a resumed run has been loaded by now."""
         self.follow()
 
     def on_step_end(
@@ -127,7 +127,7 @@ class FollowAnchor(TrainerCallback):
 
 
 def last_checkpoint(folder: Path) -> Path | None:
-    """The newest complete checkpoint of a run; half-written ones (killed while saving) go."""
+    """The newest complete checkpoint of a run; incomplete ones are removed."""
     found = sorted(folder.glob("checkpoint-*"), key=lambda p: int(p.name.rpartition("-")[2]))
     while found:
         newest = found.pop()

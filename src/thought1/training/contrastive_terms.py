@@ -1,7 +1,7 @@
 """The terms of a supervised stage's loss, by name.
 
 A term is a function with a row of `registry.LOSSES` and a key of the stage's recipe, its weight.
-(The next-token loss is none of them: the model's own forward pass computes it.) This module knows
+(The next-token loss is not one: the model's own forward pass computes it.) This module knows
 batches of tensors and a stage's values, no model and no files.
 """
 
@@ -53,7 +53,7 @@ def stage_terms(
         inputs: of a batch of pairs `positives` and `answers` (Q, N), booleans; with a teacher
             `query_teacher` (Q, E) and `document_teacher` (N, E). In stage 2 `query_indices`, the
             indices of the queries among the vectors (the rows after them serve the next-token loss
-            alone), and `bare` (Q,), True where a vector is read without a thought.
+            alone), and `bare` (Q,), True if a vector is read without a thought.
         anchor: fuses the queries' vectors with those before their thoughts.
     """
     if "query_indices" in inputs:
@@ -104,7 +104,7 @@ def _triplet(stage: SupervisedStage, sides: Sides) -> Tensor | None:
 
 
 def _ignored(stage: SupervisedStage, inputs: Inputs) -> Tensor:
-    """Candidates that are no negatives: known answers, and whatever the teacher rates too high."""
+    """Candidates that are not negatives: known answers, and whatever the teacher rates too high."""
     answers_QN = inputs["answers"]
     if stage.false_negative_margin <= 0:
         return answers_QN
@@ -121,7 +121,7 @@ def _taught(sides: Sides, role: str) -> tuple[Tensor, Tensor] | None:
     teacher_BE = sides.inputs.get(f"{role}_teacher")
     if teacher_BE is None or not len(vectors_BD):
         return None
-    if role == "query" and "bare" in sides.inputs:  # the teacher has not thought
+    if role == "query" and "bare" in sides.inputs:  # the teacher does not think
         bare_Q = sides.inputs["bare"]
         return vectors_BD[bare_Q], teacher_BE[bare_Q]
     return vectors_BD, teacher_BE

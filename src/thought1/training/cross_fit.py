@@ -3,11 +3,11 @@ question by a model that never saw its reference thought.
 
 A model that has memorised the thoughts of its training questions repeats them; what a vector then
 learns to read is nothing like what it will read later. So the questions fall into folds, and the
-thoughts about each fold come from a model that was taught the other folds' thoughts. Our own
+thoughts about each fold come from a model that was trained on the other folds' thoughts. Our own
 decision, after cross-fitting (Wolpert 1992, Stacked Generalization).
 
-It knows models and questions, not how the models of the folds are taught, and no files but through
-`SampledThoughts`.
+It knows models and questions, not how the models of the folds are trained, and no files except
+through `SampledThoughts`.
 """
 
 import hashlib
@@ -41,7 +41,7 @@ def sample_by_folds(
     seed: int,
     writer: Writer,
 ) -> None:
-    """Write all rounds of own thoughts, but those that are there already.
+    """Write all rounds of sampled thoughts, except those that exist already.
 
     Args:
         seed: of round 0.
@@ -52,9 +52,9 @@ def sample_by_folds(
     if not missing:
         return
     found: dict[int, dict[str, Thought]] = {number: {} for number in missing}
-    for fold in range(stage.own_folds):
-        logger.info("fold %d of %d: teaching and sampling", fold + 1, stage.own_folds)
-        inside = [fold_of(pair.query, stage.own_folds) == fold for pair in pairs]
+    for fold in range(stage.sampled_folds):
+        logger.info("fold %d of %d: training and sampling", fold + 1, stage.sampled_folds)
+        inside = [fold_of(pair.query, stage.sampled_folds) == fold for pair in pairs]
         about = [pair for pair, held in zip(pairs, inside, strict=True) if held]
         rest = [pair for pair, held in zip(pairs, inside, strict=True) if not held]
         model = writer(fold, about, rest)
@@ -77,8 +77,8 @@ def sample_thoughts(
         [pair.query for pair in pairs],
         budget=stage.max_thought_tokens,
         sampling=Sampling(
-            stage.own_temperature,
-            stage.own_top_p,
+            stage.sampled_temperature,
+            stage.sampled_top_p,
             seed,
             model.settings.thought.no_repeat_ngram,
         ),

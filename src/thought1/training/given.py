@@ -22,7 +22,7 @@ from thought1.training.recipe import BaseStage
 def with_given(rows: Rows, stage: BaseStage, model: T1, data: TrainingData, cache: Path) -> Rows:
     """`rows`, with the companion's vectors where the stage trains a projection into its space.
 
-    Each text is encoded once, and read from `cache` by a run that goes on.
+    Each text is encoded once, and read from `cache` by a resumed run.
     """
     if model.companion is None or model.checkpoint.projection is None or not stage.learns_anchor:
         return rows

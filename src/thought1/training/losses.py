@@ -35,7 +35,7 @@ def cosine(queries_QD: Tensor, documents_ND: Tensor) -> Tensor:
 
 
 def anchored(bare_QD: Tensor, behind_QD: Tensor, weight: Tensor | float) -> Tensor:
-    """normalise(weight x bare + behind), both normalised first, row by row; float32 or wider.
+    """normalise(weight x bare + after), both normalised first, row by row; float32 or wider.
 
     A row that is the same in both stays in its place, and no gradient reaches the weight from it.
     """
@@ -45,7 +45,7 @@ def anchored(bare_QD: Tensor, behind_QD: Tensor, weight: Tensor | float) -> Tens
 def projected(
     given_QE: Tensor, behind_QD: Tensor, weight: Tensor | float, projection_ED: Tensor
 ) -> Tensor:
-    """normalise(weight x given + projection of what is behind), both normalised first, by row."""
+    """normalise(weight x given + projection of after), both normalised first, by row."""
     with torch.autocast(behind_QD.device.type, enabled=False):
         return _unit(weight * _unit(given_QE) + _unit(behind_QD) @ projection_ED.T)
 
@@ -72,9 +72,9 @@ def info_nce(
     Args:
         queries_QD: Query vectors.
         documents_ND: Candidates of all queries together: positives, hard negatives, in-batch.
-        positives_QN: Boolean; True where document n is a positive of query q.
+        positives_QN: Boolean; True if document n is a positive of query q.
         temperature: t > 0.
-        ignore_QN: Boolean; True where document n is no negative of query q (see
+        ignore_QN: Boolean; True if document n is not a negative of query q (see
             `false_negative_mask`). A positive stays a positive even where it is True.
 
     Returns:
@@ -120,7 +120,7 @@ def false_negative_mask(
     without positives nothing is marked. No gradient flows through the mask.
 
     Args:
-        positives_QN: Boolean; True where document n is a positive of query q.
+        positives_QN: Boolean; True if document n is a positive of query q.
         document_ids_N: Integers, equal for the same document.
         text_ids_N: Integers, equal for the same text, for example hashes.
         scores_QN: Similarities of this model or of a teacher, higher is closer.
@@ -211,7 +211,7 @@ def grad_cache(
         encode: Vectors (rows, D) of one chunk and its own loss (a scalar); called twice for each
             chunk, the second time with True. Only that time the own loss counts.
         queries: Chunks of queries, at least one.
-        documents: Chunks of documents; none where `loss_fn` has their vectors from elsewhere, and
+        documents: Chunks of documents; none if `loss_fn` has their vectors from elsewhere, and
             gets an empty tensor.
         loss_fn: Scalar loss from all query vectors and all document vectors, in order. Divide
             in it for gradient accumulation.
@@ -256,7 +256,7 @@ class _RandomState:
 
     @contextmanager
     def replay(self) -> Iterator[None]:
-        """Draw the same numbers again; afterwards the generators go on where they were."""
+        """Draw the same numbers again; afterwards the generators continue where they were."""
         with torch.random.fork_rng(devices=self._gpus):
             torch.set_rng_state(self._cpu)
             for gpu, state in zip(self._gpus, self._gpu_states, strict=True):
@@ -292,7 +292,7 @@ def _check_mask(name: str, mask_QN: Tensor, scores_QN: Tensor) -> None:
 
 
 def _shares_id(positives_QN: Tensor, ids_N: Tensor) -> Tensor:
-    """True where document n has the id of some positive of query q."""
+    """True if document n has the id of some positive of query q."""
     unique_U, index_N = torch.unique(ids_N, return_inverse=True)
     counts_QU = positives_QN.new_zeros((len(positives_QN), len(unique_U)), dtype=torch.int32)
     counts_QU.index_add_(1, index_N, positives_QN.int())

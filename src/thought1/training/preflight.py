@@ -43,10 +43,10 @@ def check_devices(processes: int) -> None:
 
 
 def claim(output: Path, recipe: Recipe) -> None:
-    """Remember in `output` which recipe runs there; another one must not continue its work.
+    """Record in `output` which recipe runs there; another one must not continue its work.
 
-    Where the recipe lies and where it releases to may change, and everything may as long as
-    nothing has been saved, own thoughts included.
+    The location of the recipe and its `release` may change, and anything may as long as nothing
+    has been saved, sampled thoughts included.
 
     Raises:
         Thought1Error: another recipe, or a folder that cannot be written.
@@ -78,7 +78,7 @@ def claim(output: Path, recipe: Recipe) -> None:
 
 
 def _lasting(recipe: Recipe) -> dict[str, Any]:
-    """What must stay as it is when a run goes on."""
+    """What must not change when a run is resumed."""
     content: dict[str, Any] = json.loads(json.dumps(asdict(recipe)))
     for key in ("release", "release_dtype", "folder", "trust_remote_code"):
         del content[key]
@@ -96,9 +96,9 @@ def check_validation(
     """
     held = set(validation.queries.values())
     for data in stages:
-        asked = [*(pair.query for pair in data.pairs), *(query for query, _ in data.rationales)]
-        asked += [text for role, text in data.texts if role == "query"]
-        trained = next((text for text in asked if text in held), None)
+        queries = [*(pair.query for pair in data.pairs), *(query for query, _ in data.rationales)]
+        queries += [text for role, text in data.texts if role == "query"]
+        trained = next((text for text in queries if text in held), None)
         if trained is not None:
             raise Thought1Error(
                 f"[validation]: {trained!r} is also a training question: name a file of the "
@@ -165,7 +165,7 @@ def _reinforce_problem(stage: ReinforceStage, data: TrainingData) -> str:
     if not data.pairs:
         return "stage reinforce needs pairs, and its sources hold none"
     if data.single:
-        return "stage reinforce reads pairs alone: remove sources of kind texts and rationales"
+        return "stage reinforce reads pairs only: remove sources of kind texts and rationales"
     if len(data.pairs) < stage.queries_per_batch * PartialState().num_processes:
         return f"queries_per_batch is above the {len(data.pairs)} questions there are"
     if (stage.negatives_per_query or stage.reinforce.pool == "index") and not data.pool:
@@ -183,10 +183,10 @@ def _thoughts_problem(stage: ReasonStage, data: TrainingData) -> str:
     if not data.pairs or any(pair.thought for pair in data.pairs):
         return ""
     lacking = "no query of its sources has a reference thought (`thoughts`), "
-    if stage.filter_gain or stage.own_folds:
-        return f"{lacking}which filter_gain and own_folds need"
-    if stage.share_none + min(stage.share_own_start, stage.share_own_end) < 1 - ROUNDING:
-        return f"{lacking}but share_none and share_own leave a share of queries for one"
+    if stage.filter_gain or stage.sampled_folds:
+        return f"{lacking}which filter_gain and sampled_folds need"
+    if stage.share_none + min(stage.share_sampled_start, stage.share_sampled_end) < 1 - ROUNDING:
+        return f"{lacking}but share_none and share_sampled_* leave a share of queries for one"
     if stage.weight_sft and not data.rationales:
         return f"{lacking}and there are no rationales: set weight_sft to 0"
     return ""

@@ -59,7 +59,7 @@ def read_rows(
 def negatives_of(
     stage: SupervisedStage, data: TrainingData, rows: Rows
 ) -> dict[str, list[str]] | None:
-    """Candidates of hard negatives by query id; None where the stage wants none."""
+    """Candidates of hard negatives by query id; None if the stage wants none."""
     if not stage.negatives_per_query:
         return None
     queries = {pair.query_id: pair.query for pair in data.pairs}

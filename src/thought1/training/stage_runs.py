@@ -1,6 +1,6 @@
 """One stage from its data to its model: what is trained, by which trainer, and what comes out.
 
-It connects the parts of a stage with the trainers; `run` puts the stages one behind the other.
+It connects the parts of a stage with the trainers; `run` runs the stages one after the other.
 """
 
 import logging
@@ -62,7 +62,7 @@ class Trained:
     """What a stage has made."""
 
     checkpoint: Checkpoint
-    """With its adapters, if it has them, beside the weights, and what its anchor has learnt."""
+    """With its adapters, if any, separate from the weights, and the anchor that was learnt."""
     scores: Scores
     steps: int
     notes: dict[str, Any]
@@ -105,7 +105,7 @@ def run_companion(
     recipe, folder, data = given.recipe, given.folder, given.data
     checkpoint, sampled = given.model.checkpoint, SampledThoughts(folder)
     assert checkpoint.companion is not None
-    rounds, first_seed = range(stage.own_samples), recipe.seed * 1_000_003
+    rounds, first_seed = range(stage.samples_per_query), recipe.seed * 1_000_003
     sample_by_folds(stage, data.pairs, sampled, rounds, first_seed, writer)
     set_seed(recipe.seed)
     companion = trainable(checkpoint.companion, stage)

@@ -50,9 +50,9 @@ def teach(
 
 
 def teacher_weights(model: Path) -> str:
-    """`hash_weights` over the transformer and the modules behind it; "" for a hub id.
+    """`hash_weights` over the transformer and the modules after it; "" for a hub id.
 
-    A teacher from the hub is known by its name alone.
+    A teacher from the hub is identified by its name only.
     """
     return hash_weights(model, _modules(model)) if model.is_dir() else ""
 

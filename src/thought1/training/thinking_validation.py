@@ -1,4 +1,4 @@
-"""Validation of a model that thinks: at budget 0, behind its own and the reference thoughts.
+"""Validation of a model that thinks: at budget 0, and after its own and the reference thoughts.
 
 It knows a collection in memory, the gauge of `evaluation.faithfulness` and a stage's sources; no
 trainer.
@@ -26,7 +26,7 @@ def thought_scores(
 ) -> Callable[[T1], dict[str, float]]:
     """What `Validate` calls in stage 2.
 
-    The scores: `ndcg@10` and `recall@100` without a thought; `thinking_ndcg@10` behind own thoughts
+    The scores: `ndcg@10` and `recall@100` without a thought; `thinking_ndcg@10` after own thoughts
     of at most `max_thought_tokens`; with reference thoughts `reference_ndcg@10`, `gap` (reference -
     own) and `thought_loss` (nats a token, reference given); of the gauge `swapped_ndcg@10` and
     `swapped_cosine`; `thought_tokens` (mean) and `forced` (share). The gauge's table is printed,
@@ -65,7 +65,7 @@ def thought_scores(
 def _references(
     recipe: Recipe, stage: StageConfig, validation: Validation
 ) -> dict[str, str] | None:
-    """The reference thoughts of all validation questions, in the form that the stage teaches."""
+    """The reference thoughts of all validation questions, in the form that the stage trains."""
     assert recipe.validation is not None
     for source in stage.sources:
         if source.thoughts and source.path == recipe.validation.path:
@@ -81,7 +81,7 @@ def _thought_loss(
 ) -> float:
     """Mean next-token loss over the reference thoughts and their ends, in nats a token.
 
-    An empty one (a pattern whose fields are empty) teaches nothing, and does not count.
+    An empty one (a pattern whose fields are empty) trains nothing, and does not count.
     """
     known = [q for q in validation.queries if references[q]]
     pairs = [TrainingPair(q, validation.queries[q], (), references[q]) for q in known]

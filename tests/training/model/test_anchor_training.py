@@ -54,7 +54,7 @@ def with_anchor(model: T1) -> T1:
 
 def sampled(model: T1, folder: Path) -> SampledThoughts:
     own = SampledThoughts(folder)
-    own.write(0, sample_thoughts(model, PAIRS, reason(own_temperature=1.0), seed=5))
+    own.write(0, sample_thoughts(model, PAIRS, reason(sampled_temperature=1.0), seed=5))
     return own
 
 
@@ -158,7 +158,7 @@ def fused(model: T1, inputs: dict[str, Tensor], anchor: Anchor, *, language: boo
 def test_training_reads_what_the_model_gives(model: T1, tmp_path: Path, language: bool) -> None:
     """Behind none: budget 0; behind a reference: `thoughts=`; behind own: of the generation."""
     own = sampled(model, tmp_path)
-    thoughts = sample_thoughts(model, PAIRS, reason(own_temperature=1.0), seed=5)
+    thoughts = sample_thoughts(model, PAIRS, reason(sampled_temperature=1.0), seed=5)
     inputs = collator(model, own, language=language, anchored=True)([batch_of(MIXED)])
     assert inputs["query_segments"].max() > 1, "rows are packed"
     behind = list(references(model).values())

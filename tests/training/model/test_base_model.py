@@ -307,7 +307,7 @@ def test_a_package_that_is_not_installed(name: str, monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize("name", ["package:", "package:a.b/c", "package:/model"])
 def test_a_name_that_no_package_has(name: str) -> None:
     with pytest.raises(
-        Thought1Error, match=r"is no name of a Python package \(package:NAME/PATH\)"
+        Thought1Error, match=r"is not the name of a Python package \(package:NAME/PATH\)"
     ):
         locate(name)
 

@@ -53,7 +53,7 @@ def qwen3(tmp_path_factory: pytest.TempPathFactory) -> T1:
 def sampled(model: T1, folder: Path) -> SampledThoughts:
     """One round of the model's own thoughts about all questions."""
     own = SampledThoughts(folder)
-    own.write(0, sample_thoughts(model, PAIRS, reason(own_temperature=1.0), seed=5))
+    own.write(0, sample_thoughts(model, PAIRS, reason(sampled_temperature=1.0), seed=5))
     return own
 
 
@@ -137,7 +137,7 @@ def test_without_sft_no_row_is_added(qwen3: T1, tmp_path: Path) -> None:
 def test_vectors_are_those_of_the_model(model: T1, tmp_path: Path) -> None:
     """Behind none: budget 0; behind a reference: `thoughts=`; behind own: of the generation."""
     own = sampled(model, tmp_path)
-    thoughts = sample_thoughts(model, PAIRS, reason(own_temperature=1.0), seed=5)
+    thoughts = sample_thoughts(model, PAIRS, reason(sampled_temperature=1.0), seed=5)
     for language in (True, False):
         vectors, _, inputs = forward(model, collator(model, own, language=language), MIXED)
         found = normalize(vectors.detach(), dim=-1).numpy()[:4]
@@ -322,7 +322,9 @@ def shares(plan: BatchPlan, mode: Mode) -> list[float]:
 @pytest.mark.parametrize("batches", [1, 2, 3, 7, 8])
 def test_shares_go_linearly_from_the_first_step_to_the_last(batches: int) -> None:
     """Two batches a step; the last step may have one."""
-    settings = reason(share_none=0.2, share_own_start=0.1, share_own_end=0.7, own_every=1)
+    settings = reason(
+        share_none=0.2, share_sampled_start=0.1, share_sampled_end=0.7, sampled_every=1
+    )
     plan = plan_thoughts(BatchPlan([WIDE] * batches), settings, {"a", "b", "c", "d"}, 0, 2)
     assert shares(plan, "none") == pytest.approx([0.2] * batches, abs=0.04)
     last = max((batches + 1) // 2 - 1, 1)
@@ -334,14 +336,18 @@ SOME = [batch_of(["none"] * 4)] * 20
 
 
 def test_a_batch_reads_the_round_before_its_step() -> None:
-    settings = reason(share_own_start=1.0, share_own_end=1.0, share_none=0.0, own_every=3)
+    settings = reason(
+        share_sampled_start=1.0, share_sampled_end=1.0, share_none=0.0, sampled_every=3
+    )
     plan = plan_thoughts(BatchPlan(SOME), settings, set(), 0, 2)
     assert [batch.round for batch in plan.batches[::2]] == [0, 0, 0, 0, 1, 1, 1, 2, 2, 2]
     assert [batch.round for batch in plan.batches[1::2]] == [
         batch.round for batch in plan.batches[::2]
     ]
     assert rounds_read(plan) == {0, 1, 2}
-    once = plan_thoughts(BatchPlan(SOME), replace(settings, own_every=0, own_folds=2), set(), 0, 2)
+    once = plan_thoughts(
+        BatchPlan(SOME), replace(settings, sampled_every=0, sampled_folds=2), set(), 0, 2
+    )
     assert rounds_read(once) == {0}
     none = plan_thoughts(BatchPlan(SOME), reason(share_none=1.0), set(), 0, 2)
     assert rounds_read(none) == set()

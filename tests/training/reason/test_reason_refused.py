@@ -52,21 +52,21 @@ def refused(room: Path, output: Path, text: str, *overrides: str, base: str = "a
             "stream needs weight_lm or weight_sft",
         ),
         (PLAIN + THOUGHTS, [], "10 query ids come twice, train:2 for one"),
-        (PLAIN, ["share_none=0.6", "share_own_end=0.5", "own_every=1"], "more than 1"),
-        (PLAIN, ["share_none=0.6", "share_own_start=0.5", "own_every=1"], "more than 1"),
-        (PLAIN, ["share_own_end=0.5"], "need own_every or own_folds above 0"),
-        (PLAIN, ["share_own_start=0.5"], "need own_every or own_folds above 0"),
-        (PLAIN, ["own_every=5"], "own_every and own_folds have no effect"),
-        (PLAIN, ["own_folds=5"], "own_every and own_folds have no effect"),
-        (PLAIN, ["share_own_end=0.5", "own_folds=1"], "own_folds is 1"),
-        (UNREFERENCED, [], "share_none and share_own leave a share of queries for one"),
-        (UNREFERENCED, ["share_own_end=0.75", "own_every=1"], "leave a share of queries"),
+        (PLAIN, ["share_none=0.6", "share_sampled_end=0.5", "sampled_every=1"], "more than 1"),
+        (PLAIN, ["share_none=0.6", "share_sampled_start=0.5", "sampled_every=1"], "more than 1"),
+        (PLAIN, ["share_sampled_end=0.5"], "need sampled_every or sampled_folds above 0"),
+        (PLAIN, ["share_sampled_start=0.5"], "need sampled_every or sampled_folds above 0"),
+        (PLAIN, ["sampled_every=5"], "sampled_every and sampled_folds have no effect"),
+        (PLAIN, ["sampled_folds=5"], "sampled_every and sampled_folds have no effect"),
+        (PLAIN, ["share_sampled_end=0.5", "sampled_folds=1"], "sampled_folds is 1"),
+        (UNREFERENCED, [], "leave a share of queries for one"),
+        (UNREFERENCED, ["share_sampled_end=0.75", "sampled_every=1"], "leave a share of queries"),
         (UNREFERENCED, ["share_none=1"], "set weight_sft to 0"),
-        (UNREFERENCED, ["share_none=1", "filter_gain=true"], "which filter_gain and own_folds"),
+        (UNREFERENCED, ["share_none=1", "filter_gain=true"], "which filter_gain and sampled_folds"),
         (
             UNREFERENCED,
-            ["share_none=0", "share_own_start=1", "share_own_end=1", "own_folds=2"],
-            "which filter_gain and own_folds",
+            ["share_none=0", "share_sampled_start=1", "share_sampled_end=1", "sampled_folds=2"],
+            "which filter_gain and sampled_folds",
         ),
         (PLAIN + RATIONALES, ["weight_sft=0"], "rationales need weight_sft above 0"),
         (PLAIN, ["false_negative_margin=0.1"], "need a teacher"),
@@ -85,9 +85,9 @@ def test_a_stage_that_would_fail_or_ignore_a_setting(
     ("text", "settings"),
     [
         (PLAIN, []),
-        (PLAIN, ["share_none=0.3", "share_own_end=0.7", "own_every=1"]),
-        (PLAIN, ["share_own_end=0.5", "own_folds=2"]),
-        (PLAIN, ["share_own_end=0.5", "own_folds=2", "own_every=3"]),
+        (PLAIN, ["share_none=0.3", "share_sampled_end=0.7", "sampled_every=1"]),
+        (PLAIN, ["share_sampled_end=0.5", "sampled_folds=2"]),
+        (PLAIN, ["share_sampled_end=0.5", "sampled_folds=2", "sampled_every=3"]),
         (PLAIN, ["share_none=1"]),
         (PLAIN, ["weight_contrastive=0"]),
         (PLAIN, ["filter_gain=true", "lora_alpha=8"]),
@@ -96,8 +96,8 @@ def test_a_stage_that_would_fail_or_ignore_a_setting(
         (UNREFERENCED + RATIONALES, ["share_none=1"]),
         (
             UNREFERENCED,
-            ["share_none=0.1", "share_own_start=0.9", "share_own_end=0.9", "own_every=2",
-             "weight_sft=0"],
+            ["share_none=0.1", "share_sampled_start=0.9", "share_sampled_end=0.9",
+             "sampled_every=2", "weight_sft=0"],
         ),
     ],
 )  # fmt: skip
@@ -115,7 +115,7 @@ def test_stage_1_with_a_contrast_reads_neither_thoughts_nor_evidence(
     message = refused(room, tmp_path / "run", text)
     told = {
         "evidence": "stage contrast: evidence has no effect in stage represent: remove it",
-        "thoughts": "stage contrast: thoughts in stage represent are for weight_lm alone: set it "
+        "thoughts": "stage contrast: thoughts in stage represent are for weight_lm only: set it "
         "above 0 and the other weights to 0, or remove them",
     }
     assert message.endswith(told[key])

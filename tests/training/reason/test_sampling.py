@@ -71,7 +71,7 @@ def test_an_interrupted_writing_leaves_what_was_there(
 
 @pytest.mark.numerics
 def test_thoughts_are_those_of_the_model_at_the_stage_s_settings(model: T1) -> None:
-    settings = reason(own_temperature=0.7, own_top_p=0.9)
+    settings = reason(sampled_temperature=0.7, sampled_top_p=0.9)
     model.checkpoint.model.train()  # where a trainer leaves it
     found = sample_thoughts(model, PAIRS, settings, seed=4)
     texts = [pair.query for pair in PAIRS]
@@ -82,7 +82,7 @@ def test_thoughts_are_those_of_the_model_at_the_stage_s_settings(model: T1) -> N
     assert max(len(t.token_ids) for t in expected) == MOST
 
     def ids(seed: int, temperature: float = 0.7, top_p: float = 0.9) -> list[tuple[int, ...]]:
-        changed = replace(settings, own_temperature=temperature, own_top_p=top_p)
+        changed = replace(settings, sampled_temperature=temperature, sampled_top_p=top_p)
         thoughts = sample_thoughts(model, PAIRS, changed, seed)
         return [thought.token_ids for thought in thoughts.values()]
 
@@ -94,7 +94,7 @@ def test_thoughts_are_those_of_the_model_at_the_stage_s_settings(model: T1) -> N
 
 
 def test_evidence_is_shown(model: T1) -> None:
-    settings = reason(own_temperature=0.0)
+    settings = reason(sampled_temperature=0.0)
     shown = [replace(PAIRS[0], evidence=("Iron grows.", "It is long.")), PAIRS[1]]
     found = sample_thoughts(model, shown, settings, seed=0)
     bare = sample_thoughts(model, PAIRS[:2], settings, seed=0)
@@ -117,7 +117,7 @@ def test_no_question_no_thought(model: T1) -> None:
 def test_rounds_that_are_read_are_sampled_in_time(
     model: T1, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Round r after r x own_every steps, each with a seed of its own; the others never."""
+    """Round r after r x sampled_every steps, each with a seed of its own; the others never."""
     asked: list[int] = []
 
     def sampled(_model: T1, pairs: Sequence[Any], _: object, seed: int) -> Mapping[str, Thought]:
@@ -126,7 +126,9 @@ def test_rounds_that_are_read_are_sampled_in_time(
 
     monkeypatch.setattr(sampling, "sample_thoughts", sampled)
     own = SampledThoughts(tmp_path)
-    its = ThoughtSampling(PAIRS, reason(own_every=3, share_own_end=0.5), 100, own, {0, 1, 3})
+    its = ThoughtSampling(
+        PAIRS, reason(sampled_every=3, share_sampled_end=0.5), 100, own, {0, 1, 3}
+    )
     callback = SampleOwnThoughts(model, its)
     state, arguments = TrainerState(), (object(), TrainerControl())
     callback.on_train_begin(arguments[0], state, arguments[1])  # type: ignore[arg-type]
@@ -148,7 +150,8 @@ def test_a_run_that_goes_on_samples_nothing_at_its_begin(
     own = SampledThoughts(tmp_path)
     for step, rounds in ((4, {0, 1}), (0, {1})):
         callback = SampleOwnThoughts(
-            model, ThoughtSampling(PAIRS, reason(own_every=2, share_own_end=0.5), 0, own, rounds)
+            model,
+            ThoughtSampling(PAIRS, reason(sampled_every=2, share_sampled_end=0.5), 0, own, rounds),
         )
         state = TrainerState(global_step=step)
         callback.on_train_begin(object(), state, TrainerControl())  # type: ignore[arg-type]

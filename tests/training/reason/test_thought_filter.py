@@ -170,7 +170,11 @@ def test_a_stage_reads_only_the_thoughts_that_help(room: Path, tmp_path: Path) -
 
 
 def test_without_the_filter_the_lineage_is_silent(room: Path, tmp_path: Path) -> None:
-    settings = ("stages.0.share_own_end=0", "stages.0.share_own_start=0", "stages.0.own_every=0")
+    settings = (
+        "stages.0.share_sampled_end=0",
+        "stages.0.share_sampled_start=0",
+        "stages.0.sampled_every=0",
+    )
     trained = train(recipe(room, tmp_path / "run", *settings, "stages.0.max_steps=1", text=RECIPE))
     assert "reference_thoughts" not in json.loads((trained / "t1.json").read_text())["lineage"][0]
     assert not list(trained.parent.glob("own-thoughts*"))

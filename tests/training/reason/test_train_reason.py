@@ -125,17 +125,25 @@ def test_from_scratch(room: Path, tmp_path: Path) -> None:
 
 # -- own thoughts --------------------------------------------------------------------------------
 
-ALL_OWN = ("stages.0.share_none=0", "stages.0.share_own_start=1", "stages.0.share_own_end=1")
+ALL_OWN = (
+    "stages.0.share_none=0",
+    "stages.0.share_sampled_start=1",
+    "stages.0.share_sampled_end=1",
+)
 
 
 def test_a_step_reads_the_thoughts_that_the_plan_says(
     room: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Although the loader prepares batches ahead: step s reads round max(s - 1, 0) // own_every.
+    """Step s reads round max(s - 1, 0) // sampled_every: the loader prepares batches ahead.
 
-    And round r is what the weights after r x own_every steps think, at the recipe's temperature.
+    Round r is what the weights after r x sampled_every steps think, at the recipe's temperature.
     """
-    settings = ("stages.0.max_steps=7", "stages.0.accumulation=2", "stages.0.share_own_start=0.7")
+    settings = (
+        "stages.0.max_steps=7",
+        "stages.0.accumulation=2",
+        "stages.0.share_sampled_start=0.7",
+    )
     wanted = recipe(room, tmp_path / "run", *settings, text=RECIPE)
     (stage,) = wanted.stages
     folder = tmp_path / "run" / "1-think"
@@ -188,7 +196,7 @@ def test_own_thoughts_by_folds_are_sampled_once(
 ) -> None:
     """Before the first step, about all questions; no callback samples any."""
     monkeypatch.setattr(sampling, "sample_thoughts", lambda *_: pytest.fail("sampled"))
-    settings = ("stages.0.own_every=0", "stages.0.own_folds=3", "stages.0.max_steps=2")
+    settings = ("stages.0.sampled_every=0", "stages.0.sampled_folds=3", "stages.0.max_steps=2")
     wanted = recipe(room, tmp_path / "run", *settings, text=RECIPE)
     trained = train(wanted)
     assert list(own_files(trained.parent)) == ["own-thoughts-0.jsonl"]
@@ -197,7 +205,7 @@ def test_own_thoughts_by_folds_are_sampled_once(
 
 
 def test_temperature_zero_and_no_repetition_are_heard(room: Path, tmp_path: Path) -> None:
-    settings = ("stages.0.own_temperature=0", "model.no_repeat_ngram=1", "stages.0.max_steps=1")
+    settings = ("stages.0.sampled_temperature=0", "model.no_repeat_ngram=1", "stages.0.max_steps=1")
     wanted = recipe(room, tmp_path / "run", *settings, *ALL_OWN, text=RECIPE)
     trained = train(wanted)
     model = T1(start_checkpoint(wanted.model, []))
@@ -297,7 +305,12 @@ def test_the_thoughts_of_another_recipe_are_not_read(
     room: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Folds keep what they sampled before the first checkpoint: the recipe must stay the same."""
-    settings = ("stages.0.own_every=0", "stages.0.own_folds=2", "stages.0.max_steps=2", *ALL_OWN)
+    settings = (
+        "stages.0.sampled_every=0",
+        "stages.0.sampled_folds=2",
+        "stages.0.max_steps=2",
+        *ALL_OWN,
+    )
     wanted = recipe(room, tmp_path / "run", *settings, text=RECIPE)
 
     class Interrupted(StageTrainer):  # the folds' own trainer is not
@@ -309,7 +322,7 @@ def test_the_thoughts_of_another_recipe_are_not_read(
         with pytest.raises(KeyboardInterrupt):
             train(wanted)
     assert own_files(tmp_path / "run" / "1-think")
-    other = replace(wanted, stages=(replace(wanted.stages[0], own_temperature=0.1),))
+    other = replace(wanted, stages=(replace(wanted.stages[0], sampled_temperature=0.1),))
     with pytest.raises(Thought1Error, match="holds the run of another recipe"):
         train(other)
     train(wanted)

@@ -1,17 +1,22 @@
 """Recipes: what a TOML file may say, and how a mistake in it is reported."""
 
-from dataclasses import fields
+import json
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import pytest
 
 from thought1.training.recipe import (
+    CompanionStage,
+    ReasonStage,
     Recipe,
     RepresentStage,
     ScratchConfig,
     SourceConfig,
     load_recipe,
 )
+from thought1.training.recipe.read import reread
+from thought1.training.recipe.renamed import STAGE_KEYS
 from thought1.training.recipe.table import RANGES
 from thought1.types import Thought1Error
 
@@ -207,7 +212,7 @@ def test_a_key_of_another_kind_of_source_is_refused(tmp_path: Path) -> None:
         ("reason", "weight_lm", "represent"),
         ("reason", "weight_distill_similarity", "represent"),
         ("represent", "weight_sft", "reason"),
-        ("represent", "own_every", "reason"),
+        ("represent", "sampled_every", "reason"),
     ],
 )
 def test_a_key_of_another_stage_is_refused(
@@ -218,13 +223,97 @@ def test_a_key_of_another_stage_is_refused(
     assert message.endswith(
         f"stages[1]: {key!r} is read with stage = {reader!r} only, not with {stage!r}"
     )
-    sound = ("teacher=any", *(["stages.1.share_own_end=0.5"] if key == "own_every" else []))
+    sound = ("teacher=any", *(["stages.1.share_sampled_end=0.5"] if key == "sampled_every" else []))
     assert load(tmp_path, MINIMAL, f"stages.1.stage={reader}", overrides[1], *sound).stages[1]
 
 
 def test_a_stage_that_is_not_named_is_represent(tmp_path: Path) -> None:
     assert load(tmp_path, MINIMAL, "stages.0.weight_lm=1").stages[0].weight_language == 1
     assert "not with 'represent'" in refused(tmp_path, MINIMAL, "stages.0.share_none=0.5")
+
+
+COMPANION = """
+name = "small"
+[model]
+base = "owner/name"
+companion = "owner/reader"
+[[stages]]
+name = "think"
+stage = "represent"
+weight_contrastive = 0
+weight_lm = 1
+sources = []
+[[stages]]
+name = "read"
+stage = "companion"
+own_folds = 3
+own_samples = 2
+own_temperature = 0.5
+own_top_p = 0.9
+sources = []
+"""
+REASON = """
+name = "small"
+[model]
+base = "owner/name"
+[[stages]]
+name = "think"
+stage = "reason"
+share_own_start = 0.25
+share_own_end = 0.5
+own_every = 7
+own_folds = 3
+own_temperature = 0.5
+own_top_p = 0.9
+sources = []
+"""
+
+
+@pytest.mark.parametrize("text", [REASON, COMPANION])
+def test_renamed_keys_are_read_by_their_old_names(
+    tmp_path: Path, text: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    old_keys = [old for old in STAGE_KEYS if f"\n{old} = " in text]
+    current = text
+    for old in old_keys:
+        current = current.replace(f"\n{old} =", f"\n{STAGE_KEYS[old]} =")
+    wanted = load(tmp_path, current)
+    assert not caplog.messages
+    assert load(tmp_path, text) == wanted
+    (message,) = caplog.messages
+    assert all(f"{old} is now {STAGE_KEYS[old]}" in message for old in old_keys)
+
+
+def test_every_renamed_key_is_tested_and_gone() -> None:
+    assert all(f"\n{old} = " in REASON + COMPANION for old in STAGE_KEYS)
+    known = {item.name for stage in (ReasonStage, CompanionStage) for item in fields(stage)}
+    assert known >= set(STAGE_KEYS.values())
+    assert not known & set(STAGE_KEYS)
+
+
+@pytest.mark.parametrize("key", ["own_every", "sampled_every"])
+@pytest.mark.parametrize("text", [REASON, REASON.replace("own_every", "sampled_every")])
+def test_an_override_wins_by_either_name(tmp_path: Path, text: str, key: str) -> None:
+    (stage,) = load(tmp_path, text, f"stages.0.{key}=9").stages
+    assert isinstance(stage, ReasonStage)
+    assert stage.sampled_every == 9
+
+
+def test_a_key_by_both_names_is_refused(tmp_path: Path) -> None:
+    message = refused(tmp_path, REASON.replace("own_every = 7", "own_every = 7\nsampled_every = 7"))
+    assert message.endswith("stages[0]: own_every is now sampled_every: remove own_every")
+
+
+@pytest.mark.parametrize("text", [REASON, COMPANION])
+def test_what_an_earlier_version_recorded_is_the_same_recipe(tmp_path: Path, text: str) -> None:
+    recipe = load(tmp_path, text)
+    record = json.loads(json.dumps(asdict(recipe)))
+    for stage in record["stages"]:
+        for old, new in STAGE_KEYS.items():
+            if new in stage:
+                stage[old] = stage.pop(new)
+    assert "own_folds" in record["stages"][-1]
+    assert reread(record) == recipe
 
 
 def test_which_keys_belong_to_some_kinds() -> None:

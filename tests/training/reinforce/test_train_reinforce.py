@@ -56,7 +56,7 @@ def test_what_is_logged_and_saved(usual: Path) -> None:
         assert entry["entropy"] > 0
     saved = read_rollouts(usual / "rollouts.jsonl")
     assert [batch.step for batch in saved] == [0, 2, 4]
-    assert all(len(batch.told) == 12 for batch in saved)
+    assert all(len(batch.texts) == 12 for batch in saved)
     mean = float(saved[0].rollouts.lengths_R.mean())
     assert mean == pytest.approx(entries[0]["thought_tokens"], abs=1e-3)
     lineage = load_checkpoint(usual / "model").settings.lineage

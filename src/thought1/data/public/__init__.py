@@ -2,5 +2,5 @@
 
     t1 data get strategyqa cot_flan
 
-Nothing of the sets lies in the repository: only addresses, hashes and the code that converts.
+Nothing of the sets is in the repository: only addresses, hashes and the code that converts.
 """

@@ -1,7 +1,7 @@
 """A training set from its public home: fetch, convert, compare, put in place.
 
 Knows the steps, not how a set is converted. A set appears whole or not at all: it is made in a
-folder of its own beside its place, which is renamed at the end and removed whatever happens.
+temporary folder next to the target, which is renamed at the end and always removed.
 """
 
 import os
@@ -58,10 +58,10 @@ class BuildOutcome:
 def get_set(
     public: PublicSet, to: Path, downloads: Downloads, accept_changed: bool = False
 ) -> BuildOutcome:
-    """Make the folder TO/NAME, unless it is there with the right hashes.
+    """Make the folder TO/NAME, unless it exists with the right hashes.
 
     With other hashes than the catalogue's it becomes TO/NAME.changed instead; `accept_changed`
-    puts it in place all the same, and takes what is there for the set if no file is missing.
+    puts it in place anyway, and accepts an existing folder as the set if no file is missing.
 
     Raises:
         Thought1Error: something else is in the place, an original cannot be had or has another
@@ -88,7 +88,7 @@ def _check_present(public: PublicSet, place: Path, accept_changed: bool) -> tupl
     complete = all((place / name).is_file() for name in public.results)
     if differing and not (accept_changed and complete):
         raise Thought1Error(
-            f"{place} is there, but not with the files of {public.name} ({differing[0]} differs): "
+            f"{place} exists, but not with the files of {public.name} ({differing[0]} differs): "
             "move it away, or choose another folder to put it in"
         )
     return differing

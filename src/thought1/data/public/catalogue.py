@@ -1,4 +1,4 @@
-"""Which training sets there are: where their originals lie and what becomes of them.
+"""Which training sets there are: where their originals are and what they are converted to.
 
 Reads catalogue.toml, which explains its own keys. Knows neither the network nor the conversions.
 """

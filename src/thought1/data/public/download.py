@@ -20,7 +20,7 @@ from thought1.files.whole import write_whole
 from thought1.types import Thought1Error
 
 PAUSE_SECONDS = 1.0
-"""Before the second attempt; twice as long before the third; longer where a server asks for it."""
+"""Before the second attempt; twice as long before the third; longer if a server requests it."""
 _LONGEST_PAUSE = 60.0
 _ATTEMPTS = 3
 _AT_ONCE = 8
@@ -29,7 +29,7 @@ _CHUNK = 2**18
 _PASSING = (429, 500, 502, 503, 504)
 
 Progress = Callable[[int], None]
-"""RolloutText how many bytes have come, from several threads."""
+"""Called with the number of bytes received, from several threads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Downloads:
     """How files are fetched."""
 
     mirror: str = ""
-    """Where copies lie instead, by host and path; "" takes the public homes."""
+    """Address of a mirror, with copies by host and path; "" uses the original servers."""
     timeout: float = 30.0
     """Seconds without an answer, or without further bytes, after which an attempt ends."""
     progress: Progress = lambda num_bytes: None
@@ -47,14 +47,14 @@ class Downloads:
             raise Thought1Error(f"the mirror must begin with http:// or https://: {self.mirror}")
 
     def place(self, address: str) -> str:
-        """Where to fetch what lies at `address`: there, or its copy on the mirror."""
+        """The address from which to fetch `address`: itself, or its copy on the mirror."""
         if not self.mirror:
             return address
         return f"{self.mirror.rstrip('/')}/{address.partition('://')[2]}"
 
 
 class _Passing(Exception):
-    """An attempt failed in a way that the next one may not, after so many seconds."""
+    """A transient failure, to be retried after some seconds."""
 
     def __init__(self, problem: str, seconds: float = 0.0) -> None:
         super().__init__(problem)
@@ -105,8 +105,8 @@ def _receive(address: str, file: IO[bytes], max_bytes: int, downloads: Downloads
         error.close()
         answer = f"the server answers {error.code} {error.reason}"
         if error.code in _PASSING:
-            asked = error.headers.get("Retry-After", "")
-            raise _Passing(answer, float(asked) if asked.isdecimal() else 0.0) from None
+            wait = error.headers.get("Retry-After", "")
+            raise _Passing(answer, float(wait) if wait.isdecimal() else 0.0) from None
         raise Thought1Error(f"{address} cannot be fetched: {answer}") from None
     except (URLError, OSError, http.client.HTTPException) as error:
         reason = error.reason if isinstance(error, URLError) else error

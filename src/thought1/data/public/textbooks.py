@@ -9,7 +9,7 @@ from pathlib import Path
 
 from thought1.data.public.files import write_json_lines
 
-# What kramdown and HTML add to a module. An image title with a bracket leaves its rest behind, a
+# What kramdown and HTML add to a module. The rest of an image title with a bracket remains, a
 # comment its end; so it was when the first models were trained, and so it stays.
 _REMOVED = (
     (re.compile(r"!\[[^\]]*\]\([^)]*\)"), ""),

@@ -1,4 +1,4 @@
-"""Open English WordNet as JSON lines: a synset a line, without its relations but for hypernyms.
+"""Open English WordNet as JSON lines: a synset a line, without its relations except hypernyms.
 
 Original: the release's zip of JSON files; a file for each lexicographer file (noun.animal.json)
 holds synsets by id, others hold the entries, which are not read.

@@ -1,6 +1,6 @@
-"""One random question at a time, from given starting entities; None where the draw is no question.
+"""One random question at a time, from given starting entities; None if the draw gives no question.
 
-Knows neither splits nor which questions have been asked before: questions.py keeps them apart.
+Knows neither splits nor which questions exist already: questions.py keeps them apart.
 """
 
 import random
@@ -25,7 +25,7 @@ _COMPARED = [name for name, relation in RELATIONS.items() if relation.value in C
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A text that is shown with a question, and the fact that it tells."""
+    """A text that is shown with a question, and the fact that it states."""
 
     fact: Fact
     text: str
@@ -89,16 +89,16 @@ class Drawer:
         others = self.rng.choice((1, 2))
         if len(subjects) <= others:
             return None
-        told = [self._invent(name, relation) for name in self.rng.sample(subjects, 1 + others)]
-        first = told[0]
+        stated = [self._invent(name, relation) for name in self.rng.sample(subjects, 1 + others)]
+        first = stated[0]
         rest = self._walk(first.value, self.rng.choice((1, 2)), {first.subject, first.value})
         if rest is None:
             return None
-        self.rng.shuffle(told)
-        return self._follow(id, "evidence", [first, *rest], tuple(map(self._note, told)))
+        self.rng.shuffle(stated)
+        return self._follow(id, "evidence", [first, *rest], tuple(map(self._note, stated)))
 
     def _invent(self, name: str, relation: str) -> Fact:
-        """A fact that no document tells."""
+        """A fact that no document states."""
         values = self.world.names(EVIDENCE_RELATIONS[relation].value)
         known = {name} | self.world.mentions(name)
         return Fact(name, relation, self.rng.choice([v for v in values if v not in known]))

@@ -1,6 +1,6 @@
 """The texts of worlds: two documents about each entity, and distractors about none.
 
-An article tells most facts of its entity, a note tells the others and one again, in other words.
+An article states most facts of its entity; a note states the others, and one again in other words.
 Knows no question.
 """
 
@@ -18,7 +18,7 @@ from thought1.data.worlds.language import (
 from thought1.types import Document
 
 ARTICLE_FACTS = 3
-"""Facts in an article; the note tells the others, and one again."""
+"""Facts in an article; the note states the others, and one again."""
 
 
 def relevant(name: str) -> tuple[str, str]:
@@ -32,12 +32,12 @@ def make_documents(world: Encyclopedia, distractors: int, rng: random.Random) ->
     for name in world.kinds:
         facts = list(world.facts[name].values())
         rng.shuffle(facts)
-        told, left = facts[:ARTICLE_FACTS], facts[ARTICLE_FACTS:]
-        again = told[: max(1, 2 - len(left))]
+        stated, left = facts[:ARTICLE_FACTS], facts[ARTICLE_FACTS:]
+        again = stated[: max(1, 2 - len(left))]
         wordings = {fact: rng.sample(_wordings(world, fact), 2) for fact in facts}
         for id, texts in zip(
             relevant(name),
-            ([wordings[fact][0] for fact in told], [wordings[fact][1] for fact in left + again]),
+            ([wordings[fact][0] for fact in stated], [wordings[fact][1] for fact in left + again]),
             strict=True,
         ):
             documents.append(Document(id, " ".join(texts)))

@@ -80,7 +80,7 @@ def make_encyclopedia(entities: int, rng: random.Random) -> Encyclopedia:
 
 
 def _name_entities(entities: int, rng: random.Random) -> dict[str, str]:
-    """Name -> kind. Names are unique and have no meaning; their endings tell the kind."""
+    """Name -> kind. Names are unique and have no meaning; their endings show the kind."""
     counts = {kind: round(spec.share * entities) for kind, spec in KINDS.items()}
     counts["person"] += entities - sum(counts.values())
     middles = 1 if entities <= 2000 else 2

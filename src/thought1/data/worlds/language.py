@@ -1,7 +1,7 @@
 """The words of worlds: kinds of entities, relations, and every wording of documents and questions.
 
 Data only: it knows neither facts nor how a question is composed. Two rules hold for the wordings
-and are tested: a content word stands either in documents or in questions, never in both, so that
+and are tested: a content word is used either in documents or in questions, never in both, so that
 a question shares with the corpus only the names of its starting entities; and a noun phrase of a
 question belongs to one relation only. A thought has one fixed wording for each relation.
 """
@@ -25,7 +25,7 @@ class Relation:
     """A functional relation from entities of one kind to another.
 
     `thought` is its sentence in thoughts, `documents` are its sentences in documents (for a
-    relation that only evidence tells: in evidence notes), with `{s}` for the subject and `{v}`
+    relation that only evidence states: in evidence notes), with `{s}` for the subject and `{v}`
     for the value. `phrases` name the value in questions, with `{}` for the subject's name or
     phrase.
     """
@@ -39,7 +39,7 @@ class Relation:
 
 SORT = "sort"
 YEAR = "year"
-"""The two facts of every entity whose value is no entity."""
+"""The two facts of every entity whose value is not an entity."""
 SORT_THOUGHT = "{s} is a {v} ."
 YEAR_THOUGHT = "{s} dates from {v} ."
 SORT_DOCUMENTS = ("{s} is a {v} .", "{s} , a {v} , is well known .", "people call {s} a {v} .")
@@ -180,7 +180,7 @@ RELATIONS = {
         ("the surveyor of {}", "the geographer of {}", "the explorer of {}"),
     ),
 }
-"""What documents tell, and what single-hop questions ask."""
+"""What documents state, and what single-hop questions ask."""
 
 EVIDENCE_RELATIONS = {
     "moved_to": Relation(
@@ -205,7 +205,7 @@ EVIDENCE_RELATIONS = {
         ("the present destination of {}", "the new depot for {}"),
     ),
 }
-"""What no document tells: only the notes that are shown with a question do."""
+"""What no document states: only the notes that are shown with a question do."""
 
 COMPARED_KINDS = ("town", "organisation")
 """The kinds whose years comparisons compare: few entities, so that each year is met often."""
@@ -233,7 +233,7 @@ DISTRACTORS = (
     "children sing about {} and {} at the fair .",
     "a painted door shows {} , {} , {} and {} .",
 )
-"""Documents about nothing: each mentions several entities and tells no fact of any."""
+"""Documents about nothing: each mentions several entities and states no fact about any."""
 
 FIRST_SYLLABLES = (
     "ba bri da dre fa fli ga gro ha hu ja ka klo la lu ma mi na ne pa plo ra ri sa ski ta tro va "

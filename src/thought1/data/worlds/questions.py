@@ -3,15 +3,15 @@
 Knows neither files nor thoughts. How the questions are split:
 
 - Three tenths of the entities of each kind are held out as starting points. Every composed test
-  question starts from held-out entities alone, every composed training question from the others
-  alone; so no pair (starting entities, path of relations) is in both. What lies behind the
+  question starts from held-out entities only, every composed training question from the others
+  only; so no pair (starting entities, path of relations) is in both. What follows the
   starting entity is common: chains of both splits lead through the same facts.
 - Every fact whose value is an entity is a training question of a single hop, with one phrase. The
-  test of single hops asks some of these facts with a phrase that training does not use for them.
+  test of single hops queries some of these facts with a phrase that training does not use for them.
 - Every year that a test comparison needs occurs in a training comparison.
 - A fact in an evidence note occurs in one note of one question, and in no document.
 
-A question names its starting entities alone, and no document about the answer mentions one of
+A question names only its starting entities, and no document about the answer mentions one of
 these: nothing is found by matching names.
 """
 
@@ -47,7 +47,7 @@ def make_questions(world: Encyclopedia, train: int, test: int, seed: int) -> lis
         test: the number of test questions of each kind, single hops included.
 
     Raises:
-        Thought1Error: the world is too small for so many.
+        Thought1Error: the world is too small for this many questions.
     """
     trained, tested = _single_hops(world, test, random.Random(f"{seed} hop1"))
     held_out = _held_out(world, random.Random(f"{seed} split"))
@@ -70,14 +70,14 @@ def _single_hops(
     if test > len(links):
         raise _too_small(world, test, "hop1")
     again = set(rng.sample(range(len(links)), test))
-    asked: tuple[list[Question], list[Question]] = [], []
+    by_split: tuple[list[Question], list[Question]] = [], []
     for number, link in enumerate(links):
         phrases = rng.sample(RELATIONS[link.relation].phrases, 2)
-        for split, questions, phrase in zip(("train", "test"), asked, phrases, strict=True):
+        for split, questions, phrase in zip(("train", "test"), by_split, phrases, strict=True):
             if split == "train" or number in again:
                 id = f"{split}:hop1-{len(questions):04}"
                 questions.append(_ask_link(world, id, link, phrase, rng))
-    return asked
+    return by_split
 
 
 def _ask_link(
@@ -100,7 +100,7 @@ class _Composer:
 
     def __init__(self, world: Encyclopedia) -> None:
         self._world = world
-        self._asked: set[tuple[tuple[str, ...], tuple[str, ...]]] = set()
+        self._used: set[tuple[tuple[str, ...], tuple[str, ...]]] = set()
         self._noted: set[Fact] = set()
         self._trained: set[Fact] = set()
 
@@ -122,8 +122,8 @@ class _Composer:
 
     def _accept(self, question: Question) -> bool:
         key = (tuple(sorted(question.starts)), question.path)
-        told = {note.fact for note in question.notes}
-        if key in self._asked or not told.isdisjoint(self._noted):
+        stated = {note.fact for note in question.notes}
+        if key in self._used or not stated.isdisjoint(self._noted):
             return False
         named = self._world.mentions(question.answer) | {question.answer}
         if not named.isdisjoint(question.starts):
@@ -131,8 +131,8 @@ class _Composer:
         years = (step for step in question.steps if step.relation == YEAR)
         if question.split == "test" and not self._trained.issuperset(years):
             return False
-        self._asked.add(key)
-        self._noted |= told
+        self._used.add(key)
+        self._noted |= stated
         return True
 
 

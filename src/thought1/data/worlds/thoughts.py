@@ -1,7 +1,7 @@
 """Trajectories: one sentence for each step, what follows from them, and the answer's name.
 
-Knows neither files nor the wording of questions. `short` tells the steps alone; `long` restates
-facts beside the way, which do not matter, until it is more than twice as long.
+Knows neither files nor the wording of questions. `short` states the steps only; `long` restates
+irrelevant facts along the way, until it is more than twice as long.
 """
 
 import random
@@ -24,7 +24,7 @@ from thought1.data.worlds.language import (
 Style = Literal["short", "long"]
 
 LONG = 2.0
-"""A long thought has at least so many times the words of the short one, and at most 3 times."""
+"""A long thought has at least this many times the words of the short one, and at most 3 times."""
 
 
 def think(question: Question, world: Encyclopedia, style: Style, seed: int) -> str:
@@ -63,13 +63,13 @@ def _digress(
     question: Question, world: Encyclopedia, wanted: float, rng: random.Random
 ) -> list[str]:
     """The steps, each followed by other facts about its entities, of at least `wanted` words."""
-    told = set(question.steps)
+    stated = set(question.steps)
     places: list[list[Fact]] = []
     for step in question.steps:
         names = [name for name in (step.subject, step.value) if name in world.kinds]
         asides = [fact for name in names for fact in world.facts[name].values()]
-        places.append([fact for fact in dict.fromkeys(asides) if fact not in told])
-        told.update(places[-1])
+        places.append([fact for fact in dict.fromkeys(asides) if fact not in stated])
+        stated.update(places[-1])
     chosen: list[list[str]] = [[statement(step)] for step in question.steps]
     spare = [(place, fact) for place, facts in enumerate(places) for fact in facts]
     for place, fact in rng.sample(spare, len(spare)):

@@ -58,7 +58,7 @@ class WorldSettings:
             )
         if not 0 <= self.share_thoughts <= 1:
             raise Thought1Error(
-                f"the share of thoughts lies between 0 and 1, not at {self.share_thoughts}"
+                f"the share of thoughts must be between 0 and 1, not {self.share_thoughts}"
             )
 
 
@@ -112,7 +112,7 @@ def make_world(settings: WorldSettings) -> World:
     """Generate the world that `settings` determine.
 
     Raises:
-        Thought1Error: too few entities for so many questions.
+        Thought1Error: too few entities for this many questions.
     """
     seed = settings.seed
     encyclopedia = make_encyclopedia(settings.entities, random.Random(f"{seed} facts"))

@@ -1,14 +1,14 @@
-"""A world as a folder in BEIR's layout, with trajectories and evidence beside it.
+"""A world as a folder in BEIR's layout, with trajectories and evidence.
 
     corpus.jsonl     {"_id", "text"}
     queries.jsonl    {"_id", "text", "metadata": {"kind", "answer", "starts", "path"}}
     qrels/           train, test (all composed kinds), and test-KIND for each kind
     facts.jsonl      {"_id", "text"}: every fact in the words of thoughts, for language modelling
     thoughts.jsonl   {"_id", "text"}
-    evidence.jsonl   {"_id", "documents"}, for questions of the kind evidence alone
+    evidence.jsonl   {"_id", "documents"}, only for questions of the kind evidence
     world.json       settings, counts, and the version that wrote it
 
-The same world gives the same bytes everywhere, but for the version in world.json.
+The same world gives the same bytes everywhere, except for the version in world.json.
 """
 
 import json
@@ -28,12 +28,12 @@ from thought1.types import Thought1Error
 
 
 def check_target(folder: Path) -> None:
-    """Raise Thought1Error where `folder` is a file or holds anything."""
+    """Raise Thought1Error if `folder` is a file or holds anything."""
     if folder.is_dir() and not any(folder.iterdir()):
         return
     if folder.exists() or folder.is_symlink():
         raise Thought1Error(
-            f"{show_path(folder)} exists and is no empty folder: name a new one, nothing is "
+            f"{show_path(folder)} exists and is not an empty folder: name a new one, nothing is "
             "overwritten"
         )
 

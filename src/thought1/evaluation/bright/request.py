@@ -1,4 +1,4 @@
-"""What is asked of a subset of BRIGHT, as plain data."""
+"""A request to evaluate on a subset of BRIGHT, as plain data."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -33,7 +33,7 @@ class BrightRequest(Request):
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "BrightRequest":
-        """The request of which `to_json` made `content`; TypeError where it is another's."""
+        """The request of which `to_json` made `content`; TypeError if it is another's."""
         return cls(**{name: value for name, value in content.items() if name != "kind"})
 
     def command(self) -> list[str]:

@@ -49,21 +49,21 @@ class BrightOutputs:
 
 @dataclass(slots=True)
 class BrightReport:
-    """What was found, and where it lies."""
+    """The results, and where they are stored."""
 
     scores: BrightResult
     facts: SystemFacts
     """Of the first subset."""
     source: str
     instructions: Mapping[str, str]
-    """Subset -> the sentence that came with its queries; empty where the system reads none."""
+    """Subset -> the sentence that came with its queries; empty if the system reads none."""
     hashes: dict[str, Mapping[str, str]] = field(default_factory=dict)
     """Subset -> file -> SHA-256."""
     paths: dict[str, str] = field(default_factory=dict)
     """Subset -> its result file."""
 
     def to_json(self) -> dict[str, Any]:
-        """JSON data: what was asked of which system, all figures, and the paths."""
+        """JSON data: the request, the system, all figures, and the paths."""
         return {
             "source": self.source,
             "system": self.facts.name,
@@ -79,7 +79,7 @@ class BrightReport:
 def check_bright(
     request: BrightRequest, cache: Path | None, called: Callable[[str], str] = str
 ) -> None:
-    """Refuse what only the system t1 knows, where another one is asked for.
+    """Refuse options of the system t1 with any other system.
 
     Args:
         called: what the user knows a field by.
@@ -107,7 +107,7 @@ def run_bright(
     trust_remote_code: bool = False,
     bars: Bars = no_bars,
 ) -> BrightReport:
-    """Measure subsets one after the other; the files of each are there as soon as it is scored.
+    """Measure subsets one after the other; the files of each are written as soon as it is scored.
 
     Args:
         request: its field `subset` is not read.
@@ -257,7 +257,7 @@ def _measure(subset: BrightSubset, system: System, source: str, bars: Bars) -> M
 def _check_outputs(outputs: BrightOutputs, names: Sequence[str]) -> None:
     if outputs.runs is not None:
         if not outputs.runs.is_dir():
-            raise Thought1Error(f"{outputs.runs} is no folder: make it first")
+            raise Thought1Error(f"{outputs.runs} is not a folder: create it first")
         for name in names:
             check_file(outputs.runs / f"{name}.run")
     if outputs.cache is not None:

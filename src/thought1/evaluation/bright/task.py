@@ -1,4 +1,4 @@
-"""A subset of BRIGHT as a task: exclusions, judgements, and the protocols beside the main one.
+"""A subset of BRIGHT as a task: exclusions, judgements, and the additional protocols.
 
 The protocols differ in what may be ranked and in what counts as relevant, so one ranking is enough
 for all. They also differ in their prompts, which change the vectors: that difference needs a second
@@ -31,7 +31,7 @@ def task_name(subset: str, long: bool, query_set: str) -> str:
 def bright_task(
     subset: BrightSubset, source: str = "", hashes: Mapping[str, str] | None = None
 ) -> Task:
-    """The task of a subset, to be measured by the official protocol and the others beside it.
+    """The task of a subset, measured by the official protocol and the additional ones.
 
     Args:
         source: a folder or a hub id, as it was given.

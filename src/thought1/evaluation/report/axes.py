@@ -1,6 +1,6 @@
 """Scales, ticks and the frame of a plot, as SVG. Knows nothing of what is plotted.
 
-All plots are 360 units wide: a phone shows them at their own size, a desk two or three abreast.
+All plots are 360 units wide: a phone shows them at that size, a desktop two or three side by side.
 """
 
 import math
@@ -14,7 +14,7 @@ WIDTH = 360
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """What a reader without eyes is told, and the id that this hangs on."""
+    """The description for screen readers, and the id that refers to it."""
 
     id: str
     title: str
@@ -80,7 +80,7 @@ def path(points: Sequence[tuple[float, float]], kind: str) -> Markup:
 
 
 def nice_step(extent: float, most: int) -> float:
-    """1, 2 or 5 times a power of ten, so that at most so many steps fill the extent."""
+    """1, 2 or 5 times a power of ten, so that at most this many steps cover the extent."""
     power = 10.0 ** math.floor(math.log10(extent / most))
     return next(m * power for m in (1, 2, 5, 10) if m * power * most >= extent * (1 - 1e-9))
 
@@ -99,7 +99,7 @@ def cost_scale(values: Sequence[float], box: Box) -> Scale:
     """
     positive = [value for value in values if value > 0]
     low, high = min(values), max(values)
-    start, end = box.left + 10, box.right - 14  # marks on the ends need room
+    start, end = box.left + 10, box.right - 14  # marks at the ends need a margin
     if not positive or high <= 8 * min(positive):
         low, high = 0.0, high or 1.0
         return Scale(low, high, start, end)
@@ -110,7 +110,7 @@ def cost_scale(values: Sequence[float], box: Box) -> Scale:
 
 
 def cost_ticks(scale: Scale, gap: float = 34) -> list[float]:
-    """Round values of a cost axis that stand at least `gap` apart."""
+    """Round values of a cost axis, at least `gap` apart."""
     if scale.bend is float:
         return even_ticks(scale.low, scale.high, 4)
     series = [m * 10.0**power for power in range(-3, 9) for m in (1, 2, 5)]

@@ -62,17 +62,17 @@ def figure(title: str, note: str, *content: Markup) -> Markup:
 
 
 def figures(content: Sequence[Markup]) -> Markup:
-    """Figures abreast, as many as fit."""
+    """Figures side by side, as many as fit."""
     return render(_TEMPLATE, "box", "figures", join(content))
 
 
 def beside(picture: Markup, data: Markup) -> Markup:
-    """A figure and its table: abreast on a desk, one below the other on a phone."""
+    """A figure and its table: side by side on a desktop, one below the other on a phone."""
     return render(_TEMPLATE, "box", "beside", join([picture, data]))
 
 
 def folded(summary: str, *content: Markup) -> Markup:
-    """What is shown on request."""
+    """What is shown when expanded."""
     return render(_TEMPLATE, "folded", summary, join(content))
 
 
@@ -92,5 +92,5 @@ def section(key: str, level: int, title: str, *content: Markup | None) -> Markup
 
 
 def facts(pairs: Sequence[tuple[str, str]]) -> Markup:
-    """Names and what they stand for."""
+    """Names and their meaning."""
     return render(_TEMPLATE, "facts", pairs)

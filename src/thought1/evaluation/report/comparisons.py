@@ -1,4 +1,4 @@
-"""What one task shows beyond means: differences of systems, curves, the faithfulness gauge.
+"""What one task shows beyond means: differences of systems, curves, faithfulness.
 
 Knows nothing of single queries' texts. Differences come from `statistics.protocol`'s paired
 bootstrap; intervals are not corrected for the number of comparisons, and the page says so.
@@ -50,7 +50,7 @@ _TEMPLATE = "thoughts.html"
 
 
 def differences(task: TaskGroup) -> Markup | None:
-    """Every pair of systems, the better mean first; None where there is but one."""
+    """Every pair of systems, the better mean first; None if there is but one."""
     title, key = "Differences between systems", f"{task.key}-differences"
     if len(task.entries) < 2:
         return None
@@ -68,7 +68,7 @@ def differences(task: TaskGroup) -> Markup | None:
         parts = [paragraph(note, "note"), table(Table(f"{title} on {task.name}", headings, rows))]
     if len(rows) < len(pairs):
         left_out = counted(len(pairs) - len(rows), "pair")
-        parts.append(absent(f"{left_out} left out: the two were asked different queries."))
+        parts.append(absent(f"{left_out} left out: the two were evaluated on different queries."))
     return section(key, 3, title, *parts)
 
 
@@ -129,7 +129,7 @@ def _curve(entry: SystemEntry, content: CurveRecord, key: str) -> Markup:
 def _curve_plot(
     entry: SystemEntry, content: CurveRecord, names: Sequence[str], axis: str, key: str
 ) -> Markup | None:
-    """One of the two plots; None where no point has that cost."""
+    """One of the two plots; None if no point has that cost."""
     cost = _COSTS[axis]
     label = "thought tokens per query" if axis == "tokens" else "milliseconds per query"
     front = {str(name) for name in content.pareto}
@@ -145,10 +145,10 @@ def _curve_plot(
     ]
     if not points:
         return None
-    told = "; ".join(
+    summary = "; ".join(
         f"budget {mark.label}: {share(mark.value)} at {amount(mark.cost)}" for mark in points
     )
-    words = Words(key, f"nDCG@10 of {entry.label} over {label}", told)
+    words = Words(key, f"nDCG@10 of {entry.label} over {label}", summary)
     title = "Over tokens" if axis == "tokens" else "Over time"
     return figure(title, "", curve(words, points, others, CostAxis(label, has_front=axis == "ms")))
 
@@ -190,16 +190,16 @@ def faithfulness(task: TaskGroup) -> Markup | None:
     if not parts:
         return None
     note = (
-        "The same prompts behind other thoughts: does the vector depend on the thought, and does "
-        "the thought help? Cosine: to the vector behind the own thought."
+        "The same prompts with other thoughts: does the vector depend on the thought, and does "
+        "the thought help? Cosine: to the vector after the model's own thought."
     )
     return section(key, 3, title, paragraph(note, "note"), *parts)
 
 
 def _gauge(entry: SystemEntry, gauge: FaithfulnessRecord, key: str) -> Markup:
     rows = [ValueBar(name, row.ndcg, None, name == "own") for name, row in gauge.rows.items()]
-    told = "; ".join(f"{row.label} {share(row.value)}" for row in rows)
-    words = Words(key, f"nDCG@10 of {entry.label} behind each kind of thought", told)
+    summary = "; ".join(f"{row.label} {share(row.value)}" for row in rows)
+    words = Words(key, f"nDCG@10 of {entry.label} after each kind of thought", summary)
     cells = [
         [
             Cell(name),
@@ -214,7 +214,7 @@ def _gauge(entry: SystemEntry, gauge: FaithfulnessRecord, key: str) -> Markup:
     questions = len(gauge.rows["own"].per_query)
     facts = (
         f"{counted(questions, 'question')}, {gauge.distinct} different own thoughts of "
-        f"{amount(gauge.mean_length)} tokens in the mean, budget {gauge.budget}."
+        f"{amount(gauge.mean_length)} tokens on average, budget {gauge.budget}."
     )
     picture = figure("nDCG@10 by kind of thought", "", bars(words, rows, end))
     parts = [
@@ -230,7 +230,7 @@ def _dispersion(entry: SystemEntry, found: DispersionRecord) -> Markup:
     facts = (
         f"{counted(found.copies, 'thought')} on each question, sampled at temperature "
         f"{plain(found.temperature)}: mean cosine distance of their vectors "
-        f"{share(found.distance)}, its rank correlation with nDCG@10 behind the own thought "
+        f"{share(found.distance)}, its rank correlation with nDCG@10 after the own thought "
         f"{rank}. Bare: without a thought; fused: the mean of the sampled vectors."
     )
     rows = [

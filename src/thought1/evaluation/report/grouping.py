@@ -1,6 +1,6 @@
 """Which results belong together: by task, by system, and the subsets of BRIGHT.
 
-Knows no HTML. The order of everything on the page is decided here, from the files alone.
+Knows no HTML. The order of everything on the page is decided here, from the files only.
 """
 
 from collections import defaultdict
@@ -25,7 +25,7 @@ class SystemEntry:
     path: str
     """Of the file, relative to the folder that was read."""
     details: Mapping[str, DetailRecord] | None = None
-    """query id -> what the system did with it; None where they have not been kept."""
+    """query id -> what the system did with it; None if they are not stored."""
 
 
 @dataclass(frozen=True, slots=True)

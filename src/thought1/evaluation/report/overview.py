@@ -1,7 +1,7 @@
 """The overview of all results, and BRIGHT's subsets side by side.
 
 Knows nothing of single queries. A mean over subsets is taken over unrounded values, and shown
-beside the number of subsets it covers: means over different subsets are different numbers.
+with the number of subsets it covers: means over different subsets are different numbers.
 """
 
 import math
@@ -39,7 +39,7 @@ def overview(tasks: Sequence[TaskGroup]) -> Markup:
     measures = list(dict.fromkeys(name for result in results for name in result.metrics))
     headings = ["System", "Task", "Queries", *map(metric_name, measures)]
     headings += ["Thought tokens", "Forced", "ms per query"]
-    # A price stands in few files, and takes a column only where it does.
+    # Few files have a price; the column is shown only if one does.
     priced = any(result.cost.cost_per_1000_queries is not None for result in results)
     headings += ["Cost per 1,000 queries"] if priced else []
     rows = [
@@ -88,7 +88,7 @@ def _cost(result: Result, priced: bool) -> list[Cell]:
 
 
 def milliseconds(result: Result) -> float | None:
-    """Of all steps of a query together; None where none was timed."""
+    """Of all steps of a query together; None if none was timed."""
     steps = result.cost.milliseconds
     return math.fsum(steps.values()) if steps else None
 
@@ -96,7 +96,7 @@ def milliseconds(result: Result) -> float | None:
 def task_bars(
     task: TaskGroup, key: str, title: str, end: float | None = None
 ) -> tuple[Markup, Markup]:
-    """The systems of a task as bars with their intervals, and the table behind them."""
+    """The systems of a task as bars with their intervals, and their table."""
     name = metric_name(task.measure)
     rows, cells = [], []
     for entry in task.entries:
@@ -106,8 +106,8 @@ def task_bars(
         cells.append(
             [Cell(entry.label), number(share(value), value), number(interval(low, high), low)]
         )
-    told = "; ".join(f"{a.shown} {b.shown}, 95% interval {c.shown}" for a, b, c in cells)
-    words = Words(key, f"{name} on {task.name}", told)
+    summary = "; ".join(f"{a.shown} {b.shown}, 95% interval {c.shown}" for a, b, c in cells)
+    words = Words(key, f"{name} on {task.name}", summary)
     data = Table(f"{name} on {task.name}", ["System", name, "95% interval"], cells)
     return figure(title, "", bars(words, rows, end or _end([task]))), table(data)
 

@@ -2,7 +2,7 @@
 
     page = render_page(read_results(folder), "Results")
 
-The same results and title give the same bytes. What may run and be styled is pinned by hashes in
+The same results and title give the same bytes. Permitted scripts and styles are pinned by hashes in
 the page's own Content-Security-Policy; everything else is refused by the browser.
 """
 

@@ -146,7 +146,7 @@ def _dot(mark: Mark, across: Scale, up: Scale) -> Markup:
 
 
 def _label(x: float, y: float, label: str) -> Markup | None:
-    """To the right of its mark; None where there is no room for it."""
+    """To the right of its mark; None if it does not fit."""
     width = 7 * len(label)
     return text(x, y, label, "mark start") if x + width < WIDTH else None
 
@@ -175,7 +175,7 @@ class SystemPair:
 def scatter(words: Words, pair: SystemPair, links: Mapping[str, str]) -> Markup:
     """One point per query, a link each; `links` gives the id it leads to."""
     box = Box(44, 10, WIDTH - 10, 316)
-    inset = 22  # room around the corners, where most points lie on one another
+    inset = 22  # margin around the corners, where most points overlap
     across = Scale(0, 1, box.left + inset, box.right - inset)
     up = Scale(0, 1, box.bottom - inset, box.top + inset)
     ticks = [0, 0.25, 0.5, 0.75, 1]
@@ -217,12 +217,12 @@ def _linked(
     links: Mapping[str, str],
 ) -> Markup:
     x, y = place
-    told = f"{query}: {share(values[1])} up, {share(values[0])} across"
+    summary = f"{query}: {share(values[1])} up, {share(values[0])} across"
     kind = "over" if values[1] > values[0] else "under" if values[1] < values[0] else "even"
     circle = element(
         "circle",
         {"class": f"point {kind}", "cx": x, "cy": y, "r": 3.5},
-        element("title", {}, told),
+        element("title", {}, summary),
     )
     # The keyboard's way to a query is the table below the plot: one stop, not hundreds.
     return element("a", {"href": f"#{links[query]}", "tabindex": "-1"}, circle)

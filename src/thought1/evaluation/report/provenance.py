@@ -29,7 +29,7 @@ def data_differ(task: TaskGroup) -> Markup | None:
     if not differing:
         return None
     return absent(
-        f"These results cannot be compared as they stand: {listed(differing)} differ between them "
+        f"These results are not comparable: {listed(differing)} differ between them "
         "(see their hashes under Provenance)."
     )
 

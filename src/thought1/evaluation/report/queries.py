@@ -134,10 +134,10 @@ def _scatter(
     values = {query: (of[across.label], of[up.label]) for query, of in queries.values.items()}
     over = sum(b > a for a, b in values.values())
     under = sum(b < a for a, b in values.values())
-    told = f"{over} above the diagonal, {under} below, {len(values) - over - under} on it"
-    words = Words(key, f"{up.label} against {across.label} on {task.name}", told)
+    summary = f"{over} above the diagonal, {under} below, {len(values) - over - under} on it"
+    words = Words(key, f"{up.label} against {across.label} on {task.name}", summary)
     plot = scatter(words, SystemPair(across.label, up.label, values), queries.links)
-    return figure(f"against {across.label}", f"{told}.", plot)
+    return figure(f"against {across.label}", f"{summary}.", plot)
 
 
 def best_and_worst(task: TaskGroup, queries: QueryLinks) -> Markup:
@@ -197,7 +197,7 @@ class _Card:
     """Its id."""
     text: str
     short: str
-    """The text as far as one line has room."""
+    """The text, cut to one line."""
     values: Sequence[tuple[str, str]]
     """System's label, its value."""
     relevant: Sequence[str]

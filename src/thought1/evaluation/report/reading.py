@@ -15,13 +15,13 @@ from thought1.types import Thought1Error
 
 @dataclass(frozen=True, slots=True)
 class ResultFile:
-    """One result, and the details beside it."""
+    """One result and its details."""
 
     path: str
     """Relative to the folder that was read."""
     result: Result
     details: Mapping[str, DetailRecord] | None
-    """query id -> what the system did with it; None where they have not been kept."""
+    """query id -> what the system did with it; None if they are not stored."""
 
 
 def read_results(folder: Path) -> list[ResultFile]:

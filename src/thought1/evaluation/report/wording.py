@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 NOTHING = "\N{EN DASH}"
-"""Stands where a file gives no value."""
+"""Shown where a file has no value."""
 
 _METRICS = {"ndcg": "nDCG", "recall": "Recall", "mrr": "MRR"}
 
@@ -53,7 +53,7 @@ def percent(value: float | None) -> str:
 
 
 def shortened(text: str, most: int) -> str:
-    """At most so many characters, on one line."""
+    """At most this many characters, on one line."""
     line = " ".join(text.split())
     return line if len(line) <= most else line[: most - 1].rstrip() + "\N{HORIZONTAL ELLIPSIS}"
 

@@ -2,6 +2,6 @@
 (`provenance`), and whether they come out the same again (`replay`).
 """
 
-from thought1.evaluation.moved import moved_names
+from thought1.moved import moved_names
 
 __getattr__ = moved_names(__name__)

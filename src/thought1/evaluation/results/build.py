@@ -25,7 +25,7 @@ class CommandRequest(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Extras:
-    """What else was measured in the same go, as JSON data; None where it was not."""
+    """What else was measured at the same time, as JSON data; None if it was not."""
 
     curve: Mapping[str, Any] | None = None
     faithfulness: Mapping[str, Any] | None = None
@@ -34,7 +34,7 @@ class Extras:
 
     @property
     def given(self) -> dict[str, dict[str, Any]]:
-        """Those that are there, by name."""
+        """Those that exist, by name."""
         parts = {
             "curve": self.curve,
             "faithfulness": self.faithfulness,

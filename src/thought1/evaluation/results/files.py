@@ -1,6 +1,6 @@
-"""Result files on disk: `results/<system>/<revision>/<task>.json`, and what lies beside them.
+"""Result files on disk: `results/<system>/<revision>/<task>.json`, and the files next to them.
 
-Beside a result lie the run (TREC) and the details (a JSON line for each judged query), both
+Next to a result are the run (TREC) and the details (a JSON line for each judged query), both
 gzipped. Knows neither how systems work nor how anything is printed.
 """
 
@@ -29,7 +29,7 @@ TAG = "thought1"
 
 
 def files_beside(task: str) -> FilesRecord:
-    """The names of the files beside the result of a task."""
+    """The names of the files next to the result of a task."""
     return FilesRecord(run=f"{_safe(task)}.run.gz", details=f"{_safe(task)}.details.jsonl.gz")
 
 
@@ -48,8 +48,8 @@ def check_place(folder: Path, task: str, system: str, revision: str) -> None:
     Raises:
         Thought1Error: a file of the result cannot be written.
     """
-    path, beside = result_path(folder, task, system, revision), files_beside(task)
-    for name in (path.name, beside.run, beside.details):
+    path, others = result_path(folder, task, system, revision), files_beside(task)
+    for name in (path.name, others.run, others.details):
         check_file(path.with_name(str(name)), makes_folders=True)
 
 
@@ -90,7 +90,7 @@ def read_result(path: Path) -> Result:
     if version > FORMAT:
         raise Thought1Error(
             f"{path} has format {version}; this program reads formats up to {FORMAT}: "
-            "pip install --upgrade thought1, or evaluate again to write the file anew"
+            "pip install --upgrade thought1, or evaluate again to rewrite the file"
         )
     try:
         return Result.model_validate(content)
@@ -99,13 +99,13 @@ def read_result(path: Path) -> Result:
 
 
 def read_result_run(path: Path, result: Result) -> Run | None:
-    """The run beside a result; None where it has not been kept."""
+    """The run of a result; None if it is not stored."""
     file = _beside(path, result.files.run, "a run")
     return read_run(file) if file and file.is_file() else None
 
 
 def read_details(path: Path, result: Result) -> dict[str, DetailRecord] | None:
-    """query id -> what the system did with it; None where the details have not been kept.
+    """query id -> what the system did with it; None if the details are not stored.
 
     Raises:
         Thought1Error: they are broken; the message names the file.
@@ -136,11 +136,11 @@ def _beside(path: Path, name: str | None, what: str) -> Path | None:
     return path.with_name(name)
 
 
-_ADVICE = "evaluate again to write the file anew, or take it out of the folder"
+_ADVICE = "evaluate again to rewrite the file, or remove it from the folder"
 
 
 def _wrong(where: object, what: str) -> Thought1Error:
-    return Thought1Error(f"{where} is no result of an evaluation: {what}; {_ADVICE}")
+    return Thought1Error(f"{where} is not the result of an evaluation: {what}; {_ADVICE}")
 
 
 def _json(text: str) -> Any:

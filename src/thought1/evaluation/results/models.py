@@ -1,7 +1,7 @@
 """The form of a result file, once: what is written is built of these, and what is read is checked.
 
 docs/evaluation.md says what each field means. A field that a later version adds is kept as it is;
-what the report alone needs may be absent. Knows neither files nor how numbers come about.
+what only the report needs may be absent. Knows neither files nor how numbers are computed.
 """
 
 from typing import Annotated, Any, Self
@@ -22,7 +22,7 @@ MEASURE = "ndcg@10"
 """What curves and the faithfulness report measure."""
 
 Share = Annotated[float, Field(ge=0, le=1 + 1e-9)]
-"""A value between 0 and 1, but for rounding."""
+"""A value between 0 and 1, up to rounding."""
 Amount = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=0)]
 Pair = Annotated[list[float], Field(min_length=2, max_length=2)]
@@ -86,7 +86,7 @@ class CostRecord(_Record):
 
 
 class FilesRecord(_Record):
-    """Names of the files beside the result."""
+    """Names of the files next to the result."""
 
     run: str | None = None
     details: str | None = None
@@ -116,7 +116,7 @@ class PointRecord(_Record):
 
 
 class RivalRecord(_Record):
-    """Another system beside a curve."""
+    """Another system shown with a curve."""
 
     name: str
     tokens: Amount | None = None
@@ -194,7 +194,7 @@ class Result(_Record):
     cost: CostRecord = CostRecord()
     origin: dict[str, Any] = {}
     request: dict[str, Any] = {}
-    """What `t1 replay` asks again."""
+    """The request that `t1 replay` repeats."""
     files: FilesRecord = FilesRecord()
     checks: dict[str, int] | None = None
     curve: CurveRecord | None = None
@@ -213,7 +213,7 @@ class Result(_Record):
         queries = {frozenset(values) for values in self.per_query.values()}
         if len(queries) != 1 or not all(queries):
             raise PydanticCustomError(
-                "queries", "per_query has not the same queries under each measure"
+                "queries", "per_query has different queries under different measures"
             )
         return self
 

@@ -67,7 +67,7 @@ def peak_memory_mb() -> float | None:
 
 
 def version_of(package: str) -> str | None:
-    """The installed version of a package; None where it is not installed."""
+    """The installed version of a package; None if it is not installed."""
     try:
         return version(package)
     except PackageNotFoundError:
@@ -75,10 +75,10 @@ def version_of(package: str) -> str | None:
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write the whole file or nothing; Thought1Error where it cannot be written."""
+    """Write the whole file or nothing; Thought1Error if it cannot be written."""
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     with whole_file(path) as stream:
-        # Bytes of a path that are no text stay what JSON can say: an escape.
+        # Bytes of a path that are not text become what JSON can express: an escape.
         stream.write(text.encode("utf-8", "backslashreplace"))
 
 

@@ -32,7 +32,7 @@ class Replay:
 
     rows: tuple[ReplayedMeasure, ...]
     run: float | None
-    """The largest difference of a score in the runs; None where the old run has not been kept."""
+    """The largest difference of a score in the runs; None if the old run is not stored."""
     tolerance: float
 
     @property
@@ -60,7 +60,7 @@ class Replay:
 
 
 def model_of_its_time(system: SystemRecord) -> str | None:
-    """The model of a T1's result that names none; None where it has none (BM25).
+    """The model of a T1's result that names none; None if it has none (BM25).
 
     Such a result is of an index, or from before the default was chosen among several models: then
     t1-nano.

@@ -3,6 +3,6 @@ by the rules of official numbers (`score`), two runs against each other (`compar
 `randomisation`).
 """
 
-from thought1.evaluation.moved import moved_names
+from thought1.moved import moved_names
 
 __getattr__ = moved_names(__name__)

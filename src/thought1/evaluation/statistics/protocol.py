@@ -6,7 +6,7 @@ neither models, nor stores, nor files: it is given a run and qrels.
 Decided here: every query judged with at least one relevant document counts, and only those; a
 run that lacks one of them is refused, because a mean over fewer queries is another number. All
 measures see one order of the documents, trec_eval's, ties included (`thought1.metrics.order`):
-left alone, ir-measures breaks the ties of RR@k the other way round than those of nDCG@k.
+by default, ir-measures breaks the ties of RR@k the other way round than those of nDCG@k.
 
 Intervals: percentile bootstrap over queries; Efron and Tibshirani 1993, An Introduction to the
 Bootstrap, chapter 13; Sakai 2006, Evaluating Evaluation Metrics based on the Bootstrap.
@@ -38,7 +38,7 @@ class Evaluation:
     """The values of one run; every measure has the same queries."""
 
     per_query: Mapping[str, Mapping[str, float]]
-    """measure -> query id -> value between 0 and 1, query ids in rising order."""
+    """measure -> query id -> value between 0 and 1, query ids in ascending order."""
 
     @property
     def queries(self) -> int:
@@ -159,7 +159,7 @@ def paired_bootstrap(
 
 
 def paired_differences(a: Mapping[str, float], b: Mapping[str, float]) -> dict[str, float]:
-    """a - b for each query, query ids in rising order.
+    """a - b for each query, query ids in ascending order.
 
     Raises:
         Thought1Error: The two do not have the same queries.

@@ -69,7 +69,7 @@ def randomisation_test(
     if not np.isfinite(values).all():
         raise ValueError("randomisation_test needs finite differences")
     values = values[np.abs(values) > EQUAL]
-    # A sum that is equal but for rounding is "at least as far".
+    # A sum that is equal up to rounding is "at least as far".
     limit = abs(values.sum()) - EQUAL
     if len(values) <= EXACT:
         return Randomisation(_exact(values, limit), exact=True)

@@ -89,7 +89,7 @@ def score_run(
     """Score a run over every query of `qrels`.
 
     Unlike `evaluate`, which leaves out a query without a relevant document, this refuses one:
-    official tools count it as 0, others drop it, and no reader of the number could tell.
+    official tools count it as 0, others drop it, and the number does not show which.
 
     Raises:
         Thought1Error: the run is empty, answers no judged query or holds no judged document; a

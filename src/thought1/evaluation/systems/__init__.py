@@ -1,4 +1,4 @@
-"""The systems that can be evaluated, all behind one contract (`base.System`).
+"""The systems that can be evaluated, all with one contract (`base.System`).
 
     t1                  T1 and its index, or the index's own BM25 (`t1_index`)
     bm25                bm25s with its own settings (`bm25`)
@@ -6,7 +6,7 @@
     st:FOLDER_OR_ID     a sentence-transformers model (`sentence_transformers`)
     openai:URL#MODEL    a model on a server with OpenAI's embeddings protocol (`openai_server`)
 
-`t1_exact` is T1 without an index: exact search with an instruction, as BRIGHT asks for. A new
+`t1_exact` is T1 without an index: exact search with an instruction, as BRIGHT requires. A new
 system is a file here and a row of `SYSTEMS` in `thought1.registry`.
 
     with open_system("bm25") as system:
@@ -16,7 +16,6 @@ system is a file here and a row of `SYSTEMS` in `thought1.registry`.
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from thought1.evaluation.moved import moved_names
 from thought1.evaluation.systems.base import (
     Answers,
     Documents,
@@ -25,6 +24,7 @@ from thought1.evaluation.systems.base import (
     SystemOptions,
     unknown_system,
 )
+from thought1.moved import moved_names
 from thought1.registry import SYSTEMS, load
 
 __all__ = ["Answers", "Documents", "System", "SystemFacts", "SystemOptions", "open_system"]

@@ -1,6 +1,6 @@
 """What every evaluated system is: its facts, and one verb that ranks documents for queries.
 
-The contract only. Each system has a file beside this one and a row in `thought1.registry.SYSTEMS`.
+The contract only. Each system has a file in this folder and a row in `thought1.registry.SYSTEMS`.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -37,7 +37,7 @@ class _Silent:
 
 
 def no_bars(description: str, total: int | None, unit: str) -> AbstractContextManager[Bar]:
-    """Progress that nobody sees."""
+    """Progress that is not shown."""
     return nullcontext(_Silent())
 
 
@@ -54,7 +54,7 @@ class SystemFacts:
     mode: str = "dense"
     """"dense", "bm25" or "hybrid"."""
     think: int | None = None
-    """Most tokens of a thought; None where the system cannot think."""
+    """Most tokens of a thought; None if the system cannot think."""
     weights: str | None = None
     """SHA-256."""
     settings: str | None = None
@@ -74,7 +74,7 @@ class Documents:
     read: Callable[[], Iterator[Document]]
     size: int
     folder: Path
-    """Where they lie, for messages."""
+    """Where they are stored, for messages."""
 
     def __iter__(self) -> Iterator[Document]:
         return self.read()

@@ -63,7 +63,7 @@ class WordScores(Protocol):
         """Read the documents."""
 
     def scores(self, query: str) -> Scores:
-        """Score of each document, shape (N,); 0 where it shares no word with the query."""
+        """Score of each document, shape (N,); 0 if it shares no word with the query."""
 
 
 class PlainBM25:
@@ -172,7 +172,7 @@ def _depart(word: str) -> str:
 
 
 def check_packages() -> None:
-    """Raise Thought1Error where bm25s or PyStemmer is not installed."""
+    """Raise Thought1Error if bm25s or PyStemmer is not installed."""
     _packages()
 
 

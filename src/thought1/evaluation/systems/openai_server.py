@@ -49,7 +49,7 @@ class OpenAIServer:
     waits: Sequence[float] = WAITS
     timeout: float = TIMEOUT
     tokens: int = field(default=0, init=False)
-    """Tokens that the server has counted so far; 0 where it counts none."""
+    """Tokens that the server has counted so far; 0 if it counts none."""
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """Vectors (n, d), L2-normalised float32.
@@ -125,7 +125,7 @@ class OpenAIServer:
         return _library().OpenAI(base_url=base, api_key="none", timeout=self.timeout, max_retries=0)
 
     def _no_address(self, why: BaseException) -> Thought1Error:
-        return Thought1Error(f"{self.url!r} is no address of a server: {why}")
+        return Thought1Error(f"{self.url!r} is not the address of a server: {why}")
 
     def _endpoint(self) -> str:
         return f"{self.url.rstrip('/').removesuffix('/v1')}/v1/embeddings"
@@ -137,7 +137,7 @@ class OpenAIServer:
 
 
 def open_server(spec: str, options: SystemOptions) -> DenseSystem:
-    """The model behind `openai:URL#MODEL`, as a system; nothing is asked of the server yet.
+    """The model named by `openai:URL#MODEL`, as a system; no request is sent yet.
 
     Raises:
         Thought1Error: the name has another form.
@@ -146,13 +146,13 @@ def open_server(spec: str, options: SystemOptions) -> DenseSystem:
     url, _, model = rest.partition("#")
     if not url or not model:
         raise unknown_system(spec)
-    # What runs behind the address, and whether it stays, cannot be known.
+    # Which model serves the address, now or later, cannot be known.
     facts = SystemFacts(model, kind, revision_of(None), model=model)
     return DenseSystem(facts, EmbedderEncoder(OpenAIServer(url, model)))
 
 
 def _headers() -> dict[str, Any]:
-    """The key alone: what else the client reads from the environment is no stranger's business."""
+    """Only the key: the other variables the client reads must not reach a third party."""
     nothing, key = _library().omit, os.environ.get(KEY)
     return {
         "Authorization": f"Bearer {key}" if key else nothing,

@@ -13,7 +13,7 @@ from thought1.model.sentence_model import SentenceModel
 
 
 def open_sentence_transformer(spec: str, options: SystemOptions) -> DenseSystem:
-    """The model in the folder, or under the hub id, behind `st:`.
+    """The model in the folder, or under the hub id, after `st:`.
 
     Raises:
         Thought1Error: there is no such model, or sentence-transformers is not installed.

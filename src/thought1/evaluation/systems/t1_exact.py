@@ -25,7 +25,7 @@ _NAMED = (OFFICIAL, "generic", "mteb")
 
 @dataclass(frozen=True, slots=True)
 class T1TextEncoder:
-    """A T1 model; `budget` is the most tokens of a thought, None the checkpoint's own."""
+    """A T1 model; `budget` is the maximum length of a thought, None the checkpoint's own."""
 
     model: T1
     budget: int | None = None
@@ -74,7 +74,7 @@ def exact_system(
         instruction: given with the queries.
         choice: what the user named it by: official, generic, mteb, or the instruction itself; it
             keeps the results of one model with several instructions apart.
-        budget: most tokens of a thought; None is the checkpoint's own.
+        budget: maximum tokens of a thought; None is the checkpoint's own.
     """
     facts = facts_of(SearchOptions(think=budget, mode="dense"), model)
     named = replace(

@@ -50,7 +50,7 @@ class T1Index:
         """A system that searches with `options`; their `k` is set by `rank`.
 
         Args:
-            model: None only for a search by BM25 alone whose index is not kept.
+            model: None only for a pure BM25 search whose index is not kept.
             index: of the whole collection, opened with the model.
             folder: where the index is made and stays; by default it is a temporary one.
             thoughts: query id -> the thought that is read, so that the model writes none.
@@ -136,7 +136,7 @@ def open_t1(spec: str, options: SystemOptions) -> T1Index:
     """T1 over the index that the options name, or over one that is made when it is needed.
 
     Raises:
-        Thought1Error: the model or the index cannot be used, or the model cannot think as asked.
+        Thought1Error: the model or index cannot be used, or the model cannot think as requested.
     """
     if spec != "t1":
         raise unknown_system(spec)

@@ -82,7 +82,7 @@ class VectorCache:
 
 
 def _read(path: Path, rows: int) -> Vectors | None:
-    """What the file holds; None where there is none, or a broken one."""
+    """What the file holds; None if there is none, or a broken one."""
     try:
         with path.open("rb") as file:
             header = json.loads(file.read(_HEADER_BYTES))

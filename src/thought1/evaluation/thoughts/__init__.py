@@ -1,4 +1,4 @@
 """What thinking does to vectors: whether they depend on the thought (`faithfulness`), how far
 sampled thoughts scatter (`dispersion`), what further tokens bring (`curve`); `studies` measures all
-of them beside an evaluation.
+of them with an evaluation.
 """

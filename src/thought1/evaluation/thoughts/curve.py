@@ -58,14 +58,14 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """The points by rising budget, all with the same questions, and what they compete with."""
+    """The points by ascending budget, all with the same questions, and what they compete with."""
 
     points: tuple[Point, ...]
     baselines: tuple[Rival, ...] = ()
 
     @property
     def pareto(self) -> list[int | str]:
-        """Budgets and names of baselines on the front, by rising time.
+        """Budgets and names of baselines on the front, by ascending time.
 
         On it is what no other equals or beats in both milliseconds and nDCG@10 and beats in one.
         """
@@ -113,7 +113,7 @@ class Curve:
         }
 
     def table(self) -> list[str]:
-        """Lines of plain text; `*` marks what lies on the Pareto front."""
+        """Lines of plain text; `*` marks the Pareto front."""
         front = self.pareto
         width = max([len("budget 000"), *(len(other.name) for other in self.baselines)])
         lines = [f"  {'':<{width}}{'tokens':>8}{'ms':>9}{'nDCG@10':>9}  95% interval"]
@@ -132,7 +132,7 @@ class Curve:
         questions = len(self.points[0].per_query)
         return [
             *lines,
-            f"{questions} questions; tokens and milliseconds of a question in the mean; * none is "
+            f"{questions} questions; mean tokens and milliseconds per question; * none is "
             "as fast and finds more, nor faster and finds as much",
         ]
 
@@ -150,12 +150,12 @@ def measure_curve(
 
     The milliseconds of a budget are the wall time from the texts to the vectors, divided by the
     number of questions. Budget 0 is one forward pass, as `T1.think` does it; at others it is the
-    time of the pass up to so many tokens, without the steps that read earlier vectors.
+    time of the pass up to this many tokens, without the steps that read earlier vectors.
 
     Args:
         model: is put into evaluation mode.
         judged: questions without a relevant document do not count.
-        budgets: at least one; each once, in rising order in the answer.
+        budgets: at least one; each once, in ascending order in the answer.
         sampling: of the thoughts; None is the checkpoint's own.
         search_milliseconds: added to each point: what finding the documents of a vector takes, in
             the mean, where the times of the baselines include that.

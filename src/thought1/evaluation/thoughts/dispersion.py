@@ -38,11 +38,11 @@ class Dispersion:
     distances: Mapping[str, float]
     """query id -> mean cosine distance over the pairs of its sampled vectors, 0 to 2."""
     correlation: float | None
-    """Spearman's rank correlation of distance and nDCG@10 of the greedy thought; None where one of
+    """Spearman's rank correlation of distance and nDCG@10 of the greedy thought; None if one of
     the two is the same for every question."""
     rows: Mapping[str, Mapping[str, float]]
     """Row -> query id -> nDCG@10. `bare`: budget 0; `own`: the greedy thought; `sampled`: mean over
-    the sampled thoughts, each searched with alone; `fused`: normalised mean of their vectors;
+    the sampled thoughts, each searched with separately; `fused`: normalised mean of their vectors;
     `fused+bare`: of these and the bare vector, each with the same weight; `own+bare`: of the greedy
     and the bare vector."""
 
@@ -104,7 +104,7 @@ def measure_dispersion(
     Args:
         model: is put into evaluation mode; top-p and the rule against repetition are its own.
         judged: questions without a relevant document do not count.
-        budget: most tokens of a thought.
+        budget: maximum tokens of a thought.
         seed: of the sampled thoughts.
 
     Raises:
@@ -169,7 +169,7 @@ def pairwise_distances(vectors_QKD: Vectors) -> npt.NDArray[np.float64]:
 
 
 def spearman(a: npt.ArrayLike, b: npt.ArrayLike) -> float | None:
-    """Spearman's rank correlation, -1 to 1; None where `a` or `b` is one value throughout."""
+    """Spearman's rank correlation, -1 to 1; None if `a` or `b` is one value throughout."""
     if min(np.unique(a).size, np.unique(b).size) < 2:
         return None
     from scipy.stats import spearmanr

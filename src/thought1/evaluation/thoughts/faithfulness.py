@@ -69,7 +69,7 @@ class JudgedQuestions:
         if len(qrels) < 2:
             raise Thought1Error(
                 f"{len(qrels)} of {len(self.questions)} questions have a relevant document in the "
-                "qrels; a gauge compares questions and needs two or more"
+                "qrels; faithfulness compares questions and needs two or more"
             )
         missing = [] if self.references is None else sorted(qrels.keys() - self.references.keys())
         if missing:
@@ -138,12 +138,12 @@ class Faithfulness:
 
     @property
     def ignores_thoughts(self) -> bool:
-        """True where swapped thoughts are shown to retrieve as well as own ones.
+        """True if swapped thoughts are shown to retrieve as well as own ones.
 
         That is: the model has thought, there are at least `FEW` questions, and the 95% interval
-        of own - swapped neither lies above 0 nor reaches `MARGIN`. False is no acquittal: where
-        questions are few, or differ much, an interval around 0 shows nothing, and `warning` says
-        so.
+        of own - swapped is neither above 0 nor reaches `MARGIN`. False does not prove the
+        opposite: with few or very different questions, an interval around 0 shows nothing, and
+        `warning` says so.
         """
         found = self.advantages["swapped"]
         none = found.low <= 0 and found.high < MARGIN
@@ -153,7 +153,7 @@ class Faithfulness:
     def warning(self) -> str:
         """One sentence to be shown loudly; "" where all is well or nothing was thought.
 
-        Where the 95% interval of own - swapped does not lie above 0, it says that the model
+        If the 95% interval of own - swapped is not above 0, it says that the model
         ignores its thoughts (`ignores_thoughts`), or else that their use is not shown. Where
         cosine(own, swapped) is above `SAME_VECTOR`, that vectors hardly depend on thoughts.
         """
@@ -198,7 +198,7 @@ class Faithfulness:
             lines.append(f"{name:<10}{row.cosine:>8.3f}{row.ndcg:>9.3f}{difference}")
         lines.append(
             f"{self.questions} questions, {self.distinct} different own thoughts of "
-            f"{self.mean_length:.1f} tokens in the mean (95th percentile {self.p95_length:.0f}, "
+            f"{self.mean_length:.1f} tokens on average (95th percentile {self.p95_length:.0f}, "
             f"budget {self.budget}), {self.forced:.0%} ended by force"
         )
         return [*lines, f"WARNING: {self.warning}"] if self.warning else lines
@@ -217,7 +217,7 @@ def measure_faithfulness(
     Args:
         model: is put into evaluation mode.
         judged: questions without a relevant document do not count.
-        budget: most tokens of an own and of a repeated thought.
+        budget: maximum tokens of an own and of a repeated thought.
         sampling: of the own thoughts; None is the checkpoint's own.
         seed: of the swap and of the random thoughts.
 
@@ -277,8 +277,8 @@ def _other_thoughts(
     if judged.references is not None:
         references = [judged.references[query_id] for query_id in judged.questions]
         positions = max_positions(model.checkpoint.model.config)
-        room = positions - model.settings.max_query_tokens - 1
-        ids["reference"] = [row[:room] for row in model.renderer.text(references)]
+        limit = positions - model.settings.max_query_tokens - 1
+        ids["reference"] = [row[:limit] for row in model.renderer.text(references)]
     return {
         name: [Thought("", tuple(thought), "edited") for thought in thoughts]
         for name, thoughts in ids.items()

@@ -1,6 +1,6 @@
-"""What `t1 evaluate` measures beside the metrics: the thinking curve and the faithfulness report.
+"""What `t1 evaluate` measures besides the metrics: the thinking curve and the faithfulness report.
 
-Knows earlier results, which are the curve's baselines, and the model behind a system; neither how
+Knows earlier results, which are the curve's baselines, and the model of a system; neither how
 the curve and the report are measured (`curve`, `faithfulness`, `dispersion`) nor printing.
 """
 
@@ -36,7 +36,7 @@ WINDOW = 2048
 
 @dataclass(frozen=True, slots=True)
 class Studied:
-    """What was found; None where it was not asked for."""
+    """The results; None if not requested."""
 
     curve: Curve | None = None
     faithfulness: Faithfulness | None = None
@@ -80,7 +80,7 @@ class StudyPlan:
         """Take the documents' vectors from the index, for all studies together, and measure.
 
         Args:
-            measured: the evaluation; what its searches took beside thinking is added to the
+            measured: the evaluation; the time of its searches excluding thinking is added to the
                 times of the curve, as it is part of the baselines' times.
 
         Raises:
@@ -125,7 +125,7 @@ class StudyPlan:
 
 
 def plan_studies(request: Request, task: Task, system: System, results: Path) -> StudyPlan | None:
-    """Check what a request wants beside the metrics; None where that is nothing.
+    """Check what a request wants besides the metrics; None if that is nothing.
 
     Args:
         system: T1 over an index, in mode dense.
@@ -145,7 +145,7 @@ def plan_studies(request: Request, task: Task, system: System, results: Path) ->
             "a faithfulness report compares thoughts, and at budget 0 there are none: let it think"
         )
     questions = _judged(task, [], np.zeros((0, system.model.dim), np.float32)).counted().questions
-    # One thought now, so that a budget that does not fit is no surprise after the evaluation.
+    # One thought now, so that a budget that does not fit is refused before the evaluation.
     with system.model.queries_read.paused():
         longest = max(questions.values(), key=len)
         system.model.think(longest, budget=max([*request.budgets, budget]))
@@ -156,10 +156,10 @@ def plan_studies(request: Request, task: Task, system: System, results: Path) ->
 def other_systems(results: Path, task: Task, facts: SystemFacts) -> list[Rival]:
     """What other systems reached on the same task and data, from the results below a folder.
 
-    The model itself, at whatever budget, is no other system; it is one in another mode.
+    The model itself, at any budget, is not another system; in another mode it is.
 
     Raises:
-        Thought1Error: a .json file there is no result.
+        Thought1Error: a .json file there is not a result.
     """
     found = list(_results_on(results, task, facts))
     names = Counter(result.system.name for result in found)

@@ -1,4 +1,4 @@
-"""One forward pass of a companion: vectors of texts, and of queries with the thoughts behind them.
+"""One forward pass of a companion: vectors of texts, and of queries followed by their thoughts.
 
 It knows tensors and a sentence-transformers model, no text and no training loop.
 """
@@ -14,7 +14,7 @@ CHUNK = 16
 """Rows that go through the network together."""
 BARE, READ = 1, 2
 """Segments of a row, as `data.collate.packed` counts them: a document or the bare query, and a
-query with its thought behind it."""
+query followed by its thought."""
 
 
 class CompanionEmbedder(nn.Module):
@@ -36,10 +36,10 @@ class CompanionEmbedder(nn.Module):
     def forward(
         self, ids_BT: Tensor, segments_BT: Tensor, labels_BT: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Vectors of all rows, and a 0 in the place of a language loss.
+        """Vectors of all rows, and a 0 instead of a language loss.
 
         Args:
-            ids_BT: token ids of one text, or of two one behind the other.
+            ids_BT: token ids of one text, or of two consecutive ones.
             segments_BT: `BARE`, `READ`, or 0 for padding. A row with both gets
                 normalise(weight x bare + read), both normalised first.
 

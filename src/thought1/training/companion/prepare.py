@@ -70,7 +70,7 @@ def _with_modes(plan: BatchPlan, stage: CompanionStage, pairs: int, seed: int) -
         modes: list[Mode] = [
             "none" if rng.random() < stage.share_none else "own" for _ in batch.query_ids
         ]
-        sample = number // per_epoch % stage.own_samples
+        sample = number // per_epoch % stage.samples_per_query
         planned.append(replace(batch, modes=tuple(modes), round=sample))
     return BatchPlan(planned)
 
@@ -91,7 +91,7 @@ class _Queries(Collator):
         self.decode = decode
 
     def queries(self, batch: Batch) -> dict[str, Tensor]:
-        """One row for each query; see `CompanionEmbedder.forward`. `bare`, True where it does not
+        """One row for each query; see `CompanionEmbedder.forward`. `bare`, True if it does not
         think."""
         sampled = self.sampled.read(batch.round)
         written = [

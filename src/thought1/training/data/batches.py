@@ -1,7 +1,7 @@
 """Which examples train together: plans of batches.
 
 A batch is one item of the data set, so that lengths can be bucketed and the number of queries,
-positives and negatives is ours to choose. Plans depend on the seed alone: an interrupted run
+positives and negatives is ours to choose. Plans depend on the seed only: an interrupted run
 meets the same batches again. It knows token ids, no model.
 """
 
@@ -18,7 +18,7 @@ from thought1.training.data.sources import Role, TrainingData, TrainingPair
 from thought1.training.recipe import BaseStage, SupervisedStage
 
 BUCKETS = 40
-"""So many batches are filled together from texts sorted by length."""
+"""Number of batches that are filled together from texts sorted by length."""
 
 Text = tuple[Role, str]
 Ids = Sequence[int]
@@ -36,11 +36,11 @@ class Batch:
     thoughts: tuple[str, ...] = ()
     """Keys of rationales; such a batch holds nothing else."""
     modes: tuple[Mode, ...] = ()
-    """For each query of stage 2, behind which thought its vector is read."""
+    """For each query of stage 2, after which kind of thought its vector is read."""
     round: int = 0
-    """Which sampling of own thoughts is read."""
+    """Round of the sampled thoughts."""
     streamed: tuple[int, ...] = ()
-    """Places of documents in `Rows.streamed`; such a batch holds nothing else."""
+    """Indices of documents in `Rows.streamed`; such a batch holds nothing else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class Rows:
 
 
 def sft_batch(query_ids: Sequence[str]) -> Batch:
-    """Queries with their reference thoughts, for the next-token loss alone."""
+    """Queries with their reference thoughts, for the next-token loss only."""
     modes: list[Mode] = ["reference"] * len(query_ids)
     return Batch(query_ids=tuple(query_ids), modes=tuple(modes))
 
@@ -86,7 +86,7 @@ class BatchPlan(Dataset[Batch]):
 def plan_texts(
     texts: Sequence[Text], lengths: Sequence[int], tokens_per_batch: int, seed: int
 ) -> list[Batch]:
-    """One epoch of single texts; a batch holds one role and at most so many padded tokens."""
+    """One epoch of single texts; a batch holds one role and at most this many padded tokens."""
     rng = random.Random(seed)
     batches = []
     roles: tuple[Role, ...] = ("query", "document", "thought")
@@ -145,7 +145,7 @@ def plan_pairs(
 
     All batches hold `queries_per_batch` queries (or all there are, if fewer): what is left over at
     the end of the shuffled order waits for another epoch, because a batch with few negatives
-    teaches little. `negatives` holds candidates of hard negatives by query id.
+    trains little. `negatives` holds candidates of hard negatives by query id.
     """
     if not pairs:
         return []
@@ -203,7 +203,7 @@ def plan_stage(
 ) -> BatchPlan:
     """All batches of a stage, epoch by epoch, cut at `max_steps` optimizer steps.
 
-    `processes` train together: each takes every so manieth batch.
+    `processes` train together: each takes every `processes`-th batch.
     """
     singles = data.texts + [("thought", key) for key in rows.starts]
     if not singles and not data.pairs and not rows.streamed_lengths:

@@ -77,7 +77,7 @@ class Collator:
         return named(role, packed(rows)) | self._teacher(role, texts)
 
     def _texts(self, role: Role, ids: Sequence[Ids], texts: Sequence[str]) -> dict[str, Tensor]:
-        """Packed rows with labels; streamed texts have ids alone, and no teacher."""
+        """Packed rows with labels; streamed texts have ids only, and no teacher."""
         groups = fit([len(row) for row in ids], PACKED_TOKENS)
         labels = [self._labels(role, row, i, texts) for i, row in enumerate(ids)]
         tensors = packed(
@@ -124,14 +124,14 @@ def fit(lengths: Sequence[int], width: int) -> list[list[int]]:
     What is longer than `width` by itself gets a group of its own.
     """
     groups: list[list[int]] = []
-    room: list[int] = []
+    free: list[int] = []
     for i in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
-        index = next((g for g, left in enumerate(room) if left >= lengths[i]), len(groups))
+        index = next((g for g, left in enumerate(free) if left >= lengths[i]), len(groups))
         if index == len(groups):
             groups.append([])
-            room.append(width)
+            free.append(width)
         groups[index].append(i)
-        room[index] -= lengths[i]
+        free[index] -= lengths[i]
     return groups
 
 

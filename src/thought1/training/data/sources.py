@@ -22,7 +22,7 @@ from thought1.types import Thought1Error
 T = TypeVar("T")
 
 Role = Literal["query", "document", "thought"]
-"""What a text is to the model; a thought stands behind its question."""
+"""What a text is to the model; a thought follows its question."""
 
 MIN_WORDS = 5
 """A passage or column of fewer words carries too little meaning to learn from."""
@@ -60,7 +60,7 @@ class TrainingData:
     pairs: list[TrainingPair] = field(default_factory=list)
     texts: list[tuple[Role, str]] = field(default_factory=list)
     rationales: list[tuple[str, str]] = field(default_factory=list)
-    """Questions and thoughts for the next-token loss alone."""
+    """Questions and thoughts for the next-token loss only."""
     pool: list[str] = field(default_factory=list)
     """Documents from which hard negatives are drawn."""
     files: dict[str, str] = field(default_factory=dict)
@@ -70,7 +70,7 @@ class TrainingData:
 
     @property
     def single(self) -> bool:
-        """Whether anything but pairs is there."""
+        """Whether there is anything besides pairs."""
         return bool(self.texts or self.rationales or self.streams)
 
     def leave_out(self, held: Callable[[str], bool]) -> None:
@@ -82,7 +82,7 @@ class TrainingData:
     def split_pairs(self) -> None:
         """Turn pairs into single texts, for a stage without a contrastive term.
 
-        Where there are thoughts, these are what it learns: questions and thoughts alone.
+        If there are thoughts, only questions and thoughts are learnt.
         """
         if any(pair.thought for pair in self.pairs):
             self.rationales += [(pair.query, pair.thought) for pair in self.pairs if pair.thought]

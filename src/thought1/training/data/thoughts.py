@@ -1,7 +1,7 @@
-"""Queries with thoughts behind them: own thoughts on disk, and batches of token ids.
+"""Queries followed by thoughts: sampled thoughts on disk, and batches of token ids.
 
-Own thoughts are kept by round, one JSON line a thought, so that one can read what a model thought
-at each time of its training. It knows texts, token ids and files, no trainer.
+Sampled thoughts are kept by round, one JSON line per thought, which shows what a model thought at
+each point of its training. It knows texts, token ids and files, no trainer.
 """
 
 import json
@@ -34,7 +34,7 @@ class SampledThoughts:
         return self.folder / f"own-thoughts-{number}.jsonl"
 
     def write(self, number: int, thoughts: Mapping[str, Thought]) -> None:
-        """Keep a round; a file is there whole or not at all."""
+        """Store a round; the file is written atomically."""
         with write_whole(self.path(number)) as file:
             for query_id, thought in thoughts.items():
                 row = {"_id": query_id, "text": thought.text, "ended": thought.finish_reason}
@@ -53,7 +53,7 @@ class SampledThoughts:
 
 @dataclass(frozen=True, slots=True)
 class ThoughtRows:
-    """Token ids of texts, and what may stand behind each query."""
+    """Token ids of texts, and what may follow each query."""
 
     rows: Rows
     prompts: Mapping[str, Ids]
@@ -64,13 +64,13 @@ class ThoughtRows:
 
 
 class ThoughtCollator(Collator):
-    """Makes tensors of queries with what stands behind them, and of what `Collator` does.
+    """Makes tensors of queries with what follows them, and of what `Collator` does.
 
-    The query side has one row for each query, whose vector counts, and behind them a row with the
-    reference thought of each query whose own row holds none, for the SFT term alone.
+    The query side has one row for each query, at which its vector is read, followed by a row with
+    the reference thought of each query whose first row holds none, for the SFT term only.
 
     Args:
-        anchored: for each query with a thought there is one more row, its prompt alone.
+        anchored: for each query with a thought there is one more row, its prompt only.
     """
 
     def __init__(
@@ -96,25 +96,25 @@ class ThoughtCollator(Collator):
     def queries(self, batch: Batch) -> dict[str, Tensor]:
         """`query_ids`, `query_segments` (packed: their lengths differ much), with a language loss
         `query_labels`, with a teacher `query_teacher` (Q, E); and (Q,) `query_indices`, the
-        indices of the queries among the vectors, and `bare`, True where a vector is read without
+        indices of the queries among the vectors, and `bare`, True if a vector is read without
         a thought; with anchors `anchor_indices` (Q,), those of the queries before their thoughts;
-        with a frozen companion its `query_given` (Q, E), and `thinking` (Q,), True where there is a
+        with a frozen companion its `query_given` (Q, E), and `thinking` (Q,), True if there is a
         thought.
         """
         sampled = self.sampled.read(batch.round) if "own" in batch.modes else {}
-        rows, labels, behind = [], [], []
+        rows, labels, sft_only = [], [], []
         for query_id, mode in zip(batch.query_ids, batch.modes, strict=True):
             thought = self._thought(query_id, mode, sampled)
             row = [*self.thoughts.prompts[query_id], *thought, self.thoughts.emb_id]
             rows.append(row)
             labels.append(self._sft(query_id) if mode == "reference" else _blank(len(row)))
             if self.language and mode != "reference" and query_id in self.thoughts.references:
-                behind.append(query_id)
+                sft_only.append(query_id)
         rows += [
             [*self.thoughts.prompts[q], *self.thoughts.references[q].ids, self.thoughts.emb_id]
-            for q in behind
+            for q in sft_only
         ]
-        labels += [self._sft(query_id) for query_id in behind]
+        labels += [self._sft(query_id) for query_id in sft_only]
         anchors = self._anchors(batch, rows)
         labels += [_blank(len(row)) for row in rows[len(labels) :]]
         groups = fit([len(row) for row in rows], PACKED_TOKENS)
@@ -135,8 +135,8 @@ class ThoughtCollator(Collator):
         return tensors | self._teacher("query", batch.queries)
 
     def _anchors(self, batch: Batch, rows: list[list[int]]) -> list[int]:
-        """For each query the row that holds its prompt alone: its own where nothing is thought,
-        else one more, appended to `rows`."""
+        """For each query the row that holds its prompt only: its own if there is no thought,
+        else an additional one, appended to `rows`."""
         found = []
         for index, query_id in enumerate(batch.query_ids if self.anchored else ()):
             prompt = [*self.thoughts.prompts[query_id], self.thoughts.emb_id]

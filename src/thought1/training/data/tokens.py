@@ -63,7 +63,7 @@ class Trajectory:
 
     ids: tuple[int, ...]
     cut: bool
-    """Whether it goes on beyond what fits."""
+    """Whether it is longer than what fits."""
 
 
 def trajectories(model: T1, thoughts: Sequence[str], most: int) -> list[Trajectory]:
@@ -124,8 +124,8 @@ def stream(model: T1, streams: Sequence[Stream], cache: Path) -> TokenFile | Non
     """
     if not streams:
         return None
-    told = [[asdict(s.source), s.file_hash] for s in streams]
-    key = hashlib.sha256(json.dumps([model.templates_hash, told]).encode()).hexdigest()[:16]
+    described = [[asdict(s.source), s.file_hash] for s in streams]
+    key = hashlib.sha256(json.dumps([model.templates_hash, described]).encode()).hexdigest()[:16]
     path = cache / f"tokens-{key}.ends"
     if not path.is_file():
         _write(model, (text for one in streams for text in one), path)

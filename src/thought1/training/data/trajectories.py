@@ -43,7 +43,7 @@ def read_thoughts(source: SourceConfig, data: Path, queries: Mapping[str, str]) 
         return {}
     found: dict[str, str] = {}
     for line, fields, text in filled(_existing(data / source.thoughts), source.thought, "; "):
-        # Patterns leave a mark behind where a list is empty.
+        # Patterns leave punctuation where a list is empty.
         _add(found, line, fields, " ".join(text.split()).strip("; "))
     known = {q: found[q] for q in queries if q in found}
     if not source.thought_terms:

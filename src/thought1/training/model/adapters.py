@@ -47,7 +47,7 @@ def merged(checkpoint: Checkpoint) -> Checkpoint:
 def add_adapters(checkpoint: Checkpoint, stage: BaseStage) -> Checkpoint:
     """Put the adapters that the stage wants into the model, and freeze the rest.
 
-    Those of an earlier stage go on learning. Nothing happens without LoRA.
+    Those of an earlier stage continue to be trained. Nothing happens without LoRA.
 
     Raises:
         Thought1Error: peft is not installed, or the checkpoint has adapters of another rank.
@@ -69,7 +69,9 @@ def add_adapters(checkpoint: Checkpoint, stage: BaseStage) -> Checkpoint:
         trainable_token_indices={_embedding_name(model): [checkpoint.emb_id]},
     )
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # peft asks transformers in an old way
+        warnings.simplefilter(
+            "ignore", FutureWarning
+        )  # peft calls transformers by a deprecated API
         adapter = get_peft_model(model, config)
     return replace(checkpoint, adapter=adapter)
 

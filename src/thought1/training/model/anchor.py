@@ -1,4 +1,4 @@
-"""The anchor of a query in training: its vector before the thought, added to that behind it.
+"""The anchor of a query in training: its vector before the thought, added to the one after it.
 
 `reader.anchored` and `reader.projected` are the same at inference. The weight is a number, or a
 parameter that the stage's terms move; it then belongs to the trainer's model, as a projection does,
@@ -23,7 +23,7 @@ RATE = 0.01
 """Learning rate of a learnt weight's logarithm: at most about one percent a step, whatever moves
 the model's own weights, for which a single number would hardly leave its place."""
 NAME = "t1_anchor"
-"""As which stage 3, whose trainer takes a language model alone, has it in that."""
+"""Its name in the language model of stage 3, whose trainer takes nothing else."""
 
 
 class Anchor(nn.Module):
@@ -59,7 +59,7 @@ class Anchor(nn.Module):
         return self._given if self.log_weight is None else float(self.log_weight.detach().exp())
 
     def fused(self, bare_QD: Tensor, behind_QD: Tensor) -> Tensor:
-        """Query vectors of those before the thoughts and those behind them, none normalised."""
+        """Query vectors from those before and after the thoughts, none normalised."""
         return losses.anchored(bare_QD, behind_QD, self._weight)
 
     def queries(self, rows_MD: Tensor, inputs: Mapping[str, Tensor]) -> Tensor:
@@ -101,7 +101,7 @@ class ProjectedAnchor(Anchor):
         self.projection = nn.Parameter(torch.tensor(projection_ED))
 
     def fused(self, bare_QD: Tensor, behind_QD: Tensor) -> Tensor:
-        """Query vectors (Q, E) of the companion's before the thoughts and (Q, D) behind them."""
+        """Query vectors (Q, E) from the companion's before, and (Q, D) after the thoughts."""
         return losses.projected(bare_QD, behind_QD, self._weight, self.projection)
 
     def moved(self, given_QE: Tensor, behind_QD: Tensor, thinking_Q: Tensor) -> Tensor:
@@ -129,10 +129,10 @@ class ProjectedAnchor(Anchor):
 
 
 def find_anchor(reader: Reader, *, trains: bool, learnt: bool) -> Anchor | None:
-    """What fuses the vectors of queries in training as `reader` does; None where nothing does.
+    """What fuses the vectors of queries in training as `reader` does; None if nothing does.
 
     Args:
-        trains: whether a term compares documents with the vectors behind thoughts.
+        trains: whether a term compares documents with the vectors after thoughts.
         learnt: whether such a stage moves the weight.
     """
     if reader.projection is not None and trains:

@@ -42,8 +42,8 @@ def start_checkpoint(
     """Load the base in float32, or build a new model; fit its vocabulary to `texts`, set templates.
 
     Args:
-        adapter: an adapter will be trained: the checkpoint names what it stands on, and where the
-            base is one itself, that one goes on.
+        adapter: an adapter will be trained: the checkpoint names its base, and where the
+            base is one itself, that one is trained further.
 
     Raises:
         Thought1Error: the base cannot be loaded, or built (see `scratch`); its vocabulary cannot
@@ -88,22 +88,22 @@ def _load(
         checkpoint = replace(checkpoint, base=base)
     if not takes_positions(checkpoint.model):
         raise Thought1Error(
-            f"{checkpoint.name} is a {type(checkpoint.model).__name__}, which counts columns in "
-            "the place of positions: Thought 1 cannot train it"
+            f"{checkpoint.name} is a {type(checkpoint.model).__name__}, which counts columns "
+            "instead of positions: Thought 1 cannot train it"
         )
     return keep_frequent(checkpoint, texts, config.vocab_size) if config.vocab_size else checkpoint
 
 
 def thought_settings(config: ModelConfig) -> ThoughtSettings:
-    """How the checkpoint thinks when nothing else is asked for."""
+    """How the checkpoint thinks by default."""
     return ThoughtSettings(config.thought_budget, no_repeat_ngram=config.no_repeat_ngram)
 
 
-def _anchor(old: Settings, asked: str | float) -> str | float:
+def _anchor(old: Settings, wanted: str | float) -> str | float:
     """That of the recipe, or the base's; one that is learnt starts as a weight above 0."""
-    if asked == LEARNT:
+    if wanted == LEARNT:
         return old.anchor_weight or "mean"
-    return old.anchor if asked == "" else asked
+    return old.anchor if wanted == "" else wanted
 
 
 def _template(old: Template, pattern: str, instruction: str) -> Template:
@@ -130,14 +130,14 @@ def _check(checkpoint: Checkpoint, settings: Settings) -> None:
 
 
 def check_stages(checkpoint: Checkpoint, stages: Sequence[StageConfig]) -> None:
-    """Refuse what a late stage would ask of the model in vain.
+    """Refuse what a late stage would require of the model, but it lacks.
 
     Raises:
         Thought1Error: vectors that a companion gives, thoughts longer than its positions, evidence
             that its template lacks a slot for, or thoughts of a model whose language head no stage
-            has taught.
+            has trained.
     """
-    taught = not checkpoint.random_head
+    trained = not checkpoint.random_head
     positions = max_positions(checkpoint.model.config)
     settings = checkpoint.settings
     for stage in stages:
@@ -153,11 +153,11 @@ def check_stages(checkpoint: Checkpoint, stages: Sequence[StageConfig]) -> None:
                 f"{longest} tokens, but {checkpoint.name} has {positions} positions: make them "
                 "smaller"
             )
-        taught = taught or stage.weight_language > 0
-        if stage.thinks and not taught:
+        trained = trained or stage.weight_language > 0
+        if stage.thinks and not trained:
             raise Thought1Error(
                 f"stage {stage.name}: {checkpoint.name} has no language head, and no stage up to "
-                "this one teaches it one (weight_lm or weight_sft above 0)"
+                "this one trains one (weight_lm or weight_sft above 0)"
             )
         shown = any(source.evidence for source in stage.sources)
         if shown and "{evidence}" not in settings.query.pattern:

@@ -1,6 +1,6 @@
 """One forward pass of a batch: the vectors at `<emb_token>` and the next-token loss.
 
-A row may hold several texts one behind the other (packed): `segments` numbers them, each text
+A row may hold several texts one after the other (packed): `segments` numbers them, each text
 reads itself only and counts its positions from 0, so that packing changes no vector. It knows
 tensors and a causal language model, no text and no training loop.
 """
@@ -49,7 +49,7 @@ class TrainedEmbedder(nn.Module):
         return cast(PreTrainedModel, self.network.base_model)
 
     def tie_weights(self) -> None:
-        """Nothing: the trainer, who asks, has just loaded values into tensors that are tied."""
+        """Do nothing: the trainer, which calls this, has just loaded values into tied tensors."""
 
     def forward(
         self, ids_BT: Tensor, segments_BT: Tensor, labels_BT: Tensor | None = None
@@ -83,11 +83,11 @@ class TrainedEmbedder(nn.Module):
 
     def _inputs(self, ids_BT: Tensor, segments_BT: Tensor) -> dict[str, Any]:
         columns_T = torch.arange(ids_BT.shape[1], device=ids_BT.device)
-        # Causal attention never looks at the padding behind a row: alone, a text needs no mask.
+        # Causal attention never sees the padding after a row: a single text needs no mask.
         positions_BT, mask = columns_T.expand_as(ids_BT), None
         if int(segments_BT.max()) > 1:
             positions_BT = _positions(segments_BT)
-            # A mask would replace the windows of such models, which tell packed texts apart
+            # A mask would replace the windows of such models, which separate packed texts
             # themselves, by positions that begin again. Not every other model does.
             mask = None if self._windows else _own_text_only(segments_BT)
         return {

@@ -1,7 +1,7 @@
 """Log-probabilities of given tokens under a causal language model, through its own head.
 
 Position ids come from the mask, so that padding changes nothing; some heads transform, scale or
-cap what they read, so the model's own one computes the logits, at the wanted positions alone. The
+cap what they read, so the model's own one computes the logits, at the wanted positions only. The
 gradient recomputes a few rows of the distribution at a time. It knows tensors, no text.
 """
 

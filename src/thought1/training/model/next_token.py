@@ -16,7 +16,7 @@ ROWS = 64
 
 
 def next_token(logits_MV: Tensor, targets_M: Tensor) -> Tensor:
-    """Mean cross entropy of M tokens, in nats, float32 or wider; 0 with a graph where M is 0."""
+    """Mean cross entropy of M tokens, in nats, float32 or wider; 0 with a graph if M is 0."""
     loss: Tensor = _NextToken.apply(logits_MV, targets_M)  # type: ignore[no-untyped-call]
     return loss
 

@@ -1,4 +1,4 @@
-"""The models of the folds (`cross_fit`): copies of the stage's, taught by its own trainer.
+"""The models of the folds (`cross_fit`): copies of the stage's model, trained by its trainer.
 
 It knows models, thoughts and the optimizer, no files.
 """
@@ -23,7 +23,7 @@ from thought1.training.trainer import StageTrainer
 def fold_writer(
     model: T1, stage: ReasonStage, seed: int, collate: ThoughtCollator, args: TrainingArguments
 ) -> Writer:
-    """Copies of the model, each taught the thoughts of the other folds.
+    """Copies of the model, each trained on the thoughts of the other folds.
 
     Args:
         collate: with a next-token loss.
@@ -32,12 +32,12 @@ def fold_writer(
 
     def write(fold: int, _about: Sequence[TrainingPair], rest: Sequence[TrainingPair]) -> T1:
         known = [pair for pair in rest if pair.thought]
-        return _taught(model, known, collate, stage, seed + fold, args)
+        return _trained(model, known, collate, stage, seed + fold, args)
 
     return write
 
 
-def _taught(
+def _trained(
     model: T1,
     pairs: Sequence[TrainingPair],
     collate: ThoughtCollator,
@@ -47,7 +47,7 @@ def _taught(
 ) -> T1:
     """A copy of the model after `fold_epochs` of the next-token loss over the pairs' thoughts.
 
-    It is taught as the stage teaches: by its trainer, with its adapters and checkpointing.
+    It is trained like the stage: by its trainer, with its adapters and checkpointing.
     """
     checkpoint = copied(model.checkpoint)
     batches = _batches(pairs, stage, seed)

@@ -1,14 +1,14 @@
-"""Stage 2, reason: the model writes a trajectory and embeds behind it, in one forward pass.
+"""Stage 2, reason: the model writes a trajectory and embeds after it, in one forward pass.
 
 Loss: weight_sft x next-token loss over reference thoughts + weight_contrastive x InfoNCE +
 weight_triplet x triplet margin + weight_distill x (1 - cosine to a teacher's vector) where nothing
 is thought; the preview model's card states 1, 1 and 2 (docs/design.md). Each
-query's vector is read behind its reference thought, behind a thought sampled by the model, or
-behind none (thought dropout), by shares that change in the course of the stage. The SFT term always
-sees the reference. Own thoughts and the shares are our own decision: a reference thought that holds
-the answer's words teaches the vector to copy it and to trust any thought blindly.
+query's vector is read after its reference thought, after a thought sampled from the model, or after
+none (thought dropout), by shares that change in the course of the stage. The SFT term always sees
+the reference. Sampled thoughts and the shares are our own decision: a reference thought that holds
+the answer's words trains the vector to copy it and to trust any thought blindly.
 
-It knows batches and token ids; own thoughts lie in the stage's folder.
+It knows batches and token ids; sampled thoughts are stored in the stage's folder.
 """
 
 import random
@@ -36,7 +36,7 @@ def reason_parts(
     sampled: SampledThoughts,
     args: TrainingArguments,
 ) -> Parts:
-    """What the trainer of stage 2 is given, with the reference thoughts filtered, and own thoughts
+    """What the trainer of stage 2 is given, with the reference thoughts filtered, and thoughts
     sampled or about to be.
 
     Args:
@@ -58,7 +58,7 @@ def reason_parts(
     collator = ThoughtCollator(found, sampled, language=language, anchored=anchored)
     callbacks: list[TrainerCallback] = []
     sampling = ThoughtSampling(pairs, stage, args.seed * 1_000_003, sampled, rounds)
-    if stage.own_folds:
+    if stage.sampled_folds:
         teaching = ThoughtCollator(found, sampled, language=True)
         writer = fold_writer(model, stage, sampling.seed, teaching, args)
         sample_by_folds(stage, pairs, sampled, rounds, sampling.seed, writer)
@@ -70,7 +70,7 @@ def reason_parts(
 def plan_thoughts(
     plan: BatchPlan, stage: ReasonStage, known: Set[str], seed: int, batches_per_step: int
 ) -> BatchPlan:
-    """The same batches, with the thought behind which each query's vector is read.
+    """The same batches, with the kind of thought after which each query's vector is read.
 
     Args:
         known: ids of the queries with a reference thought; the others never get a mode
@@ -82,25 +82,25 @@ def plan_thoughts(
     planned = []
     for number, batch in enumerate(plan.batches):
         step = number // batches_per_step
-        share_own = stage.share_own_start + (stage.share_own_end - stage.share_own_start) * (
-            step / max(1, steps - 1)
-        )
-        modes = tuple(_mode(rng, stage, share_own, q in known) for q in batch.query_ids)
+        share_sampled = stage.share_sampled_start + (
+            stage.share_sampled_end - stage.share_sampled_start
+        ) * (step / max(1, steps - 1))
+        modes = tuple(_mode(rng, stage, share_sampled, q in known) for q in batch.query_ids)
         # The loader prepares one batch ahead: what is sampled after a step is read one step later.
-        sampling = max(step - 1, 0) // stage.own_every if stage.own_every else 0
+        sampling = max(step - 1, 0) // stage.sampled_every if stage.sampled_every else 0
         planned.append(replace(batch, modes=modes, round=sampling))
     return BatchPlan(planned)
 
 
-def _mode(rng: random.Random, stage: ReasonStage, share_own: float, known: bool) -> Mode:
+def _mode(rng: random.Random, stage: ReasonStage, share_sampled: float, known: bool) -> Mode:
     drawn = rng.random()
     if drawn < stage.share_none:
         return "none"
-    if drawn < stage.share_none + share_own:
+    if drawn < stage.share_none + share_sampled:
         return "own"
     return "reference" if known else "none"
 
 
 def rounds_read(plan: BatchPlan) -> set[int]:
-    """The samplings of own thoughts that a plan reads."""
+    """The rounds of sampled thoughts that a plan reads."""
     return {batch.round for batch in plan.batches if "own" in batch.modes}

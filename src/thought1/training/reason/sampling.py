@@ -19,7 +19,7 @@ from thought1.training.recipe import ReasonStage
 
 @dataclass(frozen=True, slots=True)
 class ThoughtSampling:
-    """What own thoughts are sampled for, and where they go."""
+    """Which questions thoughts are sampled for, and where they are kept."""
 
     pairs: Sequence[TrainingPair]
     stage: ReasonStage
@@ -30,10 +30,10 @@ class ThoughtSampling:
 
 
 class SampleOwnThoughts(TrainerCallback):
-    """Lets the model in training think about its questions again, every `own_every` steps.
+    """Samples thoughts of the model in training about its questions, every `sampled_every` steps.
 
-    Round r is sampled after r x own_every steps; batches read it from the step after on, because
-    the loader prepares one batch ahead.
+    Round r is sampled after r x sampled_every steps; batches read it from the following step on,
+    because the loader prepares one batch ahead.
     """
 
     def __init__(self, model: T1, sampling: ThoughtSampling) -> None:
@@ -43,7 +43,7 @@ class SampleOwnThoughts(TrainerCallback):
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
-        """Round 0, unless a run goes on."""
+        """Round 0, unless a run is resumed."""
         if state.global_step == 0 and 0 in self.sampling.rounds:
             self._sample(0)
 
@@ -51,7 +51,7 @@ class SampleOwnThoughts(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
         """The later rounds."""
-        number, rest = divmod(state.global_step, self.sampling.stage.own_every)
+        number, rest = divmod(state.global_step, self.sampling.stage.sampled_every)
         if not rest and number in self.sampling.rounds:
             self._sample(number)
 

@@ -1,4 +1,4 @@
-"""The gain filter: reference thoughts behind which the model retrieves no better are dropped.
+"""The gain filter: reference thoughts that do not improve retrieval are dropped.
 
 LREM (arXiv 2510.14321) keeps a query only if its thought changes what is found for the better. It
 knows a model, pairs and a pool of documents, no losses.
@@ -28,11 +28,11 @@ class GainCounts:
 def drop_useless_thoughts(
     model: T1, pairs: Sequence[TrainingPair], pool: Sequence[str], most: int
 ) -> tuple[list[TrainingPair], GainCounts]:
-    """The pairs, without the thoughts behind which DCG over the whole pool does not rise.
+    """The pairs, without the thoughts that do not raise DCG over the whole pool.
 
     Args:
         pool: documents; the pairs' positives come on top.
-        most: thoughts are cut to so many tokens, as in training.
+        most: thoughts are cut to this many tokens, as in training.
     """
     model.checkpoint.model.eval()
     documents = list(dict.fromkeys([*pool, *(text for p in pairs for text in p.positives)]))

@@ -30,7 +30,7 @@ class ScratchConfig:
     """Width of the feed-forward layers; 0 takes 8/3 of `hidden_size`, up to a multiple of 64."""
     max_positions: Count = 512
     tokenizer: Literal["words", "bpe"] = "words"
-    """`words`: one token for each word, as it stands between blanks. `bpe`: byte-level BPE."""
+    """`words`: one token for each word between blanks. `bpe`: byte-level BPE."""
     min_count: Count = field(default=1, metadata={"tokenizer": ("words",)})
     """Words that occur less often are unknown; those of templates and instructions never are."""
 
@@ -70,18 +70,18 @@ class ModelConfig:
     thought_budget: Natural = 32
     """Default thinking budget of the checkpoint, in tokens."""
     no_repeat_ngram: Natural = 0
-    """In thoughts no sequence of so many tokens appears twice, neither in training nor later; 0
-    allows it."""
+    """No n-gram of this many tokens appears twice in a thought, in training or later; 0 allows
+    repetition."""
     companion: Text = ""
     """A sentence-transformers model that encodes the documents and reads the thoughts (folder, hub
-    id or `package:`): the recipe teaches thoughts, and no vectors but those of a projection."""
+    id or `package:`): the recipe trains thoughts, and no vectors except those of a projection."""
     companion_reader: Literal["text", "projection"] = "text"
     """How a thought gets into the companion's space: it reads the `text`; or a `projection` of the
     language model's vectors is trained by stages reason and reinforce."""
     anchor: Text | Float = ""
-    """How the vector of the bare query takes part in that behind a thought: `none`, `mean`, or its
-    weight; `learnt` starts at the base's, or at `mean`, and lets the stages with vectors behind
-    thoughts move it. "" keeps the base's, and is `mean` with a companion."""
+    """How the vector of the bare query contributes to that after a thought: `none`, `mean`, or its
+    weight; `learnt` starts at the base's, or at `mean`, and is trained by the stages with vectors
+    after thoughts. "" keeps the base's, and is `mean` with a companion."""
     scratch: ScratchConfig | None = None
     """Only with `base = "scratch"`."""
 

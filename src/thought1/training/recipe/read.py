@@ -10,8 +10,10 @@ Any value can be set from outside: `KEY=VALUE`, where KEY is a path such as `mod
 `stages.1.max_steps`. It knows TOML and how to say what is wrong, not what a value means.
 """
 
+import logging
 import tomllib
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
@@ -19,8 +21,11 @@ from typing import Any, get_args, get_type_hints
 from pydantic import TypeAdapter, ValidationError
 
 from thought1.training.recipe.recipe import STAGES, Recipe
+from thought1.training.recipe.renamed import STAGE_KEYS, rename_override, rename_stage_keys
 from thought1.training.recipe.table import RECORD, read_only_with
 from thought1.types import Thought1Error
+
+logger = logging.getLogger(__name__)
 
 _RECIPE = TypeAdapter(Recipe)
 _TYPES = {
@@ -34,11 +39,11 @@ _UNKNOWN = "unexpected_keyword_argument"
 
 
 def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
-    """Read a recipe and apply `KEY=VALUE` overrides.
+    """Read a recipe and apply `KEY=VALUE` overrides; renamed keys are read with a warning.
 
     Raises:
         Thought1Error: no such file, broken TOML, an unknown key, a missing or wrong value, values
-            that do not go together.
+            that are incompatible.
     """
     if not path.is_file():
         raise Thought1Error(f"no recipe at {path}")
@@ -46,8 +51,17 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise Thought1Error(f"{path}: {error}") from None
+    try:
+        old_keys = rename_stage_keys(content)
+    except ValueError as error:
+        raise Thought1Error(f"{path}: {error}") from None
     for override in overrides:
-        _override(content, override)
+        current, old = rename_override(override)
+        _override(content, current)
+        old_keys += old
+    if old_keys:
+        renamed = ", ".join(f"{old} is now {STAGE_KEYS[old]}" for old in dict.fromkeys(old_keys))
+        logger.warning("%s: %s; the next version reads the new names only", path, renamed)
     if "folder" in content:  # a field, but no key
         raise Thought1Error(f"{path}: {_unknown(('folder',), content)}")
     try:
@@ -60,12 +74,14 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
 
 
 def reread(content: Mapping[str, Any]) -> Recipe:
-    """A recipe as a version of this program wrote it down; keys that are gone are left out.
+    """A recipe as this or an earlier version wrote it down; keys that are gone are left out.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is not a recipe.
     """
-    return _RECIPE.validate_python(content, extra="ignore", context=RECORD)
+    renamed = deepcopy(dict(content))
+    rename_stage_keys(renamed)
+    return _RECIPE.validate_python(renamed, extra="ignore", context=RECORD)
 
 
 def _override(content: dict[str, Any], override: str) -> None:
@@ -108,7 +124,7 @@ def _said(error: ValidationError, content: Any) -> str:
         return f"{_where(place[:-1], ': ')}{names} must be given"
     if kind == "value_error":
         problem = str(first["ctx"]["error"])
-        if not place or is_dataclass(_table(place)):  # values that do not go together
+        if not place or is_dataclass(_table(place)):  # values that are incompatible
             return f"{_where(place, ': ', content)}{problem}"
         return f"{where} is {value!r}; {problem}"
     if kind == "dataclass_type":
@@ -125,7 +141,7 @@ def _said(error: ValidationError, content: Any) -> str:
 
 
 def _unknown(place: tuple[int | str, ...], content: Any) -> str:
-    """A key that its table has not; perhaps another stage has."""
+    """A key unknown in its table, but perhaps known in another stage."""
     key, cls = str(place[-1]), _table(place[:-1])
     stages = [name for name, other in STAGES.items() if key in _keys(other)]
     if stages and cls in STAGES.values():

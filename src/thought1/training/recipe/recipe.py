@@ -1,6 +1,6 @@
-"""Everything that a recipe may say: names, types, ranges, and what goes together.
+"""Everything that a recipe may say: names, types, ranges, and which combinations are valid.
 
-`read` makes it of a file. It knows what a training is told, not what it does with it.
+`read` reads it from a file. It knows the values of a training, not their use.
 """
 
 from dataclasses import field
@@ -53,7 +53,7 @@ class ValidationConfig:
 
 
 def companion_problem(stage: StageConfig, reader: str) -> str:
-    """What a stage would teach a companion in vain, which stays as it is; or ""."""
+    """Which terms of a stage have no effect with a companion, which is not trained; or ""."""
     if isinstance(stage, CompanionStage):
         reads = "the companion reads no thoughts where its reader is a projection"
         return "" if reader == "text" else reads
@@ -84,16 +84,16 @@ class Recipe:
     teacher: Text = ""
     """sentence-transformers model whose vectors are distilled: folder, hub id or `package:`."""
     trust_remote_code: Flag = False
-    """Run Python code that lies in the folder of the base or a teacher, if they need it."""
+    """Run Python code from the folder of the base or a teacher, if they need it."""
     validation: ValidationConfig | None = None
     release: Text = ""
     """Folder for the finished checkpoint; "" leaves it in the last stage's folder in `output`."""
     adapter: Flag = False
-    """Keep the low-rank updates beside the weights through all stages: what is trained, saved and
+    """Keep the low-rank updates separate from the weights in all stages: what is trained, saved and
     released is one adapter, which names its base by the hash of its content."""
     release_dtype: Literal["float32", "bfloat16", "float16"] = "float16"
     folder: Text = field(default=".", metadata={"not_a_key": True})
-    """Where the recipe lies; filled in by `read.load_recipe`."""
+    """Folder of the recipe file; filled in by `read.load_recipe`."""
 
     @model_validator(mode="after")
     def _check(self) -> "Recipe":
@@ -118,17 +118,17 @@ class Recipe:
         return self
 
     def _check_companion(self) -> None:
-        reader, taught = self.model.companion_reader, False
+        reader, trained = self.model.companion_reader, False
         for stage in self.stages:
             problem = companion_problem(stage, reader)
             if problem:
                 raise ValueError(f"stage {stage.name}: {problem}")
-            if isinstance(stage, ReasonStage) and stage.filter_gain and not taught:
+            if isinstance(stage, ReasonStage) and stage.filter_gain and not trained:
                 raise ValueError(
-                    f"stage {stage.name}: filter_gain asks what thoughts bring, and no stage "
-                    "before this one has taught the projection: set it to false"
+                    f"stage {stage.name}: filter_gain measures what thoughts gain, and no stage "
+                    "before this one has trained the projection: set it to false"
                 )
-            taught = taught or stage.learns_anchor
+            trained = trained or stage.learns_anchor
 
     def _check_companion_stages(self) -> None:
         for number, stage in enumerate(self.stages):
@@ -152,5 +152,5 @@ class Recipe:
             )
         if self.model.scratch or self.model.vocab_size:
             raise ValueError(
-                "adapter = true changes a model that is there: neither scratch nor vocab_size"
+                "adapter = true updates an existing model: remove scratch and vocab_size"
             )

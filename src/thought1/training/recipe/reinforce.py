@@ -39,7 +39,7 @@ class ReinforceConfig:
     weight_kl: Weight = 0.0
     """Divergence from the model as the stage begins, of which a copy is kept."""
     length_target: Natural = 16
-    """Up to so many tokens the reward `length` is whole."""
+    """Up to this many tokens the reward `length` is 1."""
     pool: Literal["batch", "index"] = "batch"
     """What a thought is ranked against: the positives and hard negatives of its batch, encoded with
     the current weights; or all documents, whose vectors are recomputed now and then."""

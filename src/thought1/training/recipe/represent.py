@@ -39,7 +39,7 @@ class RepresentStage(SupervisedStage):
         if any(source.thoughts for source in collections):
             if self.needs_pairs or self.distils or not self.weight_lm:
                 raise ValueError(
-                    "thoughts in stage represent are for weight_lm alone: set it above 0 and the "
+                    "thoughts in stage represent are for weight_lm only: set it above 0 and the "
                     "other weights to 0, or remove them"
                 )
             if not all(source.thoughts for source in collections):

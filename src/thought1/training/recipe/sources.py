@@ -21,7 +21,7 @@ class SourceConfig:
     """Relative to the recipe's `data`."""
     kind: Literal["beir", "columns", "rationales", "texts"]
     """`beir`: a collection with qrels gives pairs. `columns`: tab-separated lines give pairs.
-    `rationales`: tab-separated lines give questions and thoughts for the next-token loss alone.
+    `rationales`: tab-separated lines give questions and thoughts for the next-token loss only.
     `texts`: JSON lines give single texts."""
     split: Text = field(default="train", metadata=BEIR)
     """Which qrels."""
@@ -34,7 +34,7 @@ class SourceConfig:
     thought: Text = field(default="{text}", metadata=BEIR)
     """How a thought is made of the fields of its line; lists are joined by semicolons."""
     thought_terms: Natural = field(default=0, metadata=BEIR)
-    """Keep only so many words of a thought: content words that the query lacks, each once, as in
+    """Keep only this many words of a thought: content words that the query lacks, each once, as in
     LREM (arXiv 2510.14321); 0 keeps the thought."""
     evidence: Text = field(default="", metadata=BEIR)
     """JSON lines with `_id` and `documents`, the texts that the query's evidence slot shows."""

@@ -21,7 +21,7 @@ class BaseStage:
     """One training run. Weights of 0 switch a term off."""
 
     thinks: ClassVar[bool] = True
-    """Whether thoughts stand behind the queries."""
+    """Whether thoughts follow the queries."""
 
     name: Text
     sources: tuple[SourceConfig, ...]
@@ -50,10 +50,10 @@ class BaseStage:
     weight_contrastive: Weight = 1.0
     temperature: Positive = 0.05
     max_thought_tokens: Count = 64
-    """Longer reference thoughts and rationales are cut here and do not teach to end; own thoughts
-    have this budget."""
+    """Longer reference thoughts and rationales are cut here and do not teach to end; sampled
+    thoughts have this budget."""
     lora_rank: Natural = 0
-    """Train low-rank updates of all linear layers and the row of `<emb_token>` alone, merged into
+    """Train low-rank updates of all linear layers and the row of `<emb_token>` only, merged into
     the weights at the end (LoRA, arXiv 2106.09685); 0 trains all weights."""
     lora_alpha: Count = 32
     """Updates are scaled by lora_alpha / lora_rank."""
@@ -63,7 +63,7 @@ class BaseStage:
     """Time between two checkpoints; the last two are kept."""
     log_steps: Count = 20
     eval_steps: Natural = 0
-    """Validate every so many steps; 0 only at the end."""
+    """Optimizer steps between two validations; 0 validates only at the end."""
 
     @property
     def weight_language(self) -> float:
@@ -77,7 +77,7 @@ class BaseStage:
 
     @property
     def learns_anchor(self) -> bool:
-        """Whether a term compares documents with the vectors behind thoughts."""
+        """Whether a term compares documents with the vectors after thoughts."""
         return self.thinks and self.needs_pairs
 
     @property
@@ -106,8 +106,8 @@ class SupervisedStage(BaseStage):
     """Each query with its first positive and the hardest negative of its batch."""
     triplet_margin: Weight = 0.1
     weight_distill: Weight = 0.0
-    """1 - cosine between vector and teacher's vector; of queries with a thought behind them never,
-    since the teacher has not thought."""
+    """1 - cosine between vector and teacher's vector; never for queries followed by a thought,
+    since the teacher does not think."""
     grad_cache_chunk: Natural = 0
     """Rows encoded at a time, with gradients cached between; 0 encodes a batch at once."""
 
@@ -130,7 +130,7 @@ class SupervisedStage(BaseStage):
         """Refuse what no term reads.
 
         Raises:
-            ValueError: negatives without a term that compares pairs, or a stream that nobody reads.
+            ValueError: negatives without a term that compares pairs, or a stream without a reader.
         """
         if not self.needs_pairs and (self.negatives_per_query or self.false_negative_margin):
             raise ValueError(

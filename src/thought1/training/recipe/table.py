@@ -62,7 +62,7 @@ def check_marks(cls: Any, given: Any, info: ValidationInfo) -> None:
     program has written down (`RECORD`) holds all keys.
 
     Raises:
-        ValueError: `given`, as it stands in the recipe, has one.
+        ValueError: `given`, as written in the recipe, has one.
     """
     if not isinstance(given, dict) or info.context == RECORD:
         return

@@ -1,4 +1,4 @@
-"""Alarms that tell a person when reinforcement goes wrong: from numbers, in words, once.
+"""Alarms when reinforcement goes wrong: each is derived from numbers and reported once, in words.
 
 It sees the means of each GRPO step and of each validation, compares them with earlier ones and
 says what it saw and what to try. It stops nothing and changes nothing; it knows no trainer, no
@@ -16,7 +16,7 @@ from thought1.evaluation.thoughts.faithfulness import SAME_VECTOR
 COLLAPSED = 0.25
 """Share of the first window's length: rewards shorten thoughts, but hardly to a quarter. Ours."""
 FEWEST_TOKENS = 1.0
-"""Below one token in the mean, many questions get no thought at all."""
+"""Below one token on average, many questions get no thought at all."""
 EXPLODED = 1.5
 """Growth in length that is suspect where the budget ends nearly all thoughts. Ours."""
 FORCED = 0.9
@@ -30,7 +30,7 @@ NO_VARIANCE = 0.9
 REPEATED = 0.3
 """Share of repeated 3-grams that ordinary prose of this length does not reach. Ours."""
 COPIED = 0.8
-"""Share of tokens from the question's 3-grams that leaves little room for thought. Ours."""
+"""Share of tokens from the question's 3-grams that leaves little for thinking. Our own choice."""
 NO_BETTER = 0.005
 """Own minus swapped nDCG. Well below the gauge's `MARGIN`, since that bounds the end of an
 interval and this a mean."""
@@ -49,7 +49,7 @@ ADVICE: Mapping[str, str] = {
     "no-variance": "raise the sampling temperature or the group size, take questions that are "
     "neither hopeless nor solved, or a finer reward (`log_rank` or `margin` for `ndcg`)",
     "repetition": "raise the weight of the reward `repetition`, or lower the learning rate",
-    "copying": "add a reward of your own (`module:function`) that counts copied tokens, or go back "
+    "copying": "add a custom reward (`module:function`) that counts copied tokens, or go back "
     "to a checkpoint of stage 2 whose thoughts do not copy",
     "ignored": "raise the weight of the InfoNCE term, or go back to stage 2 with a smaller "
     "`share_none`: where thoughts do not matter, their rewards are noise; the gauge's table has "
@@ -76,7 +76,7 @@ class StepFacts:
     repeated: float
     """Mean share of a thought's 3-grams that occurred before in it."""
     copied: float
-    """Mean share of a thought's tokens that stand in 3-grams of the question."""
+    """Mean share of a thought's tokens that are in 3-grams of the question."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +85,9 @@ class EvalFacts:
 
     step: int
     ndcg: float
-    """nDCG@10 behind own thoughts."""
+    """nDCG@10 after the model's own thoughts."""
     swapped_ndcg: float
-    """nDCG@10 behind the thoughts of other questions."""
+    """nDCG@10 after the thoughts of other questions."""
     swapped_cosine: float
     """Mean cosine of the two vectors of a question."""
 
@@ -132,7 +132,7 @@ class Alarms:
     """
 
     def __init__(self, budget: int, window: int = 20) -> None:
-        """`budget`: most tokens of a thought; `window`: steps of a mean. Both at least 1."""
+        """`budget`: maximum tokens of a thought; `window`: steps of a mean. Both at least 1."""
         if budget < 1 or window < 1:
             raise ValueError(f"budget {budget} and window {window} must be at least 1")
         self.budget = budget

@@ -63,9 +63,9 @@ class ValidateBest(Validate):
         if best is None or found > best["score"]:
             with write_whole(self.folder / "best.pt") as stream:
                 torch.save(_trained(self.model), stream)
-            told = {"step": self.step, "score": found, "scores": self.scores}
+            record = {"step": self.step, "score": found, "scores": self.scores}
             with write_whole(self.folder / "best.json") as stream:
-                stream.write(json.dumps(told).encode())
+                stream.write(json.dumps(record).encode())
 
     def best(self) -> dict[str, Any] | None:
         """Step, score and scores of the best evaluation so far."""

@@ -16,7 +16,7 @@ from thought1.training.reinforce.rollouts import evaluating
 from thought1.types import Vectors
 
 PROBES = 64
-"""Documents whose vectors tell how far an index has drifted."""
+"""Documents whose vectors show how far an index has drifted."""
 
 
 class DocumentPool:

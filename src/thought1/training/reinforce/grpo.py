@@ -48,7 +48,7 @@ class ScoredRollouts:
     positives_RN: Tensor
     """Booleans over `documents`: the sampled positives of each rollout's question."""
     answers_RN: Tensor
-    """Booleans: all of them that answer it, which are no negatives."""
+    """Booleans: all of them that answer it, which are not negatives."""
     documents: Sequence[Sequence[int]]
     """Token ids of the N documents of the InfoNCE term, `<emb_token>` included."""
     facts: dict[str, float]
@@ -210,7 +210,7 @@ class ReinforceTrainer(GRPOTrainer):
         if not torch.isfinite(loss.detach()):
             raise Thought1Error(
                 f"the loss of step {self.state.global_step + 1} is not finite: the last checkpoint "
-                "is whole; go on from it with a smaller learning_rate"
+                "is complete; resume from it with a smaller learning_rate"
             )
         return loss
 
@@ -278,4 +278,4 @@ class ReinforceTrainer(GRPOTrainer):
 
 
 def _never(*_: Any, **__: Any) -> list[float | None]:
-    raise AssertionError("trl asked for a reward: its seam has moved")
+    raise AssertionError("trl called the reward function: its interface has changed")

@@ -1,4 +1,4 @@
-"""A fixed set of questions, asked at every evaluation: what the model thinks about them now, and
+"""A fixed set of questions, used at every evaluation: what the model thinks about them now, and
 how far its distribution has moved since the stage began.
 
 It knows a model, questions and two files in a stage's folder; no trainer.
@@ -35,7 +35,7 @@ class Probe:
     questions: Mapping[str, str]
     budget: int
     sampling: Sampling
-    """For the thoughts of the beginning, which tell the divergence."""
+    """For the initial thoughts, from which the divergence is computed."""
     folder: Path
 
     def look(self, model: T1, step: int) -> float:
@@ -48,8 +48,8 @@ class Probe:
         thoughts = model.think(texts, budget=self.budget)
         with (self.folder / "probe-thoughts.jsonl").open("a", encoding="utf-8") as file:
             for (query_id, text), thought in zip(self.questions.items(), thoughts, strict=True):
-                told = {"question": text, "thought": thought.text, "ended": thought.finish_reason}
-                file.write(json.dumps({"step": step, "_id": query_id, **told}) + "\n")
+                record = {"question": text, "thought": thought.text, "ended": thought.finish_reason}
+                file.write(json.dumps({"step": step, "_id": query_id, **record}) + "\n")
         _, rows = render(model, "query", texts)
         prompts = [row[:-1] for row in rows]
         path = self.folder / "probe-start.json"

@@ -88,9 +88,9 @@ def _mine(
     """By the model's own vectors, not thinking."""
     queries = {pair.query_id: pair.query for pair in data.pairs}
     texts, pool = list(dict.fromkeys(queries.values())), list(dict.fromkeys(data.pool))
-    asked = np.asarray(model.encode_query(texts, budget=0))
+    encoded = np.asarray(model.encode_query(texts, budget=0))
     vectors = dict(zip(pool, encode(model, pool), strict=True))
-    vectors |= dict(zip(texts, asked, strict=True))
+    vectors |= dict(zip(texts, encoded, strict=True))
     return mine_negatives(queries, answers, pool, vectors, stage.negative_depth)
 
 

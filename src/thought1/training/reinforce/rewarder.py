@@ -4,9 +4,9 @@
     stage = "reinforce"
 
 For each question the model samples a group of thoughts; each is rewarded by how well the vector
-behind it ranks the question's documents, and the policy moves towards the better ones of each
-group (GRPO, arXiv 2402.03300, through trl). Beside it runs a small InfoNCE term over all rollouts
-(LREM, arXiv 2510.14321: 0.1). Documents are encoded with the current weights in every step, so that
+after it ranks the question's documents, and the policy moves towards the better ones of each
+group (GRPO, arXiv 2402.03300, through trl), plus a small InfoNCE term over all rollouts (LREM,
+arXiv 2510.14321: 0.1). Documents are encoded with the current weights in every step, so that
 nothing is stale, unless the pool is an index. Departures: groups without variance leave the loss;
 an `<emb_token>` that was forced is in no policy term; the log-probabilities respect the temperature
 and the repetition control of the sampling.
@@ -56,7 +56,7 @@ class Rewarder:
     index: DocumentPool | None
     alarms: Alarms
     questions: Mapping[str, Ids]
-    """Query id -> ids of the question alone, for the share of it that a thought copies."""
+    """Query id -> ids of the question only, for the share of it that a thought copies."""
 
     @property
     def config(self) -> ReinforceConfig:
@@ -101,11 +101,11 @@ class Rewarder:
         self, pairs: Sequence[TrainingPair], documents: Sequence[str]
     ) -> tuple[Tensor, Tensor]:
         """The frozen companion's vectors, of each rollout's question and of the documents."""
-        asked = [self.rows.given["query", pair.query] for pair in pairs]
+        bare = [self.rows.given["query", pair.query] for pair in pairs]
         read = [self.rows.given["document", text] for text in documents]
         device = self.model.checkpoint.model.device
-        asked_GE, read_NE = (torch.from_numpy(np.stack(part)).to(device) for part in (asked, read))
-        return asked_GE.repeat_interleave(self.config.group_size, 0), read_NE
+        bare_GE, read_NE = (torch.from_numpy(np.stack(part)).to(device) for part in (bare, read))
+        return bare_GE.repeat_interleave(self.config.group_size, 0), read_NE
 
     def _sample(self, pairs: Sequence[TrainingPair], step: int) -> RolloutBatch:
         sampling = Sampling(
@@ -114,9 +114,9 @@ class Rewarder:
             no_repeat_ngram=self.model.settings.thought.no_repeat_ngram,
         )
         prompts = [self.prompts[pair.query_id] for pair in pairs]
-        asked = PromptedQueries([pair.query for pair in pairs], (), prompts)
+        prompted = PromptedQueries([pair.query for pair in pairs], (), prompts)
         budget = self.stage.max_thought_tokens
-        return sample_groups(self.model, asked, self.config.group_size, budget, sampling)
+        return sample_groups(self.model, prompted, self.config.group_size, budget, sampling)
 
     def _candidates(self, drawn: Sequence[str], step: int) -> tuple[Sequence[str], Vectors]:
         if self.index is not None:

@@ -28,27 +28,27 @@ class RolloutBatch:
 
     @property
     def vectors_RD(self) -> Vectors:
-        """The query vector behind each thought."""
+        """The query vector after each thought."""
         return np.stack([thought.vector for thought in self.thoughts])
 
 
 def sample_groups(
-    model: T1, asked: PromptedQueries, group_size: int, budget: int, sampling: Sampling
+    model: T1, prompted: PromptedQueries, group_size: int, budget: int, sampling: Sampling
 ) -> RolloutBatch:
     """`group_size` thoughts after each prompt; a group reads its prompt once."""
-    budgets, reader = [budget] * len(asked.rows), model.queries.reader
+    budgets, reader = [budget] * len(prompted.rows), model.queries.reader
     with evaluating(model):
         found = model.engine.generate(
-            asked.prefix,
-            asked.rows,
+            prompted.prefix,
+            prompted.rows,
             budgets,
             sampling,
             copies=group_size,
             snapshots=reader.asked(()),
         )
-    queries = [text for text in asked.texts for _ in range(group_size)]
+    queries = [text for text in prompted.texts for _ in range(group_size)]
     thoughts = reader.read(queries, found, (), model.queries.decode)
-    prompts = [[*asked.prefix, *row] for row in asked.rows for _ in range(group_size)]
+    prompts = [[*prompted.prefix, *row] for row in prompted.rows for _ in range(group_size)]
     return RolloutBatch(prompts, thoughts)
 
 
@@ -100,7 +100,7 @@ def sequences(tensors: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, int]:
 
 
 def bare_rows(tensors: Mapping[str, Tensor], emb_id: int) -> list[tuple[int, ...]]:
-    """Of `policy_tensors`: token ids of each prompt, `<emb_token>` behind it."""
+    """Of `policy_tensors`: token ids of each prompt, followed by `<emb_token>`."""
     ids_RP, mask_RP = tensors["prompt_ids"].tolist(), tensors["prompt_mask"].tolist()
     return [
         (*(token for token, real in zip(ids, mask, strict=True) if real), emb_id)

@@ -1,4 +1,4 @@
-"""A cache with room for the tokens to come: a step writes one column instead of copying all.
+"""A cache with space for future tokens: a step writes one column instead of copying all.
 
 transformers' own layer joins the old columns and the new one into a new tensor at every step. It
 knows cache layers, no model.
@@ -12,35 +12,35 @@ from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
 MORE = 64
-"""Columns added where the room is used up."""
+"""Columns added when the space is used up."""
 
 
-class RoomyLayer(DynamicLayer):
+class PreallocatedLayer(DynamicLayer):
     """Keys and values (B, heads, columns, dimension) as the start of a larger tensor.
 
     A copy of the object shares that tensor. It may read on, once the original no longer needs what
-    it writes: both write behind the columns that they had in common.
+    it writes: both write after the columns that they had in common.
     """
 
-    def __init__(self, keys: Tensor, values: Tensor, room: int) -> None:
+    def __init__(self, keys: Tensor, values: Tensor, spare: int) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.lazy_initialization(keys, values)
         self._whole = keys, values
         self._columns = keys.shape[-2]
-        self._make_room(room)
+        self._allocate(spare)
 
     def update(self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any) -> Any:
-        """Write the new columns behind the others, and return all."""
+        """Write the new columns after the others, and return all."""
         start, new = self._columns, key_states.shape[-2]
         if start + new > self._whole[0].shape[-2]:
-            self._make_room(new + MORE)
+            self._allocate(new + MORE)
         for whole, states in zip(self._whole, (key_states, value_states), strict=True):
             whole[:, :, start : start + new] = states
         self._show(start + new)
         return self.keys, self.values
 
     def batch_select_indices(self, indices: Tensor) -> None:
-        """Keep some rows, with their room."""
+        """Keep some rows, with their spare columns."""
         keys, values = self._whole
         self._whole = keys[indices], values[indices]
         self._show(self._columns)
@@ -49,17 +49,17 @@ class RoomyLayer(DynamicLayer):
         self._columns = columns
         self.keys, self.values = (whole[:, :, :columns] for whole in self._whole)
 
-    def _make_room(self, more: int) -> None:
+    def _allocate(self, more: int) -> None:
         keys, values = (whole[:, :, : self._columns] for whole in self._whole)
         self._whole = _longer(keys, more), _longer(values, more)
         self._show(self._columns)
 
 
-def give_room(cache: DynamicCache, columns: int) -> None:
-    """Make the layers that keep every column ready for so many more; others stay as they are."""
+def preallocate(cache: DynamicCache, columns: int) -> None:
+    """Allocate spare columns in the layers that keep every column; others are not changed."""
     for index, layer in enumerate(cache.layers):
         if type(layer) is DynamicLayer and layer.keys is not None and layer.values is not None:
-            cache.layers[index] = RoomyLayer(layer.keys, layer.values, columns)
+            cache.layers[index] = PreallocatedLayer(layer.keys, layer.values, columns)
 
 
 def compact(columns_BK: Tensor, mask_BK: Tensor, width: int) -> Tensor:
@@ -85,25 +85,25 @@ def join_caches(
     other: DynamicCache,
     masks: tuple[Tensor, Tensor],
     columns: int,
-    room: int,
+    spare: int,
 ) -> None:
-    """Put the rows of another cache behind those of the first, in all layers.
+    """Append the rows of another cache to those of the first, in all layers.
 
     Args:
         masks: of the rows of both, (B, K) each; what they show comes into the first columns.
         columns: of the cache that comes of it; `compact` says how many are needed.
-        room: columns for tokens to come.
+        spare: columns for future tokens.
     """
     for index, (layer, newer) in enumerate(zip(cache.layers, other.layers, strict=True)):
         assert isinstance(layer, DynamicLayer) and isinstance(newer, DynamicLayer)
-        if layer.keys is None and newer.keys is None:  # nobody has read anything yet
+        if layer.keys is None and newer.keys is None:  # nothing has been read yet
             continue
         parts = [
             _shown(each, like, mask_BK, columns)
             for each, like, mask_BK in zip((layer, newer), (newer, layer), masks, strict=True)
         ]
         keys, values = (torch.cat(pair) for pair in zip(*parts, strict=True))
-        cache.layers[index] = RoomyLayer(keys, values, room)
+        cache.layers[index] = PreallocatedLayer(keys, values, spare)
 
 
 def _shown(
