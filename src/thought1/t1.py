@@ -285,6 +285,12 @@ class T1:
                 vectors = self.queries.behind(asked, thoughts, batch_size, bar.update)
         return _shaped(vectors, isinstance(queries, str), convert_to_tensor)
 
+    def read_thoughts(self, queries: Sequence[str], thoughts: Sequence[str]) -> list[Thought]:
+        """Texts that were written elsewhere, one for each query, as thoughts with vectors (d,)."""
+        vectors = np.asarray(self.encode_query(list(queries), thoughts=thoughts))
+        rows = zip(thoughts, self.renderer.text(thoughts), vectors, strict=True)
+        return [Thought(text, tuple(ids), "edited", vector) for text, ids, vector in rows]
+
     def check_evidence(self, budget: int | None = None) -> None:
         """Raises Thought1Error where it cannot read evidence and think under `budget`."""
         self.queries.check_evidence(budget)

@@ -114,6 +114,13 @@ class FakeModel:
             self._thought(query, budget - i, tokens) for query in queries for i in range(samples)
         ]
 
+    def read_thoughts(self, queries: Sequence[str], thoughts: Sequence[str]) -> list[Thought]:
+        """Thoughts that were written elsewhere, behind their queries; a token is a word."""
+        return [
+            Thought(text, tuple(map(_seed, text.split())), "edited", self._behind(query, text))
+            for query, text in zip(queries, thoughts, strict=True)
+        ]
+
     def check_evidence(self, budget: int | None = None) -> None:
         """Raises:
         Thought1Error: the budget is 0, so that nothing would read the evidence.

@@ -26,7 +26,8 @@ Qrels = dict[str, dict[str, int]]
 FinishReason = Literal["emb_token", "eos", "budget", "settled", "edited", "none"]
 """How a thought ended: the model sampled `<emb_token>`; it sampled an end-of-text token; its
 budget was spent; it was ended because its vector had settled (in these three cases `<emb_token>`
-was forced); a person wrote it; or no thought was asked for (budget 0)."""
+was forced); it was written elsewhere, by a person or another model ("edited"); or no thought was
+asked for (budget 0)."""
 
 
 class Thought1Error(Exception):
@@ -85,6 +86,8 @@ class Thought:
     checkpoints: tuple[Snapshot, ...] = field(default=(), compare=False, repr=False)
     """The query vector behind its first tokens, by rising budget, where checkpoints were asked
     for."""
+    cached: bool = field(default=False, compare=False, repr=False)
+    """Whether it was thought before and kept (`search.thought_cache`)."""
 
     @property
     def forced(self) -> bool:
@@ -129,7 +132,16 @@ class Receipt:
     """Wall time by step: "think" (generation and vector), "dense", "bm25", "fuse", "fetch"; of
     several thoughts "confidence", and "fall-back" where it is asked for; where the model read
     before it thought, "first-" of the search before that, and "read"; where there
-    are checkpoints, "stages"; where a gate decides, "gate"."""
+    are checkpoints, "stages"; where a gate decides, "gate"; where it is reranked, "rerank"."""
+    rerank_calls: int = 0
+    """Requests to a server, or forward passes."""
+    rerank_tokens: int = 0
+    """Tokens that a reranker read and wrote, by its own count."""
+    cached: int = 0
+    """Thoughts that were thought before and kept; `thought_tokens` and `forced` do not count
+    them."""
+    left_out: int = 0
+    """Queries that were answered without a step they had asked for (`SearchResult.left_out`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +154,28 @@ class Stage:
     """Wall time from the start of the thought's batch to the vector; finding is not in it."""
     ranking: tuple[tuple[str, float], ...]
     """(document id, score) of its hits, best first."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A step that could not be done, so that the answer is the one without it."""
+
+    step: str
+    """Its name in the receipt, such as "rerank"."""
+    reason: str
+    """For who runs the search: it may name a server."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reranked:
+    """What a reranker thinks of some documents."""
+
+    scores: tuple[float, ...]
+    """One for each document, of any scale; the higher, the better."""
+    calls: int = 1
+    """Requests to a server, or forward passes."""
+    tokens: int = 0
+    """Read and written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +195,8 @@ class SearchResult:
     """Whether that was too low, so that the hits are those of mode hybrid."""
     stages: tuple[Stage, ...] = ()
     """By rising budget, where checkpoints were asked for."""
+    left_out: tuple[LeftOut, ...] = ()
+    """What was asked for and could not be done."""
 
     @property
     def thoughts(self) -> tuple[Thought, ...]:

@@ -15,12 +15,13 @@ import typer
 from thought1.cli.console import (
     print_json,
     print_text,
-    progress,
     receipt_data,
     receipt_line,
     result_data,
     show_result,
 )
+from thought1.cli.elsewhere import Thinker, Thoughts, find_writer, search_with_writer
+from thought1.cli.kept_thoughts import ThoughtCache, with_cache
 from thought1.cli.models import Encoder, open_index, open_without_model
 from thought1.cli.options import (
     CALIBRATED,
@@ -44,6 +45,7 @@ from thought1.cli.options import (
     thought_sampling,
 )
 from thought1.cli.questions import read_questions
+from thought1.cli.reranking import Rerank, RerankDepth, RerankWeight, with_reranker
 from thought1.cli.where import parse_where
 from thought1.search.options import Combination, FusedBy
 from thought1.types import Thought1Error
@@ -110,6 +112,8 @@ Question = Annotated[
         metavar="QUESTION", help="Without it, questions are read from stdin, one per line."
     ),
 ]
+Flags = tuple[float | None, float | None, int | None, int | None]
+"""Temperature, top-p, seed and repetition control, as given."""
 Hits = Annotated[int, typer.Option("-k", min=1, metavar="N", help="Most hits for a question.")]
 
 
@@ -134,25 +138,28 @@ def search(
     min_confidence: MinConfidence = None,
     checkpoints: Checkpoints = None,
     adaptive: AdaptiveRule = None,
+    thinker: Thinker = None,
+    thoughts: Thoughts = None,
+    thought_cache: ThoughtCache = False,
+    rerank: Rerank = None,
+    rerank_depth: RerankDepth = None,
+    rerank_weight: RerankWeight = None,
     model: IndexModel = None,
     trust_remote_code: TrustRemoteCode = False,
     as_json: Json = False,
 ) -> None:
     """Search an index by meaning, by words, or both."""
     from thought1.search.options import SearchOptions
-    from thought1.search.pipeline import search_in_batches
 
     sampled = (temperature, top_p, seed, no_repeat)
     _check_sampling(mode, sampled)
-    budget, fusion = thought_budget(think, no_think), _fusion(fused_by, fusion_weights, mode)
-    conditions = parse_where(where or [])
     options = SearchOptions(
         k,
         mode,
-        budget,
-        conditions,
+        thought_budget(think, no_think),
+        parse_where(where or []),
         offset,
-        fusion=fusion,
+        fusion=_fusion(fused_by, fusion_weights, mode),
         samples=samples,
         evidence=evidence,
         combine=combine,
@@ -160,16 +167,16 @@ def search(
         checkpoints=thought_checkpoints(checkpoints),
         adaptive=adaptive_rule(adaptive),
     )
+    options = with_reranker(options, rerank, rerank_depth, rerank_weight)
     questions = read_questions([] if question is None else [question])
+    writer = find_writer(thinker, thoughts, options, (adaptive, *sampled))
     index, t1 = _open(folder, mode, model, trust_remote_code)
-    if t1 is not None:
-        usual = t1.greedy if samples == 1 else t1.sampled
-        options = replace(options, sampling=thought_sampling(usual, *sampled))
+    index = with_cache(index, t1) if thought_cache else index
+    if writer is None:
+        options = _thinking(options, t1, sampled)
     if adaptive == CALIBRATED:
         options = _calibrated(folder, options, t1)
-    with progress("search", len(questions), "questions") as bar:
-        results, receipt = search_in_batches(index, questions, options, on_progress=bar.update)
-    _show(results, receipt, as_json)
+    _show(*search_with_writer(index, questions, options, writer), as_json)
 
 
 def _open(
@@ -179,6 +186,14 @@ def _open(
     if mode == "bm25":
         return open_without_model(folder), None
     return open_index(folder, model, trust_remote_code)
+
+
+def _thinking(options: "SearchOptions", model: "Encoder | None", sampled: Flags) -> "SearchOptions":
+    """With the sampling that the flags and the model say."""
+    if model is None:
+        return options
+    usual = model.greedy if options.samples == 1 else model.sampled
+    return replace(options, sampling=thought_sampling(usual, *sampled))
 
 
 def _calibrated(folder: Path, options: "SearchOptions", model: "Encoder | None") -> "SearchOptions":

@@ -8,9 +8,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
-from thought1.contracts import Store
+from thought1.contracts import Reranker, Store
 from thought1.search.adaptive import Adaptive
 from thought1.search.options import SearchOptions
+from thought1.search.reranking import Rerank
 from thought1.search.several import Combine, Confide, FallBack
 from thought1.search.steps import (
     Bm25,
@@ -36,13 +37,28 @@ Progress = Callable[[int], object]
 
 
 def plan(
-    store: Store, model: Thinker, options: SearchOptions, *, thought: bool = False
+    store: Store,
+    model: Thinker,
+    options: SearchOptions,
+    *,
+    thought: bool = False,
+    reranker: Reranker | None = None,
 ) -> list[SearchStep]:
     """The steps of a search, in their order.
 
     Args:
         thought: the thoughts are there already.
+        reranker: the one that the options name.
     """
+    steps = _retrieving(store, model, options, thought)
+    if reranker is not None:
+        steps.append(Rerank(store, reranker, options))
+    return [*steps, Fetch(store, options)]
+
+
+def _retrieving(
+    store: Store, model: Thinker, options: SearchOptions, thought: bool
+) -> list[SearchStep]:
     steps: list[SearchStep] = []
     if options.adaptive is not None and not thought:
         return _adapting(store, model, options, options.adaptive)
@@ -61,7 +77,7 @@ def plan(
         steps.append(Fuse(options))
     if options.checkpoints:
         steps.append(Stages(store, options))
-    return [*steps, Fetch(store, options)]
+    return steps
 
 
 def _adapting(
@@ -78,7 +94,7 @@ def _adapting(
     steps += [ThinkAdaptively(store, model, options, rule), Dense(store, options)]
     if options.mode == "hybrid":
         steps.append(Fuse(options))
-    return [*steps, Fetch(store, options)]
+    return steps
 
 
 def _reading(store: Store, model: Thinker, options: SearchOptions) -> list[SearchStep]:
@@ -109,16 +125,18 @@ def search_many(
     queries: Sequence[str],
     options: SearchOptions,
     thoughts: Sequence[Thought] | None = None,
+    reranker: Reranker | None = None,
 ) -> tuple[list[SearchResult], Receipt]:
     """Answer queries, and say what that cost.
 
     Args:
         thoughts: one per query, with their vectors: search with these, think no new ones. The
             receipt then counts no tokens.
+        reranker: the one that the options name.
 
     Returns:
         One result per query, in their order. The score of a hit is the cosine similarity
-        (dense), BM25, or the fusion score (hybrid).
+        (dense), BM25, the fusion score (hybrid), or the one of `reranking.fused_scores`.
 
     Raises:
         Thought1Error: the filter is wrong, or the model cannot think as the options say.
@@ -132,17 +150,28 @@ def search_many(
             "where thoughts are given, none is sampled, nothing is read first, and there are no "
             "checkpoints"
         )
+    if (reranker is None) != (options.rerank is None):
+        raise ValueError("a reranker is named by the options and given, or neither")
     if options.evidence:
         model.check_evidence(options.think)
     given = thoughts is not None and options.mode != "bm25"
     found = Found(asked, [[t] for t in thoughts or []] if given else [()] * len(asked))
     milliseconds: dict[str, float] = {}
-    for step in plan(store, model, options, thought=given) if asked else []:
+    steps = plan(store, model, options, thought=given, reranker=reranker)
+    for step in steps if asked else []:
         start = time.perf_counter()
         step(found)
         milliseconds[step.name] = 1000 * (time.perf_counter() - start)
     receipt = Receipt(
-        len(asked), found.prompt_tokens, found.thought_tokens, found.forced, milliseconds
+        len(asked),
+        found.prompt_tokens,
+        found.thought_tokens,
+        found.forced,
+        milliseconds,
+        found.rerank_calls,
+        found.rerank_tokens,
+        found.cached,
+        len(found.left_out),
     )
     return _results(found, options.offset), receipt
 
@@ -205,6 +234,7 @@ def _results(found: Found, offset: int) -> list[SearchResult]:
                 sure[place],
                 place in found.fell_back,
                 tuple(stages[place]),
+                (found.left_out[place],) if place in found.left_out else (),
             )
         )
     return results
@@ -221,4 +251,8 @@ def _sum(receipts: Sequence[Receipt]) -> Receipt:
         thought_tokens=sum(receipt.thought_tokens for receipt in receipts),
         forced=sum(receipt.forced for receipt in receipts),
         milliseconds=milliseconds,
+        rerank_calls=sum(receipt.rerank_calls for receipt in receipts),
+        rerank_tokens=sum(receipt.rerank_tokens for receipt in receipts),
+        cached=sum(receipt.cached for receipt in receipts),
+        left_out=sum(receipt.left_out for receipt in receipts),
     )

@@ -19,6 +19,7 @@ from thought1.search.vectors import fused
 from thought1.types import (
     Checkpoints,
     Document,
+    LeftOut,
     Ranking,
     Sampling,
     Stage,
@@ -106,11 +107,18 @@ class Found:
     """How alike each query's thoughts are, where there are several (`several.confidence`)."""
     fell_back: frozenset[int] = frozenset()
     """Places of the queries whose thoughts agreed too little, so that words counted as well."""
+    cached: int = 0
+    rerank_calls: int = 0
+    rerank_tokens: int = 0
+    left_out: dict[int, LeftOut] = field(default_factory=dict)
+    """Place of a query -> what could not be done for it."""
 
     def count(self, thoughts: Sequence[Thought]) -> None:
         """Add what some thoughts have cost."""
-        self.thought_tokens += sum(len(thought.token_ids) for thought in thoughts)
-        self.forced += sum(thought.forced for thought in thoughts)
+        new = [thought for thought in thoughts if not thought.cached]
+        self.thought_tokens += sum(len(thought.token_ids) for thought in new)
+        self.forced += sum(thought.forced for thought in new)
+        self.cached += len(thoughts) - len(new)
 
 
 class SearchStep(Protocol):
@@ -334,6 +342,7 @@ class Fetch:
 def depth_of(options: SearchOptions) -> int:
     """Documents that each side retrieves."""
     depth = max(options.depth, options.evidence, TOP if options.adaptive else 0)
+    depth = max(depth, options.rerank_depth) if options.rerank is not None else depth
     both = options.mode == "hybrid" or options.min_confidence is not None
     return max(depth, HYBRID_DEPTH) if both else depth
 

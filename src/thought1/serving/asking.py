@@ -102,7 +102,7 @@ class Asking:
             return [Thought("", (), "none", vector) for vector in vectors]
         return self.batcher.think(asked, tokens, how, samples, self.ticket, self.listener)
 
-    def behind(self, queries: Sequence[str], thoughts: Sequence[str]) -> list[Thought]:
+    def read_thoughts(self, queries: Sequence[str], thoughts: Sequence[str]) -> list[Thought]:
         """Thoughts that a person wrote, as `think` gives those of the model.
 
         Raises:
