@@ -16,7 +16,8 @@ TABLES: dict[str, Mapping[str, RegistryEntry]] = {
 
 
 def test_every_kind_of_part_has_its_table() -> None:
-    assert set(TABLES) == {"STORES", "ENGINES", "SYSTEMS", "LOSSES", "REWARDS"}
+    core = {"STORES", "ENGINES", "SYSTEMS", "LOSSES", "REWARDS"}
+    assert set(TABLES) == core | {"RERANKERS", "THOUGHT_WRITERS"}
 
 
 @pytest.mark.parametrize(

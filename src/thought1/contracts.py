@@ -1,4 +1,4 @@
-"""The contracts of exchangeable parts: an engine, a writer of thoughts, a store.
+"""The contracts of exchangeable parts: an engine, a writer of thoughts, a reranker, a store.
 
 Protocols only; the plain data that they mention is in `types`.
 """
@@ -10,8 +10,10 @@ from thought1.types import (
     Document,
     Filter,
     Generation,
+    LeftOut,
     Metadata,
     Ranking,
+    Reranked,
     Sampling,
     Step,
     StoredRow,
@@ -118,11 +120,29 @@ class ThoughtWriter(Protocol):
 
     def think(
         self, queries: Sequence[str], *, budget: int | None = None
-    ) -> Sequence[str | Thought]:
+    ) -> Sequence[str | Thought | LeftOut]:
         """A thought of at most `budget` tokens for each query; None is the writer's own budget.
 
         A `Thought` is read by its token ids, which must be those of the reader's tokenizer; a
-        text is tokenised by the reader.
+        text is tokenised by the reader. A `LeftOut` says why there is none for a query.
+        """
+
+
+class Reranker(Protocol):
+    """Reads a query together with documents that a search has found, and scores them."""
+
+    @property
+    def name(self) -> str:
+        """How `SearchOptions.rerank` calls it."""
+
+    def rerank(self, query: str, documents: Sequence[str]) -> Reranked:
+        """A finite score for each of the documents (titles and texts), 1 or more, which come in the
+        order of the search. What it says nothing about keeps that order.
+
+        It may be called by several threads.
+
+        Raises:
+            Thought1Error: it cannot be reached, takes too long, or answers nothing of use.
         """
 
 

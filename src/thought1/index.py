@@ -16,9 +16,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Protocol, overload
 
-from thought1.contracts import Store
+from thought1.contracts import Reranker, Store, ThoughtWriter
 from thought1.data.outputs import local
 from thought1.registry import store_type
+from thought1.rerank.opening import open_reranker
+from thought1.search.elsewhere import check_elsewhere, write_thoughts
 from thought1.search.found import Thinker
 from thought1.search.options import Mode, SearchOptions
 from thought1.search.pipeline import search_many
@@ -82,12 +84,18 @@ class IndexInfo:
 
 
 class Index:
-    """A store and the model it belongs to. Make one with `Index.create` or `Index.open`."""
+    """A store and the model it belongs to. Make one with `Index.create` or `Index.open`.
+
+    Attributes:
+        rerankers: by the name that `SearchOptions.rerank` gives them. Your own are put here; those
+            of `registry.RERANKERS` come here when they are first asked for.
+    """
 
     def __init__(self, path: Path, model: IndexModel, store: Store, info: IndexInfo) -> None:
         self.path = path
         self.model = model
         self.info = info
+        self.rerankers: dict[str, Reranker] = {}
         self._store = store
         self._writer = Writer(store, model.encode_document_stream)
 
@@ -136,7 +144,9 @@ class Index:
 
     def with_model(self, model: IndexModel) -> "Index":
         """The same index through another object for the same model, such as one that shares it."""
-        return Index(self.path, model, self._store, self.info)
+        other = Index(self.path, model, self._store, self.info)
+        other.rerankers = self.rerankers
+        return other
 
     def add(
         self, documents: Iterable[Document], *, on_progress: Callable[[int], None] | None = None
@@ -270,9 +280,32 @@ class Index:
         queries: Sequence[str],
         options: SearchOptions | None = None,
         thoughts: Sequence[Thought] | Sequence[str] | None = None,
+        writer: ThoughtWriter | None = None,
     ) -> tuple[list[SearchResult], Receipt]:
-        """`search` for several questions, with the receipt of what it cost."""
-        return search_many(self._store, self.model, queries, options or SearchOptions(), thoughts)
+        """`search` for several questions, with the receipt of what it cost.
+
+        Args:
+            writer: writes the thoughts instead of the model, which reads them (`thought1.writers`);
+                `options.think` is its budget. A question for which it has none is searched without
+                a thought (`SearchResult.left_out`).
+
+        Raises:
+            Thought1Error: as `search`, or there is no such reranker, or the writer cannot work.
+        """
+        options = options or SearchOptions()
+        if writer is not None:
+            check_elsewhere(options)
+            if thoughts is not None:
+                raise ValueError("thoughts are given or written, not both")
+            written = write_thoughts(writer, self.model, queries, options.think)
+            return written.noted(*self.search_many(queries, options, written.thoughts))
+        reranker = self._reranker(options.rerank)
+        return search_many(self._store, self.model, queries, options, thoughts, reranker)
+
+    def _reranker(self, name: str | None) -> Reranker | None:
+        if name is not None and name not in self.rerankers:
+            self.rerankers[name] = open_reranker(name, self.model)
+        return None if name is None else self.rerankers[name]
 
 
 def _read_info(store: Store, path: Path) -> IndexInfo:

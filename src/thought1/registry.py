@@ -65,6 +65,23 @@ SYSTEMS: Mapping[str, RegistryEntry] = {
 """Evaluated systems by the first word of their name: functions of (name, SystemOptions)."""
 
 
+_RERANK = "thought1.rerank"
+RERANKERS: Mapping[str, RegistryEntry] = {
+    "cross-encoder": RegistryEntry(f"{_RERANK}.cross_encoder:open_cross_encoder", "export"),
+    "openai": RegistryEntry(f"{_RERANK}.listwise:open_listwise", "eval"),
+    "openai-pointwise": RegistryEntry(f"{_RERANK}.pointwise:open_pointwise", "eval"),
+    "t1": RegistryEntry(f"{_RERANK}.likelihood:open_likelihood"),
+}
+"""Rerankers by the first word of their name: functions of (name, the index's model)."""
+
+
+THOUGHT_WRITERS: Mapping[str, RegistryEntry] = {
+    "openai": RegistryEntry("thought1.writers.chat_writer:open_chat_writer", "eval"),
+    "file": RegistryEntry("thought1.writers.file_writer:open_file_writer"),
+}
+"""Writers of thoughts that are no T1, by the first word of their name: functions of the name."""
+
+
 class StoreType(Protocol):
     """How a store is created: what a class of STORES offers besides the methods of `Store`."""
 

@@ -31,7 +31,8 @@ Qrels = dict[str, dict[str, int]]
 FinishReason = Literal["emb_token", "eos", "budget", "settled", "edited", "none"]
 """How a thought ended: the model sampled `<emb_token>`; it sampled an end-of-text token; its
 budget was spent; it was ended because its vector had settled (in these three cases `<emb_token>`
-was forced); a person wrote it; or no thought was requested (budget 0)."""
+was forced); it was written elsewhere, by a person or another model ("edited"); or no thought was
+requested (budget 0)."""
 
 
 class Thought1Error(Exception):
@@ -90,6 +91,8 @@ class Thought:
     checkpoints: tuple[Snapshot, ...] = field(default=(), compare=False, repr=False)
     """The query vector after its first tokens, by ascending budget, if checkpoints were
     requested."""
+    cached: bool = field(default=False, compare=False, repr=False)
+    """Whether it was thought before and stored (`search.thought_cache`)."""
 
     @property
     def forced(self) -> bool:
@@ -178,8 +181,16 @@ class Receipt:
     """Wall time by step: "think" (generation and vector), "dense", "bm25", "fuse", "fetch"; with
     several thoughts "confidence", and "fall-back" if it is enabled; with evidence, the same with
     the prefix "first-" for the first search, and "read"; with checkpoints, "stages"; with a gate,
-    "gate"; with given texts as thoughts, "embed"; with grouped passages, "group"; with
-    neighbours, "neighbours"; with explanations, "explain"."""
+    "gate"; with given texts as thoughts, "embed"; with a reranker, "rerank"; with grouped
+    passages, "group"; with neighbours, "neighbours"; with explanations, "explain"."""
+    rerank_calls: int = 0
+    """Requests to a server, or forward passes."""
+    rerank_tokens: int = 0
+    """Tokens that a reranker read and wrote, by its own count."""
+    cached: int = 0
+    """Thoughts read from the cache; `thought_tokens` and `forced` do not count them."""
+    left_out: int = 0
+    """Queries that were answered without a requested step (`SearchResult.left_out`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +203,28 @@ class Stage:
     """Wall time from the start of the thought's batch to the vector, excluding retrieval."""
     ranking: tuple[tuple[str, float], ...]
     """(document id, score) of its hits, best first."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A step that could not be done, so that the answer is the one without it."""
+
+    step: str
+    """Its name in the receipt, such as "rerank"."""
+    reason: str
+    """For who runs the search: it may name a server."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reranked:
+    """What a reranker thinks of some documents."""
+
+    scores: tuple[float, ...]
+    """One for each document, of any scale; the higher, the better."""
+    calls: int = 1
+    """Requests to a server, or forward passes."""
+    tokens: int = 0
+    """Read and written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +244,8 @@ class SearchResult:
     """Whether the confidence was too low, so that the hits are those of mode hybrid."""
     stages: tuple[Stage, ...] = ()
     """By ascending budget, if checkpoints were requested."""
+    left_out: tuple[LeftOut, ...] = ()
+    """What was requested and could not be done."""
 
     @property
     def thoughts(self) -> tuple[Thought, ...]:

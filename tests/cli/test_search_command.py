@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from chat_server import chat_server
 from t1_command import T1Command, small_checkpoint, write_lines
 
 from thought1.cli.console import result_data
@@ -364,3 +365,73 @@ def test_confidence_is_shown(t1: T1Command, built: str) -> None:
     )
     refused = t1("search", built, "ice", "--min-confidence", "0.5")
     assert (refused.code, refused.out) == (2, "") and "ask for 2 samples or more" in refused.err
+
+
+# -- reranking, and thoughts from elsewhere ------------------------------------------------------
+
+
+def test_a_search_is_reranked(t1: T1Command, built: str) -> None:
+    flags = ("--no-think", "--rerank", "t1", "--rerank-depth", "3", "--rerank-weight", "1")
+    found = t1("search", built, "ice", *flags, "--json").json()
+    options = SearchOptions(think=0, rerank="t1", rerank_depth=3, rerank_weight=1)
+    index = Index.open(built, T1.from_pretrained(Index.remembered(built).model))
+    (result,), receipt = index.search_many(["ice"], options)
+    assert found["results"] == [result_data(result)]
+    assert found["receipt"]["rerank_tokens"] == receipt.rerank_tokens > 0
+    assert found["receipt"]["rerank_calls"] == 1
+    shown = t1("search", built, "ice", *flags)
+    assert "1 calls and" in shown.out.splitlines()[-1]
+
+
+def test_a_broken_reranker_is_told(t1: T1Command, built: str) -> None:
+    flags = ("--mode", "bm25", "--rerank", "openai:http://[::1#m")
+    ran = t1("search", built, "ice cubes", *flags)
+    assert ran.code == 0
+    assert "without rerank: 'http://[::1' is no address of a server" in ran.out
+    assert "1 questions without a step that failed" in ran.out
+    found = t1("search", built, "ice cubes", *flags, "--json").json()
+    assert found["results"][0]["left_out"][0]["step"] == "rerank"
+    assert found["results"][0]["hits"][0]["id"] == "ice"
+
+
+def test_thoughts_from_a_file(t1: T1Command, tmp_path: Path, built: str) -> None:
+    file = write_lines(tmp_path / "thoughts.jsonl", [{"_id": "1", "text": "salt and water"}])
+    found = t1("search", built, "roads", "--thoughts", file, "--json").json()
+    model = T1.from_pretrained(Index.remembered(built).model)
+    given = model.read_thoughts(["roads"], ["salt and water"])
+    (result,), _ = Index.open(built, model).search_many(["roads"], SearchOptions(), given)
+    assert found["results"] == [result_data(result)]
+    assert found["results"][0]["thought"]["text"] == "salt and water"
+    message = t1("search", built, "--thoughts", file, stdin=b"a\nb\n").error()
+    assert "has 1 thoughts for 2 questions" in message
+
+
+def test_thoughts_of_a_server(t1: T1Command, built: str) -> None:
+    with chat_server(lambda _: "salt lowers the freezing point") as state:
+        found = t1(
+            "search", built, "roads", "--thinker", f"openai:{state.url}#m", "--think", 9, "--json"
+        ).json()
+    assert found["results"][0]["thought"]["text"] == "salt lowers the freezing point"
+    assert state.requests[0]["max_tokens"] == 9
+    assert "left_out" not in found["results"][0]
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--rerank-depth", "5"], "are of --rerank"),
+        (["--rerank", "nothing"], "there is no reranker named 'nothing'"),
+        (["--rerank", "t1", "--mode", "bm25"], "this index has none"),
+        (["--thinker", "openai:u#m", "--thoughts", "f"], "contradict each other"),
+        (["--thoughts", "/no/such/file"], "No such file"),
+        (["--thinker", "openai:u#m", "--no-think"], "a budget of 0 out"),
+        (["--thinker", "openai:u#m", "--seed", "1"], "leave --adaptive, --temperature"),
+        (["--thinker", "openai:u#m", "--adaptive", "calibrated"], "leave --adaptive"),
+        (["--thinker", "openai:u#m", "--mode", "bm25"], "bm25 reads no thoughts"),
+        (["--thinker", "other:x"], "there is no writer of thoughts named 'other'"),
+    ],
+)
+def test_wrong_reranking_and_thoughts(
+    t1: T1Command, built: str, flags: list[str], message: str
+) -> None:
+    assert message in t1("search", built, "ice", *flags).error()

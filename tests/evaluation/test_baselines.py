@@ -20,9 +20,10 @@ from tiny import make_checkpoint
 from thought1.data.formats import BeirFolder
 from thought1.evaluation.systems import Documents, open_system
 from thought1.evaluation.systems.bm25_scores import PlainBM25, QueryBM25, best
-from thought1.evaluation.systems.openai_server import BATCH, KEY, OpenAIServer
+from thought1.evaluation.systems.openai_server import BATCH, OpenAIServer
 from thought1.model.sentence_identity import weights_of
 from thought1.model.sentence_model import SentenceModel
+from thought1.openai_client import KEY
 from thought1.types import Thought1Error
 
 TEXTS = [

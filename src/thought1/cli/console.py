@@ -113,13 +113,17 @@ def receipt_data(receipt: Receipt) -> dict[str, Any]:
         "thought_tokens": receipt.thought_tokens,
         "forced": receipt.forced,
         "milliseconds": dict(receipt.milliseconds),
+        "rerank_calls": receipt.rerank_calls,
+        "rerank_tokens": receipt.rerank_tokens,
+        "cached": receipt.cached,
+        "left_out": receipt.left_out,
     }
 
 
 def result_data(result: SearchResult) -> dict[str, Any]:
     """One search result for JSON; "thoughts", "confidence" and "fell_back" are included if
-    there are several thoughts, "evidence" where documents were read before thinking, and "stages"
-    where there are checkpoints."""
+    there are several thoughts, "evidence" if documents were read before thinking, "stages" if
+    there are checkpoints, and "left_out" if something could not be done."""
     hits = [
         {
             "rank": hit.rank,
@@ -139,7 +143,8 @@ def result_data(result: SearchResult) -> dict[str, Any]:
     sure = result.confidence
     agreed = {} if sure is None else {"confidence": sure, "fell_back": result.fell_back}
     stages = {"stages": list(map(_stage_data, result.stages))} if result.stages else {}
-    extra = {**several, **agreed, **read, **stages}
+    missing = [{"step": one.step, "reason": one.reason} for one in result.left_out]
+    extra = {**several, **agreed, **read, **stages, **({"left_out": missing} if missing else {})}
     return {"query": result.query, "thought": thought, **extra, "hits": hits}
 
 
@@ -211,6 +216,8 @@ def show_result(console: Console, result: SearchResult) -> None:
         first = plain(", ".join(id_ for id_, _ in stage.ranking[:5]))
         text = f"at {stage.budget} tokens, {stage.milliseconds:.0f} ms: {first}"
         console.print(Text(text, style="dim"), soft_wrap=True)
+    for one in result.left_out:
+        console.print(Text(plain(f"without {one.step}: {one.reason}"), style="dim"), soft_wrap=True)
     if not result.hits:
         console.print("nothing found")
         return
@@ -257,6 +264,12 @@ def explanation_lines(hit: Hit) -> list[str]:
 def receipt_line(receipt: Receipt) -> str:
     """What a search cost, in words; where no model ran, without its tokens."""
     steps = ", ".join(f"{step} {time:.1f} ms" for step, time in receipt.milliseconds.items())
+    if receipt.rerank_calls:
+        steps += f"; {receipt.rerank_calls} calls and {receipt.rerank_tokens} tokens of reranking"
+    if receipt.cached:
+        steps += f"; {receipt.cached} thoughts from the cache"
+    if receipt.left_out:
+        steps += f"; {receipt.left_out} questions without a step that failed"
     if not receipt.prompt_tokens:
         return steps
     return (

@@ -16,12 +16,13 @@ from thought1.cli.console import (
     print_csv,
     print_json,
     print_text,
-    progress,
     receipt_data,
     receipt_line,
     result_data,
     show_result,
 )
+from thought1.cli.elsewhere import Thinker, Thoughts, find_writer, search_with_writer
+from thought1.cli.kept_thoughts import ThoughtCache, with_cache
 from thought1.cli.models import Encoder, open_index, open_without_model
 from thought1.cli.options import (
     CALIBRATED,
@@ -45,6 +46,7 @@ from thought1.cli.options import (
     thought_sampling,
 )
 from thought1.cli.questions import read_questions
+from thought1.cli.reranking import Rerank, RerankDepth, RerankWeight, with_reranker
 from thought1.cli.search_options import (
     Combine,
     Conditions,
@@ -75,6 +77,9 @@ if TYPE_CHECKING:
 Form = Literal["text", "json", "jsonl", "csv"]
 """How results are printed."""
 
+Flags = tuple[float | None, float | None, int | None, int | None]
+"""Temperature, top-p, seed and repetition control, as given."""
+
 
 def search(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the index.")],
@@ -102,6 +107,12 @@ def search(
     group_by: GroupBy = "",
     group_best: GroupBest = 1,
     neighbours: Neighbours = 0,
+    thinker: Thinker = None,
+    thoughts: Thoughts = None,
+    thought_cache: ThoughtCache = False,
+    rerank: Rerank = None,
+    rerank_depth: RerankDepth = None,
+    rerank_weight: RerankWeight = None,
     model: IndexModel = None,
     trust_remote_code: TrustRemoteCode = False,
     as_json: Json = False,
@@ -113,15 +124,13 @@ def search(
 
     form, sampled = _form(as_json, as_lines, as_csv), (temperature, top_p, seed, no_repeat)
     _check_sampling(mode, sampled)
-    budget, fusion = thought_budget(think, no_think), _fusion(fused_by, fusion_weights, mode)
-    conditions = parse_where(where or [])
     options = SearchOptions(
         k,
         mode,
-        budget,
-        conditions,
+        thought_budget(think, no_think),
+        parse_where(where or []),
         offset,
-        fusion=fusion,
+        fusion=_fusion(fused_by, fusion_weights, mode),
         samples=samples,
         evidence=evidence,
         combine=combine,
@@ -133,26 +142,18 @@ def search(
         neighbours=neighbours,
         explain=explain,
     )
+    options = with_reranker(options, rerank, rerank_depth, rerank_weight)
     if thought is not None:
-        _check_thought(question, options, sampled)
+        _check_thought(question, options, (*sampled, thinker, thoughts))
     questions = read_questions([] if question is None else [question])
+    writer = find_writer(thinker, thoughts, options, (adaptive, *sampled))
     index, t1 = _open(folder, mode, model, trust_remote_code)
-    if t1 is not None:
-        usual = t1.greedy if samples == 1 else t1.sampled
-        options = replace(options, sampling=thought_sampling(usual, *sampled))
+    index = with_cache(index, t1) if thought_cache else index
+    if writer is None:
+        options = _thinking(options, t1, sampled)
     if adaptive == CALIBRATED:
         options = _calibrated(folder, options, t1)
-    _show(*_answer(index, questions, options, thought), form)
-
-
-def _answer(
-    index: "Index", questions: Sequence[str], options: "SearchOptions", thought: str | None
-) -> "tuple[list[SearchResult], Receipt]":
-    from thought1.search.pipeline import search_in_batches
-
-    given = None if thought is None else [thought]
-    with progress("search", len(questions), "questions") as bar:
-        return search_in_batches(index, questions, options, given, on_progress=bar.update)
+    _show(*search_with_writer(index, questions, options, writer, thought), form)
 
 
 def _open(
@@ -162,6 +163,14 @@ def _open(
     if mode == "bm25":
         return open_without_model(folder), None
     return open_index(folder, model, trust_remote_code)
+
+
+def _thinking(options: "SearchOptions", model: "Encoder | None", sampled: Flags) -> "SearchOptions":
+    """With the sampling that the flags and the model say."""
+    if model is None:
+        return options
+    usual = model.greedy if options.samples == 1 else model.sampled
+    return replace(options, sampling=thought_sampling(usual, *sampled))
 
 
 def _calibrated(folder: Path, options: "SearchOptions", model: "Encoder | None") -> "SearchOptions":

@@ -9,6 +9,7 @@ Knows addresses and names, not what is answered (`thought1.serving`):
 
 import logging
 import math
+import re
 import signal
 from collections.abc import Sequence
 from dataclasses import replace
@@ -23,7 +24,9 @@ from thought1.cli.options import IndexModel, TrustRemoteCode
 from thought1.types import Thought1Error
 
 if TYPE_CHECKING:
+    from thought1.contracts import ThoughtWriter
     from thought1.index import Index
+    from thought1.serving.reranking import ServedReranker
 
 
 Indexes = Annotated[
@@ -78,6 +81,24 @@ Timeout = Annotated[
         "--timeout", min=0.1, metavar="SECONDS", help="How long a request may take; beyond it, 504."
     ),
 ]
+Rerankers = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--rerank",
+        metavar="[NAME=]RERANKER",
+        help="A reranker that requests may name, as of t1 search --rerank; by default it goes by "
+        "its first word, such as cross-encoder. May be repeated.",
+    ),
+]
+Thinkers = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--thinker",
+        metavar="[NAME=]openai:URL#MODEL",
+        help="A chat model that requests may let write the thoughts; by default it goes by the "
+        "name openai. May be repeated.",
+    ),
+]
 LogRequests = Annotated[
     bool, typer.Option("--log-requests", help="A line on stderr for each request.")
 ]
@@ -94,6 +115,8 @@ def serve(
     max_requests: MaxRequests = 128,
     max_think: MaxThink = 512,
     timeout: Timeout = 120.0,
+    rerank: Rerankers = None,
+    thinker: Thinkers = None,
     log_requests: LogRequests = False,
     model: IndexModel = None,
     trust_remote_code: TrustRemoteCode = False,
@@ -123,7 +146,8 @@ def serve(
         loaded: Any = index.model
         return Batcher(loaded, ModelMeter(metrics, name), max_rows=max_batch)
 
-    shelf = make_shelf(_open(indexes, model, trust_remote_code), start)
+    opened = _open(indexes, model, trust_remote_code)
+    shelf = make_shelf(opened, start, _rerankers(rerank or []), _writers(thinker or []))
     admission = Admission(address.names, accepted)
     app = create_app(shelf, metrics=metrics, limits=limits, admission=admission)
     _log_on_stderr(log_requests)
@@ -153,6 +177,32 @@ def _open(given: Sequence[str], model: str | None, trust: bool) -> dict[str, "In
         else:
             found[name], loaded[needed] = open_index(folder, model, trust)
     return found
+
+
+def _rerankers(given: Sequence[str]) -> dict[str, "ServedReranker"]:
+    """What requests may rerank by; models are loaded now."""
+    from thought1.serving.reranking import serve_reranker
+
+    return {name: serve_reranker(name, spec) for name, spec in _specs("reranker", given)}
+
+
+def _writers(given: Sequence[str]) -> dict[str, "ThoughtWriter"]:
+    """Who may write thoughts for requests; nothing is asked of them yet."""
+    from thought1.writers.opening import open_writer
+
+    return {name: open_writer(spec) for name, spec in _specs("thinker", given)}
+
+
+def _specs(kind: str, given: Sequence[str]) -> list[tuple[str, str]]:
+    """`NAME=SPEC`, or a spec under its first word."""
+    found: dict[str, str] = {}
+    for one in given:
+        match = re.match(r"([\w.-]+)=(.+)", one)
+        name, spec = match.groups() if match else (one.partition(":")[0], one)
+        if name in found:
+            raise Thought1Error(f"two {kind}s are named {name!r}: name one of them as NAME=...")
+        found[name] = spec
+    return list(found.items())
 
 
 def _named(given: str) -> tuple[str, Path]:

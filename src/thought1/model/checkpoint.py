@@ -5,7 +5,7 @@ generates.
 """
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -13,8 +13,10 @@ from typing import Any
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from thought1 import __version__
 from thought1.data.hashing import hash_json
 from thought1.engines.hf import HFEngine, max_positions
+from thought1.engines.precision import thought_precision
 from thought1.model.adapt_lm import default_templates, token_id, writes_date
 from thought1.model.adapter import hash_content
 from thought1.model.identity import Identity, document_side
@@ -112,6 +114,19 @@ class Checkpoint:
         digest = hashlib.sha256(self.settings.templates_hash.encode())
         digest.update(uncut(self.tokenizer).to_str().encode())
         return digest.hexdigest()
+
+    @property
+    def thinking_identity(self) -> str:
+        """SHA-256 over whatever decides a thought and its vector, but for question, sampling and
+        budget: weights, templates, companion, number types and the version of this package."""
+        companion = None if self.companion is None else self.companion.hash
+        projection = None
+        if self.projection is not None:
+            projection = hashlib.sha256(self.projection.tobytes()).hexdigest()
+        model, thought = self.model, asdict(self.settings.thought)
+        kinds = [str(model.dtype), model.device.type, thought_precision().name, __version__]
+        found = [self.weights_hash, self.templates_hash, companion, projection, thought, kinds]
+        return hash_json(found)
 
     @cached_property
     def identity(self) -> Identity:

@@ -11,6 +11,7 @@ from thought1.types import (
     Checkpoints,
     Document,
     Explanation,
+    LeftOut,
     Ranking,
     Sampling,
     Stage,
@@ -117,10 +118,18 @@ class Found:
     fell_back: frozenset[int] = frozenset()
     """Places of the queries whose thoughts agreed too little, so that words counted as well."""
 
+    cached: int = 0
+    rerank_calls: int = 0
+    rerank_tokens: int = 0
+    left_out: dict[int, LeftOut] = field(default_factory=dict)
+    """Index of a query -> what could not be done for it."""
+
     def count(self, thoughts: Sequence[Thought]) -> None:
         """Add what some thoughts have cost."""
-        self.thought_tokens += sum(len(thought.token_ids) for thought in thoughts)
-        self.forced += sum(thought.forced for thought in thoughts)
+        new = [thought for thought in thoughts if not thought.cached]
+        self.thought_tokens += sum(len(thought.token_ids) for thought in new)
+        self.forced += sum(thought.forced for thought in new)
+        self.cached += len(thoughts) - len(new)
 
 
 class SearchStep(Protocol):

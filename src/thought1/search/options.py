@@ -24,6 +24,9 @@ MAX_K = 1_000_000
 MAX_SAMPLES = 1_000
 """Most thoughts on one query: they are written together, each with a cache of its own."""
 
+MAX_RERANK = 1_000
+"""Most documents of a query that are reranked: each is read together with the query."""
+
 MAX_EVIDENCE = 1_000
 """Most documents that are read before a query is thought about; a prompt has room for fewer."""
 
@@ -114,6 +117,14 @@ class SearchOptions:
     explain: bool = False
     """Say for each hit which parts of the thought brought it, which of its sentences is nearest,
     and which words of the query it has (`Hit.explanation`)."""
+    rerank: str | None = None
+    """Name of the reranker that orders the first documents anew: one that the index has been given
+    (`Index.rerankers`), or one of `registry.RERANKERS`, such as "cross-encoder:FOLDER"."""
+    rerank_depth: int = 50
+    """How many of them; those behind keep their order."""
+    rerank_weight: float = 0.5
+    """Weight w of the reranker, from 0 to 1: w * its score + (1 - w) * that of the search, each
+    scaled to 0 to 1 over these documents."""
 
     def __post_init__(self) -> None:
         if not _whole(self.k) or not 1 <= self.k <= MAX_K:
@@ -156,6 +167,7 @@ class SearchOptions:
                 f"one thought can be explained, not {self.samples} together: leave samples or "
                 "explain out"
             )
+        self._check_rerank()
         if self.evidence and self.think == 0:
             raise Thought1Error(
                 "evidence is read before thinking, which needs a thinking budget of 1 token or more"
@@ -197,6 +209,21 @@ class SearchOptions:
         if self.mode != "dense":
             raise Thought1Error(
                 f"unsure queries fall back from mode dense to hybrid; the mode is {self.mode}"
+            )
+
+    def _check_rerank(self) -> None:
+        if not _whole(self.rerank_depth) or not 1 <= self.rerank_depth <= MAX_RERANK:
+            raise Thought1Error(
+                f"the depth of reranking is a whole number from 1 to {MAX_RERANK:,}, "
+                f"not {self.rerank_depth}"
+            )
+        if not 0 <= self.rerank_weight <= 1:
+            raise Thought1Error(
+                f"the weight of a reranker is a number from 0 to 1, not {self.rerank_weight}"
+            )
+        if self.rerank is not None and self.checkpoints:
+            raise Thought1Error(
+                "checkpoints show what retrieval alone finds: leave them or the reranker out"
             )
 
     def _check_adaptive(self, adaptive: Adaptive) -> None:

@@ -8,12 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
-from thought1.contracts import Store
+from thought1.contracts import Reranker, Store
 from thought1.search.adaptive import Adaptive
 from thought1.search.explain import Explain
 from thought1.search.found import Found, SearchStep, Thinker
 from thought1.search.group import Group, Surround
 from thought1.search.options import SearchOptions
+from thought1.search.reranking import Rerank
 from thought1.search.several import Combine, Confide, FallBack
 from thought1.search.steps import (
     Bm25,
@@ -37,13 +38,36 @@ Progress = Callable[[int], object]
 
 
 def plan(
-    store: Store, model: Thinker, options: SearchOptions, *, thought: bool = False
+    store: Store,
+    model: Thinker,
+    options: SearchOptions,
+    *,
+    thought: bool = False,
+    reranker: Reranker | None = None,
 ) -> list[SearchStep]:
     """The steps of a search, in their order.
 
     Args:
         thought: the thoughts are there already.
+        reranker: the one that the options name.
     """
+    steps = _retrieving(store, model, options, thought)
+    if reranker is not None:
+        steps.append(Rerank(store, reranker, options))
+    return [*steps, *_showing(store, model, options)]
+
+
+def _showing(store: Store, model: Thinker, options: SearchOptions) -> list[SearchStep]:
+    """The hits' documents, and why each was found."""
+    steps: list[SearchStep] = [Group(store, options)] if options.group_by else []
+    steps.append(Fetch(store, options))
+    steps += [Surround(store, options)] if options.neighbours else []
+    return [*steps, Explain(store, model, options)] if options.explain else steps
+
+
+def _retrieving(
+    store: Store, model: Thinker, options: SearchOptions, thought: bool
+) -> list[SearchStep]:
     steps: list[SearchStep] = []
     if options.adaptive is not None and not thought:
         return _adapting(store, model, options, options.adaptive)
@@ -62,15 +86,7 @@ def plan(
         steps.append(Fuse(options))
     if options.checkpoints:
         steps.append(Stages(store, options))
-    return [*steps, *_showing(store, model, options)]
-
-
-def _showing(store: Store, model: Thinker, options: SearchOptions) -> list[SearchStep]:
-    """The hits' documents, and why each was found."""
-    steps: list[SearchStep] = [Group(store, options)] if options.group_by else []
-    steps.append(Fetch(store, options))
-    steps += [Surround(store, options)] if options.neighbours else []
-    return [*steps, Explain(store, model, options)] if options.explain else steps
+    return steps
 
 
 def _adapting(
@@ -87,7 +103,7 @@ def _adapting(
     steps += [ThinkAdaptively(store, model, options, rule), Dense(store, options)]
     if options.mode == "hybrid":
         steps.append(Fuse(options))
-    return [*steps, *_showing(store, model, options)]
+    return steps
 
 
 def _reading(store: Store, model: Thinker, options: SearchOptions) -> list[SearchStep]:
@@ -118,16 +134,18 @@ def search_many(
     queries: Sequence[str],
     options: SearchOptions,
     thoughts: Sequence[Thought] | Sequence[str] | None = None,
+    reranker: Reranker | None = None,
 ) -> tuple[list[SearchResult], Receipt]:
     """Answer queries, and say what that cost.
 
     Args:
         thoughts: one per query: search with these, think no new ones. Texts are read by the model,
             in the step "embed"; of thoughts with their vectors the receipt counts no tokens.
+        reranker: the one that the options name.
 
     Returns:
         One result per query, in their order. The score of a hit is the cosine similarity
-        (dense), BM25, or the fusion score (hybrid).
+        (dense), BM25, the fusion score (hybrid), or the one of `reranking.fused_scores`.
 
     Raises:
         Thought1Error: the filter is wrong, or the model cannot think as the options say.
@@ -141,6 +159,8 @@ def search_many(
             "where thoughts are given, none is sampled, nothing is read first, and there are no "
             "checkpoints"
         )
+    if (reranker is None) != (options.rerank is None):
+        raise ValueError("a reranker is named by the options and given, or neither")
     if options.evidence:
         model.check_evidence(options.think)
     given = [] if thoughts is None or options.mode == "bm25" else list(thoughts)
@@ -151,12 +171,21 @@ def search_many(
     found = Found(asked, [[thought] for thought in ready] or [()] * len(asked))
     milliseconds: dict[str, float] = {}
     steps: list[SearchStep] = [Embed(model, texts)] if texts else []
-    for step in [*steps, *plan(store, model, options, thought=bool(given))] if asked else []:
+    steps += plan(store, model, options, thought=bool(given), reranker=reranker)
+    for step in steps if asked else []:
         start = time.perf_counter()
         step(found)
         milliseconds[step.name] = 1000 * (time.perf_counter() - start)
     receipt = Receipt(
-        len(asked), found.prompt_tokens, found.thought_tokens, found.forced, milliseconds
+        len(asked),
+        found.prompt_tokens,
+        found.thought_tokens,
+        found.forced,
+        milliseconds,
+        found.rerank_calls,
+        found.rerank_tokens,
+        found.cached,
+        len(found.left_out),
     )
     return _results(found, options.offset), receipt
 
@@ -231,6 +260,7 @@ def _results(found: Found, offset: int) -> list[SearchResult]:
                 sure[place],
                 place in found.fell_back,
                 tuple(stages[place]),
+                (found.left_out[place],) if place in found.left_out else (),
             )
         )
     return results
@@ -247,4 +277,8 @@ def _sum(receipts: Sequence[Receipt]) -> Receipt:
         thought_tokens=sum(receipt.thought_tokens for receipt in receipts),
         forced=sum(receipt.forced for receipt in receipts),
         milliseconds=milliseconds,
+        rerank_calls=sum(receipt.rerank_calls for receipt in receipts),
+        rerank_tokens=sum(receipt.rerank_tokens for receipt in receipts),
+        cached=sum(receipt.cached for receipt in receipts),
+        left_out=sum(receipt.left_out for receipt in receipts),
     )

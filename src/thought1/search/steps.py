@@ -259,6 +259,7 @@ def depth_of(options: SearchOptions) -> int:
     """Documents that each side retrieves."""
     deeper = GROUP_DEPTH if options.group_by else 1
     depth = max(deeper * options.depth, options.evidence, TOP if options.adaptive else 0)
+    depth = max(depth, options.rerank_depth) if options.rerank is not None else depth
     both = options.mode == "hybrid" or options.min_confidence is not None
     return max(depth, HYBRID_DEPTH) if both else depth
 

@@ -4,7 +4,7 @@ Data alone; `SearchOptions` says what its fields mean. Field names that clients 
 know stand in `embedding_bodies`.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
 from pydantic_core import PydanticCustomError
@@ -176,6 +176,12 @@ class SearchRequest(Questions):
     explain: bool = False
     """Say for each hit what each part of the thought did for it, which of its sentences is nearest,
     and what each shared word adds to BM25."""
+    rerank: Name | None = None
+    """One of the rerankers that GET /v1/indexes names."""
+    rerank_depth: Annotated[int, Field(ge=1)] = 50
+    rerank_weight: Annotated[float, Field(ge=0, le=1)] = 0.5
+    thinker: Name | None = None
+    """Who writes the thoughts instead of the model: one that GET /v1/indexes names."""
     thoughts: list[str] | None = None
     """One for each question, written or edited by a person: nothing is thought."""
 
@@ -191,6 +197,8 @@ class SearchRequest(Questions):
             raise Thought1Error("fusion weighs the two sides of the mode hybrid")
         if self.thoughts is not None:
             self._check_given(self.thoughts)
+        if self.thinker is not None and self.thoughts is not None:
+            raise Thought1Error("thoughts are given or written by a thinker, not both")
         fusion = self.fusion or FusionIn()
         return SearchOptions(
             self.k,
@@ -210,6 +218,9 @@ class SearchRequest(Questions):
             group_best=self.group_best,
             neighbours=self.neighbours,
             explain=self.explain,
+            rerank=self.rerank,
+            rerank_depth=self.rerank_depth,
+            rerank_weight=self.rerank_weight,
         )
 
     def _check_given(self, thoughts: list[str]) -> None:
@@ -272,6 +283,8 @@ class ResultOut(BaseModel):
     """Ids of the documents that were read before thinking."""
     stages: list[StageOut]
     """By rising budget, where checkpoints were asked for."""
+    left_out: list[str]
+    """Steps that were asked for and failed, such as "rerank"; the server's log says why."""
     hits: list[HitOut]
 
     @classmethod
@@ -284,6 +297,7 @@ class ResultOut(BaseModel):
             fell_back=result.fell_back,
             evidence=list(result.evidence),
             stages=[StageOut.of(stage) for stage in result.stages],
+            left_out=[one.step for one in result.left_out],
             hits=[HitOut.of(hit) for hit in result.hits],
         )
 
@@ -297,6 +311,10 @@ class ReceiptOut(BaseModel):
     forced: int
     milliseconds: dict[str, float]
     """Wall time by step, waiting included."""
+    rerank_calls: int
+    rerank_tokens: int
+    left_out: int
+    """Questions that were answered without a step that failed."""
 
     @classmethod
     def of(cls, receipt: Receipt) -> "ReceiptOut":
@@ -307,6 +325,9 @@ class ReceiptOut(BaseModel):
             thought_tokens=receipt.thought_tokens,
             forced=receipt.forced,
             milliseconds=dict(receipt.milliseconds),
+            rerank_calls=receipt.rerank_calls,
+            rerank_tokens=receipt.rerank_tokens,
+            left_out=receipt.left_out,
         )
 
 
@@ -332,39 +353,3 @@ class ThinkResponse(BaseModel):
     model: str
     results: list[ThoughtsOut]
     receipt: ReceiptOut
-
-
-class TokenEvent(BaseModel):
-    """Server-sent event "thought": a thought has got a token."""
-
-    type: Literal["thought"] = "thought"
-    query: int
-    """Place of the question in the request."""
-    sample: int
-    token_id: int
-    text: str
-    """What the token adds; empty where it is a part of a character."""
-
-
-class ThoughtEvent(ThoughtOut):
-    """Server-sent event "thought_end": a thought is finished; its text is the whole of it."""
-
-    type: Literal["thought_end"] = "thought_end"
-    query: int
-    sample: int
-
-
-class HitsEvent(ResultOut):
-    """Server-sent event "hits": the answer to one question."""
-
-    type: Literal["hits"] = "hits"
-    index: str
-    number: int
-    """Place of the question in the request."""
-
-
-class ReceiptEvent(ReceiptOut):
-    """Server-sent event "receipt": the last one."""
-
-    type: Literal["receipt"] = "receipt"
-    model: str

@@ -43,6 +43,8 @@ async def indexes(request: Request, server: Server) -> IndexesResponse:
     served = server.shelf.indexes.values()
     return IndexesResponse(
         indexes=await to_thread(lambda: [_index(one) for one in served]),
+        rerankers=list(server.shelf.rerankers),
+        thinkers=list(server.shelf.writers),
         writable=request.state.writable,
     )
 

@@ -41,6 +41,7 @@ def check_search(body: SearchRequest, limits: Limits) -> None:
     at_most("k", body.k, limits.k)
     at_most("offset", body.offset, limits.offset)
     at_most("evidence", body.evidence, limits.evidence)
+    at_most("rerank_depth", body.rerank_depth, limits.rerank)
     at_most("checkpoints", max(body.checkpoints, default=None), limits.think)
     if body.adaptive is not None and body.think is None:  # the largest is the budget
         at_most("adaptive.checkpoints", max(body.adaptive.rule.checkpoints), limits.think)

@@ -207,6 +207,10 @@ class IndexesResponse(BaseModel):
     """The answer of GET /v1/indexes."""
 
     indexes: list[IndexOut]
+    rerankers: list[str]
+    """Names that a search may give as rerank."""
+    thinkers: list[str]
+    """Names that a search may give as thinker."""
     writable: bool
     """Whether who asks may add and remove documents."""
 

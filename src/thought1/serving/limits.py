@@ -25,6 +25,8 @@ class Limits:
     """Thoughts on a question."""
     evidence: int = 20
     """Documents that are read before thinking."""
+    rerank: int = 100
+    """Documents of a question that are reranked."""
     requests: int = 128
     """Requests that ask the model at a time, those that wait included; beyond it: 429."""
     writes: int = 16

@@ -8,8 +8,6 @@ from starlette.responses import Response
 
 from thought1.serving.asking import Asking
 from thought1.serving.bodies import (
-    HitsEvent,
-    ReceiptEvent,
     ReceiptOut,
     ResultOut,
     SearchRequest,
@@ -23,8 +21,9 @@ from thought1.serving.checks import check_asking, check_search
 from thought1.serving.context import BEARER, ERRORS, Server
 from thought1.serving.desk import Emit
 from thought1.serving.embedding import check_task
+from thought1.serving.events import HitsEvent, ReceiptEvent
 from thought1.serving.jobs import Listener, Ticket
-from thought1.serving.shelf import ServedIndex, ServedModel
+from thought1.serving.shelf import Helpers, ServedIndex, ServedModel
 from thought1.serving.streaming import Reporter, sent_events
 from thought1.t1 import T1
 from thought1.types import Receipt, SearchResult, Thought
@@ -47,9 +46,10 @@ async def search(
     """Search an index by meaning, by words, or both."""
     check_search(body, server.limits)
     served = server.shelf.index(body.index)
+    helpers = server.shelf.helpers(body.rerank, body.thinker)
     if not body.stream:
         results, receipt = await server.desk.run(
-            request, "model", lambda ticket: _search(served, body, ticket)
+            request, "model", lambda ticket: _search(served, body, helpers, ticket)
         )
         return SearchResponse(
             index=served.name,
@@ -59,7 +59,8 @@ async def search(
         )
 
     def work(ticket: Ticket, emit: Emit) -> None:
-        results, receipt = _search(served, body, ticket, _reporter(served.model, emit))
+        listener = _reporter(served.model, emit)
+        results, receipt = _search(served, body, helpers, ticket, listener)
         for number, result in enumerate(results):
             shown = dict(ResultOut.of(result))
             emit(HitsEvent(number=number, index=served.name, **shown))
@@ -103,11 +104,19 @@ async def think(body: ThinkRequest, request: Request, server: Server) -> ThinkRe
 
 
 def _search(
-    served: ServedIndex, body: SearchRequest, ticket: Ticket, listener: Listener | None = None
+    served: ServedIndex,
+    body: SearchRequest,
+    helpers: Helpers,
+    ticket: Ticket,
+    listener: Listener | None = None,
 ) -> tuple[list[SearchResult], Receipt]:
     asking = Asking(served.model.batcher, ticket, listener)
     options = body.options(asking.greedy if body.samples == 1 else asking.sampled)
     index = served.index.with_model(asking)
+    if helpers.reranker is not None:
+        index.rerankers = {helpers.reranker.name: helpers.reranker.of(asking)}
+    if helpers.writer is not None:
+        return index.search_many(body.queries, options, writer=helpers.writer)
     return index.search_many(body.queries, options, body.thoughts)
 
 

@@ -11,9 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
+from thought1.contracts import ThoughtWriter
 from thought1.index import Index
 from thought1.serving.batching import Batcher
 from thought1.serving.errors import ApiError
+from thought1.serving.reranking import ServedReranker
 
 T = TypeVar("T")
 
@@ -40,12 +42,23 @@ class ServedIndex:
 
 
 @dataclass(frozen=True, slots=True)
+class Helpers:
+    """What one search uses beside the index and its model."""
+
+    reranker: ServedReranker | None = None
+    writer: ThoughtWriter | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Shelf:
     """All of them; the first index and its model are meant where a request names none and there is
     one only."""
 
     indexes: Mapping[str, ServedIndex]
     models: Mapping[str, ServedModel]
+    rerankers: Mapping[str, ServedReranker] = field(default_factory=dict)
+    writers: Mapping[str, ThoughtWriter] = field(default_factory=dict)
+    """Of thoughts, by the names that requests give."""
 
     def index(self, name: str | None) -> ServedIndex:
         """The index of that name; None where there is one only.
@@ -63,10 +76,30 @@ class Shelf:
         """
         return _named("model", name, self.models)
 
+    def helpers(self, rerank: str | None, thinker: str | None) -> Helpers:
+        """Reranker and writer of thoughts of these names.
+
+        Raises:
+            ApiError: there is none.
+        """
+        return Helpers(
+            None if rerank is None else _started("rerank", rerank, self.rerankers),
+            None if thinker is None else _started("thinker", thinker, self.writers),
+        )
+
     def close(self) -> None:
         """Finish what is there, and take nothing more."""
         for model in self.models.values():
             model.batcher.close()
+
+
+def _started(field: str, name: str, known: Mapping[str, T]) -> T:
+    """What the server was started with under that name."""
+    if name not in known:
+        there = f"there are: {', '.join(known)}" if known else "it was started with none"
+        message = f"this server has no such {field}; {there}"
+        raise ApiError(404, f"{field}_not_found", message, field)
+    return known[name]
 
 
 def _named(kind: str, name: str | None, known: Mapping[str, T]) -> T:
@@ -92,10 +125,17 @@ def shown_name(name: str) -> str:
     return f"{prefix}:{place}" if prefix else place
 
 
-def make_shelf(indexes: Mapping[str, Index], start: Callable[[Index, str], Batcher]) -> Shelf:
+def make_shelf(
+    indexes: Mapping[str, Index],
+    start: Callable[[Index, str], Batcher],
+    rerankers: Mapping[str, ServedReranker] | None = None,
+    writers: Mapping[str, ThoughtWriter] | None = None,
+) -> Shelf:
     """Indexes by name, with a thread for each of their models.
 
     Args:
+        rerankers: by the names that requests give.
+        writers: of thoughts, likewise.
         start: starts the thread of an index's model, of which it gets the name too; called once
             for each model object.
     """
@@ -113,4 +153,4 @@ def make_shelf(indexes: Mapping[str, Index], start: Callable[[Index, str], Batch
                 shown, start(index, shown)
             )
         served[name] = ServedIndex(name, index, own)
-    return Shelf(served, models)
+    return Shelf(served, models, rerankers or {}, writers or {})
