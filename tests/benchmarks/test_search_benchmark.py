@@ -115,3 +115,25 @@ def test_a_missing_collection_is_told(
 ) -> None:
     assert module("search").main([str(tmp_path / "none"), *command[1:]]) == 2
     assert capsys.readouterr().err.startswith("error: ")
+
+
+def test_adaptive_points_are_those_of_a_calibration(
+    report: dict[str, Any], folder: Path, command: list[str]
+) -> None:
+    adaptive, out = module("search_adaptive"), folder / "adaptive.json"
+    at = command.index("--samples")
+    assert adaptive.main([*command[:at], *command[at + 2 :], "--json", str(out)]) == 0
+    points = json.loads(out.read_text())["points"]
+    rows = {row["name"]: row for row in report["rows"]}
+    by_family = {(p["family"].split(" (")[0], p["threshold"]): p for p in points}
+    last = adaptive.CHECKPOINTS[-1]
+    for family, name in ((("never", 0.0), "@0"), (("always", 0.0), f"@{last}")):
+        assert by_family[family]["ndcg@10"] == pytest.approx(rows[name]["ndcg@10"])
+    for tokens in adaptive.CHECKPOINTS[1:-1]:
+        point = by_family["budget", tokens]
+        assert point["ndcg@10"] == pytest.approx(rows[f"@{tokens}"]["ndcg@10"])
+        assert point["tokens"] == rows[f"@{tokens}"]["tokens"]
+    families = {family for family, _ in by_family}
+    assert {"cosine", "overlap", "gate margin", "gate agreement", "chosen", "held out"} < families
+    stops = [p["tokens"] for p in points if p["family"] == "cosine"]
+    assert stops == sorted(stops)  # the stricter the later
