@@ -54,8 +54,8 @@ def list_models(context: typer.Context, as_json: Json = False) -> None:
         size = sum(one.bytes for one in copies)
         names = ", ".join(dict.fromkeys(one.model or "a broken copy" for one in copies))
         where = f"{size / 1e6:.0f} MB in {copies[0].folder.parent}"
-        kept = f"cached dequantised, to load faster ({where}; t1 models clear removes it): {names}"
-        console.print(f"\n{kept}", soft_wrap=True)
+        line = f"cached dequantised, to load faster ({where}; t1 models clear removes it): {names}"
+        console.print(f"\n{line}", soft_wrap=True)
 
 
 @models.command(cls=Command)
