@@ -159,10 +159,10 @@ def length(rollouts: Rollouts) -> Floats:
 
     1 for all where the target is not below the budget. LREM's is the 0/1 form, at 16 tokens.
     """
-    range_ = rollouts.budget - rollouts.length_target
-    if range_ <= 0:
+    span = rollouts.budget - rollouts.length_target
+    if span <= 0:
         return np.ones(len(rollouts.lengths_R))
-    values: Floats = np.clip((rollouts.budget - rollouts.lengths_R) / range_, 0.0, 1.0)
+    values: Floats = np.clip((rollouts.budget - rollouts.lengths_R) / span, 0.0, 1.0)
     return values
 
 

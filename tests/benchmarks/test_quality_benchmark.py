@@ -260,7 +260,7 @@ def test_restricted_run_drops_relevant_documents_of_the_other_part() -> None:
         (["--split", "train", "--system", "x=bm25", "--system", "x=bm25"], "a name of its own"),
         (["--split", "train", "--system", "x=bm25", "--reference", "y"], "--reference y is none"),
         (["--split", "dev", "--system", "x=bm25"], "no split 'dev'"),
-        (["--split", "train", "--system", "x=st:/nowhere"], "no sentence-transformers model"),
+        (["--split", "train", "--system", "x=st:/nowhere"], "not a sentence-transformers model"),
         (["--split", "train", "--system", "x=bm25", "--seen-except", "y"], "needs --seen-split"),
     ],
 )

@@ -175,7 +175,7 @@ def test_no_room_for_a_text_is_an_error(renderer: Renderer) -> None:
         renderer.render(QUERY, ["ice"], 5)
     with pytest.raises(Thought1Error, match="shorten them or raise"):
         renderer.render(QUERY, ["ice"], 9, evidence=[["ice water salt"]])
-    with pytest.raises(Thought1Error, match="no room"):
+    with pytest.raises(Thought1Error, match="no space"):
         renderer.render(QUERY, ["ice"], 6, instruction="find ice")
 
 

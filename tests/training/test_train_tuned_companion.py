@@ -256,7 +256,7 @@ def test_a_killed_training_ends_as_if_nothing_had_happened(
     [
         (READ + FACTS, [], "stage read needs stages before it"),
         (TEACH + THOUGHTS + READ + FACTS, ["model.companion="], "needs a companion to train"),
-        (TEACH + THOUGHTS + READ + FACTS, ["stages.1.share_kept=0"], "keeps nothing"),
+        (TEACH + THOUGHTS + READ + FACTS, ["stages.1.share_kept=0"], "discards everything"),
         (TEACH + THOUGHTS + READ + FACTS, ["stages.1.sampled_folds=1"], "leaves no other fold"),
         (
             TEACH + THOUGHTS + READ + FACTS,

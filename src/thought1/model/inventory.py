@@ -102,8 +102,8 @@ def install(steps: Sequence[Sequence[str]]) -> None:
         Thought1Error: this interpreter has no pip, or a command fails.
     """
     if importlib.util.find_spec("pip") is None:
-        commands = "; ".join(" ".join(step[3:]) for step in steps)
-        raise Thought1Error(f"this Python has no pip: with your own installer, {commands}")
+        shown = "; ".join(" ".join(step[3:]) for step in steps)
+        raise Thought1Error(f"this Python has no pip: with your own installer, {shown}")
     for step in steps:
         if subprocess.run(step, check=False).returncode:
             raise Thought1Error(f"this failed: {' '.join(step)}")
