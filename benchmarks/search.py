@@ -281,7 +281,7 @@ def run_benchmark(options: argparse.Namespace, arguments: Sequence[str]) -> None
 def _content(rows: Sequence[Row], model: T1, bench: Bench) -> dict[str, Any]:
     return {
         "weights": model.weights_hash,
-        "questions": len(bench.queries),
+        "questions": list(bench.collection.queries),
         "samples": bench.samples,
         "rows": [
             {
@@ -293,7 +293,7 @@ def _content(rows: Sequence[Row], model: T1, bench: Bench) -> dict[str, Any]:
                 "tokens": row.tokens,
                 "milliseconds": None if np.isnan(row.milliseconds) else row.milliseconds,
                 "settings": row.settings,
-                "values": row.values,
+                "values": [round(row.values[id_], 5) for id_ in bench.collection.queries],
             }
             for row in rows
         ],

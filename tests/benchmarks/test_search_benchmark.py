@@ -59,8 +59,8 @@ def test_every_way_has_a_row(report: dict[str, Any]) -> None:
     checkpoints = {f"@{tokens}" for tokens in search.CHECKPOINTS}
     assert {"bm25", "hybrid@0", "first", "oracle", *checkpoints, *search.RULES} < set(rows)
     for row in rows.values():
-        assert row["ndcg@10"] == pytest.approx(np.mean(list(row["values"].values())))
-        assert set(row["values"]) == set(QUERIES)
+        assert row["ndcg@10"] == pytest.approx(np.mean(row["values"]), abs=1e-5)
+        assert len(row["values"]) == len(report["questions"]) == len(QUERIES)
     assert [rows[f"@{n}"]["tokens"] for n in search.CHECKPOINTS] == list(search.CHECKPOINTS)
     # Sampled thoughts may end before their budget; those of all rules are the same ones.
     assert rows["first"]["tokens"] < rows["mean"]["tokens"] <= SAMPLES * search.CHECKPOINTS[-1]
@@ -71,7 +71,7 @@ def test_every_way_has_a_row(report: dict[str, Any]) -> None:
 def test_the_oracle_is_no_worse_than_any_choice(report: dict[str, Any]) -> None:
     rows = {row["name"]: row["values"] for row in report["rows"]}
     for rule in ("first", "like-bare", "like-bm25", "like-others"):
-        assert all(rows["oracle"][q] >= rows[rule][q] for q in QUERIES)
+        assert all(a >= b for a, b in zip(rows["oracle"], rows[rule], strict=True))
 
 
 def test_what_is_repeated_is_what_the_model_thinks(
