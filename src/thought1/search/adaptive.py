@@ -55,7 +55,7 @@ class Adaptive:
     """
 
     checkpoints: tuple[int, ...] = CHECKPOINTS
-    """Numbers of tokens, rising, at which a thought may end. The largest is the budget where no
+    """Numbers of tokens, ascending, at which a thought may end. The largest is the budget where no
     other is named; those above the budget do not count."""
     cosine: float | None = None
     """A thought ends where its vector has at least this cosine to that of the checkpoint before."""
@@ -71,8 +71,8 @@ class Adaptive:
             raise Thought1Error(f"a cosine is a number from -1 to 1, not {self.cosine}")
         if self.overlap is not None and not 0 <= self.overlap <= 1:
             raise Thought1Error(f"an overlap is a share from 0 to 1, not {self.overlap}")
-        rising = sorted(set(self.checkpoints))
-        if len(rising) < 2 or list(self.checkpoints) != rising or rising[0] < 0:
+        ascending = sorted(set(self.checkpoints))
+        if len(ascending) < 2 or list(self.checkpoints) != ascending or ascending[0] < 0:
             raise Thought1Error(
                 "adaptive thinking needs two checkpoints or more, numbers of tokens, each larger "
                 f"than the one before, not {list(self.checkpoints)}"
@@ -102,7 +102,7 @@ class Settled:
     _found: dict[int, Sequence[str]] = field(default_factory=dict)
 
     def __call__(self, tokens: int, vectors: Mapping[int, Vectors]) -> Collection[int]:
-        """Of the thoughts with these vectors (d,), those that end behind so many tokens."""
+        """Of the thoughts with these vectors (d,), those that end after that number of tokens."""
         ending: set[int] = set()
         if self.rule.cosine is not None:
             for thought, vector_D in vectors.items():

@@ -1,7 +1,7 @@
 """Which gate and which stop rule an index uses: chosen from questions whose answers are known.
 
 Rules are tried on what one full thought about each question gave at its checkpoints, so that
-hundreds of them cost no thinking. Knows numbers and one small file; `observing` asks the questions.
+hundreds of them cost no thinking. Knows numbers and one small file; `observing` runs the questions.
 """
 
 import json
@@ -67,12 +67,12 @@ class Outcome:
 
     @property
     def quality(self) -> float:
-        """In the mean."""
+        """Averaged over the questions."""
         return float(self.quality_Q.mean())
 
     @property
     def tokens(self) -> float:
-        """In the mean."""
+        """Averaged over the questions."""
         return float(self.tokens_Q.mean())
 
 
@@ -112,10 +112,10 @@ def rules(observed: Observed) -> Iterator[Adaptive]:
 
 
 def choose(observed: Observed, keep: float = KEEP) -> Rule:
-    """The rule of fewest tokens that keeps so much of what thinking gains; of equals the better.
+    """The rule with the fewest tokens that keeps this share of the gain; of equals, the better.
 
     Returns:
-        False where thinking gains nothing in the mean.
+        False if thinking gains nothing on average.
     """
     bare, full = outcome(observed, False), outcome(observed, True)
     if full.quality <= bare.quality:
@@ -158,7 +158,7 @@ class Calibration:
     """The rule of an index, and what it was chosen by."""
 
     model: str
-    """Its name, when the questions were asked."""
+    """Its name at the time of calibration."""
     mode: Mode
     measure: str
     questions: int

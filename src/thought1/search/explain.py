@@ -55,7 +55,7 @@ class Explain:
     """Explanations of the hits of each query.
 
     A part's effect is measured by leaving it out and reading the rest again; BM25 adds up word by
-    word, so a word's share is the score of a query of that word alone.
+    word, so a word's share is the score of a query with only that word.
     """
 
     store: Store

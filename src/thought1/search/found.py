@@ -28,7 +28,7 @@ class Thinker(Protocol):
 
     @property
     def sampled(self) -> Sampling:
-        """How several thoughts on one query are sampled where nothing else is asked for."""
+        """How several thoughts on one query are sampled by default."""
 
     def think(
         self,
@@ -61,7 +61,7 @@ class Thinker(Protocol):
         *,
         evidence: Sequence[Sequence[str]] | None = None,
     ) -> list[Thought]:
-        """Texts that somebody else has written, one for each query, as thoughts with their vectors
+        """Texts from elsewhere, one for each query, as thoughts with their vectors
         (d,). Nothing is generated; an empty text gives the bare query's vector.
 
         Raises:
@@ -88,7 +88,7 @@ class Found:
 
     queries: Sequence[str]
     thoughts: Sequence[Sequence[Thought]]
-    """Those of each query: none where nobody has thought yet, or nobody will."""
+    """Those of each query; none before thinking, or without it."""
     read: Sequence[Sequence[str]] = ()
     """Ids of the documents that each query's evidence is of; empty where none was read."""
     evidence: list[list[str]] | None = None

@@ -48,7 +48,7 @@ def reciprocal_rank_fusion(
 
 
 CERTAIN_AT = 10
-"""The rank whose score tells whether the first one stands out."""
+"""The rank whose score is compared with the first one."""
 
 
 def certainty(ranking: Ranking) -> float:

@@ -1,4 +1,4 @@
-"""Passages as parts of documents: one hit for each document, and what stands around a passage.
+"""Passages as parts of documents: one hit for each document, and the neighbours of a passage.
 
 Two steps of a search. Which passages belong together is said by a field of their metadata; a
 passage's neighbours are those of its text file with the numbers before and after its own.

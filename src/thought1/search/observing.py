@@ -1,4 +1,4 @@
-"""Asks an index the questions of a calibration, once with the full budget. Knows no rule."""
+"""Runs the questions of a calibration, once with the full budget. Knows no rule."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace

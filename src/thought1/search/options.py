@@ -19,7 +19,7 @@ FusedBy = Literal["scores", "ranks"]
 Combination = Literal["mean", "rank", "agreement", "like-bare", "like-bm25", "like-others"]
 
 MAX_K = 1_000_000
-"""Most hits of one query: their texts are all in memory, and no reader asks for more."""
+"""Most hits of one query: their texts are all in memory, and no reader needs more."""
 
 MAX_SAMPLES = 1_000
 """Most thoughts on one query: they are written together, each with a cache of its own."""
@@ -70,7 +70,7 @@ class SearchOptions:
     """How to search.
 
     Raises:
-        Thought1Error: a value is out of range, or thinking is asked of a search without a model.
+        Thought1Error: a value is out of range, or a search without a model is to think.
     """
 
     k: int = 10
@@ -111,9 +111,9 @@ class SearchOptions:
     """A field of metadata, such as "source" for the passages of text files: one hit for each of its
     values, the best passage; "" leaves passages as they are."""
     group_best: int = 1
-    """With `group_by`: a document's score is the mean of so many of its best passages' scores."""
+    """With `group_by`: the score of a document is the mean over this number of best passages."""
     neighbours: int = 0
-    """So many passages before and after each hit in its text file (`Hit.before`, `Hit.after`)."""
+    """Number of passages before and after each hit in its text file (`Hit.before`, `Hit.after`)."""
     explain: bool = False
     """Say for each hit which parts of the thought brought it, which of its sentences is nearest,
     and which words of the query it has (`Hit.explanation`)."""

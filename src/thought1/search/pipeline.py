@@ -108,7 +108,7 @@ def _adapting(
 
 def _reading(store: Store, model: Thinker, options: SearchOptions) -> list[SearchStep]:
     """A search with the bare query, whose first documents are read; its ranking by words serves
-    the search behind the thought too."""
+    the search after the thought too."""
     bare = replace(
         options,
         think=0,
@@ -151,9 +151,9 @@ def search_many(
         Thought1Error: the filter is wrong, or the model cannot think as the options say.
         ValueError: thoughts do not fit the queries or options, or have no vector.
     """
-    asked = list(queries)
-    if thoughts is not None and len(thoughts) != len(asked):
-        raise ValueError(f"{len(asked)} queries but {len(thoughts)} thoughts")
+    queries = list(queries)
+    if thoughts is not None and len(thoughts) != len(queries):
+        raise ValueError(f"{len(queries)} queries but {len(thoughts)} thoughts")
     if thoughts is not None and (options.samples > 1 or options.evidence or options.checkpoints):
         raise ValueError(
             "where thoughts are given, none is sampled, nothing is read first, and there are no "
@@ -168,16 +168,16 @@ def search_many(
     if texts and len(texts) != len(given):
         raise ValueError("thoughts are all texts, or all have their vectors")
     ready = [thought for thought in given if isinstance(thought, Thought)]
-    found = Found(asked, [[thought] for thought in ready] or [()] * len(asked))
+    found = Found(queries, [[thought] for thought in ready] or [()] * len(queries))
     milliseconds: dict[str, float] = {}
     steps: list[SearchStep] = [Embed(model, texts)] if texts else []
     steps += plan(store, model, options, thought=bool(given), reranker=reranker)
-    for step in steps if asked else []:
+    for step in steps if queries else []:
         start = time.perf_counter()
         step(found)
         milliseconds[step.name] = 1000 * (time.perf_counter() - start)
     receipt = Receipt(
-        len(asked),
+        len(queries),
         found.prompt_tokens,
         found.thought_tokens,
         found.forced,

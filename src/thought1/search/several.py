@@ -21,7 +21,7 @@ PERSISTENCE = 0.9
 """p of rank-biased overlap: the first ten places weigh about 0.86 of all (Webber et al. 2010)."""
 
 COMPARED = 50
-"""Places of two rankings that are compared; those behind weigh below 0.001 together."""
+"""Places of two rankings that are compared; later ones weigh less than 0.001 together."""
 
 
 def rank_biased_overlap(first: Ranking, second: Ranking) -> float:
@@ -45,7 +45,7 @@ def rank_biased_overlap(first: Ranking, second: Ranking) -> float:
 
 
 def agreements(rankings: Sequence[Ranking]) -> list[float]:
-    """The mean rank-biased overlap of each ranking with the others; 0 where there is one alone."""
+    """The mean rank-biased overlap of each ranking with the others; 0 if there is only one."""
     count = len(rankings)
     alike = np.zeros((count, count))
     for row in range(count):
@@ -72,7 +72,7 @@ def confidence(vectors_KD: Vectors) -> float:
     """
     count = len(vectors_KD)
     if count < 2:
-        raise ValueError("one thought alone agrees or disagrees with nothing")
+        raise ValueError("agreement needs two thoughts or more")
     total = float(np.square(vectors_KD.sum(axis=0, dtype=np.float64)).sum())
     own = float(np.square(vectors_KD, dtype=np.float64).sum())
     return (total - own) / (count * (count - 1))
@@ -165,8 +165,8 @@ class FallBack:
         if not unsure:
             return
         deep = depth_of(replace(self.options, mode="hybrid", min_confidence=None))
-        asked = [found.queries[place] for place in unsure]
-        by_words = self.store.search_bm25(asked, deep, self.options.where)
+        queries = [found.queries[place] for place in unsure]
+        by_words = self.store.search_bm25(queries, deep, self.options.where)
         found.rankings = list(found.rankings)
         for place, ranking in zip(unsure, by_words, strict=True):
             found.rankings[place] = fuse(found.dense[place], ranking, self.options.fusion)

@@ -26,7 +26,7 @@ from thought1.types import (
 )
 
 HYBRID_DEPTH = 100
-"""Documents that hybrid search takes from each side before fusing, or more where more are asked."""
+"""Documents that hybrid search takes from each side before fusing, or more for a larger `k`."""
 
 GROUP_DEPTH = 10
 """Passages that are ranked for each document that is wanted, where they are grouped."""
@@ -62,7 +62,7 @@ class Think:
 
 @dataclass(frozen=True, slots=True)
 class Embed:
-    """The vectors after thoughts that somebody else wrote."""
+    """The vectors after thoughts from elsewhere."""
 
     model: Thinker
     texts: Sequence[str]
