@@ -98,7 +98,7 @@ def test_confidence_is_the_mean_cosine_of_pairs() -> None:
     assert confidence(vectors) == pytest.approx(0)
     assert confidence(vectors[[0, 0, 0]]) == pytest.approx(1)
     assert confidence(vectors[[0, 0, 1]]) == pytest.approx(1 / 3)
-    with pytest.raises(ValueError, match="one thought alone"):
+    with pytest.raises(ValueError, match="agreement needs two thoughts"):
         confidence(vectors[:1])
 
 
