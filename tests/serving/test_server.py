@@ -180,7 +180,7 @@ def test_the_first_token_comes_before_the_last_is_written(served: Served) -> Non
     body = {"query": QUESTION, "think": 60, "stream": True}
     with served.client.stream("POST", "/v1/think", json=body) as answer:
         assert next(answer.iter_lines()) == "event: thought"
-        assert served.batcher._rows
+        assert served.batcher._thoughts.rows
 
 
 def test_edited_thoughts_are_searched_with(served: Served, model: T1) -> None:
@@ -201,6 +201,8 @@ def test_edited_thoughts_are_searched_with(served: Served, model: T1) -> None:
         "edited",
     )
     assert found["receipt"]["thought_tokens"] == 0
+    read = len(model.renderer.text(["Water expands when it freezes."])[0])
+    assert found["receipt"]["prompt_tokens"] == model.count_prompt_tokens([QUESTION]) + read
 
 
 def test_thinking_alone(served: Served, model: T1) -> None:
@@ -434,7 +436,7 @@ def test_what_takes_too_long_is_given_up(serve: Serve) -> None:
         refused(hasty.post("/v1/think", query="a"), 504, "timeout")
         refused(hasty.post("/v1/think", query="a", stream=True), 504, "timeout")
         assert len(hasty.batcher._inbox) == 2
-    until(lambda: not (hasty.batcher._inbox or hasty.batcher._thoughts or hasty.batcher._rows))
+    until(lambda: not (hasty.batcher._inbox or hasty.batcher._thoughts))
     assert _value(hasty.client.get("/metrics").text) == 0
 
 
@@ -451,7 +453,7 @@ def test_a_client_that_leaves_ends_its_thoughts(served: Served, stream: bool) ->
                 next(answer.iter_lines())
     except httpx.ReadTimeout:
         assert not stream
-    until(lambda: not (served.batcher._rows or served.batcher._thoughts))
+    until(lambda: not served.batcher._thoughts)
     written = _value(served.client.get("/metrics").text) - _value(steps)
     assert written < 20 * 900
 

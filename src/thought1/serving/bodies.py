@@ -1,10 +1,10 @@
-"""The bodies of questions and searches: what is asked, and what is answered, field by field.
+"""The bodies of questions and searches: what is asked, field by field.
 
-Data alone; `SearchOptions` says what its fields mean. Field names that clients of other servers
-know stand in `embedding_bodies`.
+Data alone; `SearchOptions` says what its fields mean. What is answered stands in `answers`, field
+names that clients of other servers know in `embedding_bodies`.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
 from pydantic_core import PydanticCustomError
@@ -12,16 +12,7 @@ from pydantic_core import PydanticCustomError
 from thought1.search.adaptive import CHECKPOINTS, Adaptive, Gate, Signal
 from thought1.search.fuse import RANK_CONSTANT
 from thought1.search.options import Combination, FusedBy, Fusion, Mode, SearchOptions
-from thought1.types import (
-    FinishReason,
-    Hit,
-    Receipt,
-    Sampling,
-    SearchResult,
-    Stage,
-    Thought,
-    Thought1Error,
-)
+from thought1.types import Sampling, Thought1Error
 
 Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Text = Annotated[str, Field(min_length=1)]
@@ -161,7 +152,7 @@ class SearchRequest(Questions):
     min_confidence: float | None = None
     checkpoints: Annotated[list[Count], Field(max_length=64)] = Field(default_factory=list)
     adaptive: AdaptiveIn | None = None
-    """With checkpoints or this, thoughts are not streamed token by token."""
+    """Ends thoughts early, or leaves them out."""
     thoughts: list[str] | None = None
     """One for each question, written or edited by a person: nothing is thought."""
 
@@ -203,180 +194,3 @@ class SearchRequest(Questions):
                 "where thoughts are given nothing is thought: leave think, samples, sampling, "
                 "evidence, checkpoints and adaptive out"
             )
-
-
-class ThoughtOut(BaseModel):
-    """A thought."""
-
-    text: str
-    tokens: int
-    finish_reason: FinishReason
-
-    @classmethod
-    def of(cls, thought: Thought) -> "ThoughtOut":
-        """A thought of the library."""
-        return cls(
-            text=thought.text,
-            tokens=len(thought.token_ids),
-            finish_reason=thought.finish_reason,
-        )
-
-
-class HitOut(BaseModel):
-    """A document that was found."""
-
-    rank: int
-    id: str
-    score: float
-    title: str
-    text: str
-    metadata: dict[str, str | int | float | bool]
-
-    @classmethod
-    def of(cls, hit: Hit) -> "HitOut":
-        """A hit of the library."""
-        return cls(
-            rank=hit.rank,
-            id=hit.id,
-            score=hit.score,
-            title=hit.title,
-            text=hit.text,
-            metadata=dict(hit.metadata),
-        )
-
-
-class FoundAt(BaseModel):
-    """A document's place at a checkpoint."""
-
-    id: str
-    score: float
-
-
-class StageOut(BaseModel):
-    """What a search with a smaller budget would have found."""
-
-    budget: int
-    milliseconds: float
-    """From the start of the thought to the vector; finding is not in it."""
-    hits: list[FoundAt]
-
-    @classmethod
-    def of(cls, stage: Stage) -> "StageOut":
-        """A stage of the library."""
-        return cls(
-            budget=stage.budget,
-            milliseconds=stage.milliseconds,
-            hits=[FoundAt(id=id_, score=score) for id_, score in stage.ranking],
-        )
-
-
-class ResultOut(BaseModel):
-    """The answer to one question."""
-
-    query: str
-    thoughts: list[ThoughtOut]
-    """Empty where nothing was thought; of several the one that was chosen stands first."""
-    confidence: float | None
-    """Of several thoughts the mean cosine of two of their vectors."""
-    fell_back: bool
-    """Whether that was too low, so that words counted as well."""
-    evidence: list[str]
-    """Ids of the documents that were read before thinking."""
-    stages: list[StageOut]
-    """By rising budget, where checkpoints were asked for."""
-    hits: list[HitOut]
-
-    @classmethod
-    def of(cls, result: SearchResult) -> "ResultOut":
-        """A result of the library."""
-        return cls(
-            query=result.query,
-            thoughts=[ThoughtOut.of(thought) for thought in result.thoughts],
-            confidence=result.confidence,
-            fell_back=result.fell_back,
-            evidence=list(result.evidence),
-            stages=[StageOut.of(stage) for stage in result.stages],
-            hits=[HitOut.of(hit) for hit in result.hits],
-        )
-
-
-class ReceiptOut(BaseModel):
-    """What the answer cost, over all its questions."""
-
-    queries: int
-    prompt_tokens: int
-    thought_tokens: int
-    forced: int
-    milliseconds: dict[str, float]
-    """Wall time by step, waiting included."""
-
-    @classmethod
-    def of(cls, receipt: Receipt) -> "ReceiptOut":
-        """A receipt of the library."""
-        return cls(
-            queries=receipt.queries,
-            prompt_tokens=receipt.prompt_tokens,
-            thought_tokens=receipt.thought_tokens,
-            forced=receipt.forced,
-            milliseconds=dict(receipt.milliseconds),
-        )
-
-
-class SearchResponse(BaseModel):
-    """The answer of POST /v1/search."""
-
-    index: str
-    model: str
-    results: list[ResultOut]
-    receipt: ReceiptOut
-
-
-class ThoughtsOut(BaseModel):
-    """The thoughts about one question."""
-
-    query: str
-    thoughts: list[ThoughtOut]
-
-
-class ThinkResponse(BaseModel):
-    """The answer of POST /v1/think."""
-
-    model: str
-    results: list[ThoughtsOut]
-    receipt: ReceiptOut
-
-
-class TokenEvent(BaseModel):
-    """Server-sent event "thought": a thought has got a token."""
-
-    type: Literal["thought"] = "thought"
-    query: int
-    """Place of the question in the request."""
-    sample: int
-    token_id: int
-    text: str
-    """What the token adds; empty where it is a part of a character."""
-
-
-class ThoughtEvent(ThoughtOut):
-    """Server-sent event "thought_end": a thought is finished; its text is the whole of it."""
-
-    type: Literal["thought_end"] = "thought_end"
-    query: int
-    sample: int
-
-
-class HitsEvent(ResultOut):
-    """Server-sent event "hits": the answer to one question."""
-
-    type: Literal["hits"] = "hits"
-    index: str
-    number: int
-    """Place of the question in the request."""
-
-
-class ReceiptEvent(ReceiptOut):
-    """Server-sent event "receipt": the last one."""
-
-    type: Literal["receipt"] = "receipt"
-    model: str

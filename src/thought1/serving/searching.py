@@ -7,19 +7,18 @@ from typing import Any
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
-from thought1.serving.asking import Asking
-from thought1.serving.bodies import (
+from thought1.serving.answers import (
     HitsEvent,
     ReceiptEvent,
     ReceiptOut,
     ResultOut,
-    SearchRequest,
     SearchResponse,
-    ThinkRequest,
     ThinkResponse,
     ThoughtOut,
     ThoughtsOut,
 )
+from thought1.serving.asking import Asking
+from thought1.serving.bodies import SearchRequest, ThinkRequest
 from thought1.serving.checks import check_asking, check_search
 from thought1.serving.context import BEARER, ERRORS, Server
 from thought1.serving.desk import Emit
@@ -115,7 +114,11 @@ def _search(
     given = asking.behind(body.queries, body.thoughts)
     spent = {"embed": 1000 * (time.perf_counter() - start)}
     results, receipt = index.search_many(body.queries, options, given)
-    return results, replace(receipt, milliseconds={**spent, **receipt.milliseconds})
+    # The model has read the thoughts too, and written nothing.
+    read = asking.count_prompt_tokens(body.queries) + sum(len(t.token_ids) for t in given)
+    return results, replace(
+        receipt, prompt_tokens=read, milliseconds={**spent, **receipt.milliseconds}
+    )
 
 
 def _think(

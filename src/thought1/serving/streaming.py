@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pydantic import BaseModel
 from starlette.responses import StreamingResponse
 
-from thought1.serving.bodies import ThoughtEvent, ThoughtOut, TokenEvent
+from thought1.serving.answers import ThoughtEvent, ThoughtOut, TokenEvent
 from thought1.serving.desk import Emit
 from thought1.serving.errors import ApiError
 from thought1.types import Thought
