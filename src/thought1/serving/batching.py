@@ -26,7 +26,7 @@ from thought1.serving.jobs import (
     ThinkJob,
     Ticket,
 )
-from thought1.serving.reading import PIECE_SECONDS, BareQuestions, Documents, ReadMeter
+from thought1.serving.reading import PIECE_SECONDS, BareQuestions, QueuedDocuments, ReadMeter
 from thought1.serving.writing import StepMeter, WrittenThoughts
 from thought1.t1 import T1
 from thought1.types import Vectors
@@ -64,7 +64,7 @@ class Batcher:
         self._closing = False
         self._thoughts = WrittenThoughts(model, meter, max_rows)
         self._bare = BareQuestions(model, meter)
-        self._documents = Documents(model, meter)
+        self._documents = QueuedDocuments(model, meter)
         self._calls: deque[CallJob] = deque()
         self._credit = 0.0
         self._thread = threading.Thread(target=self._run, name="model", daemon=True)

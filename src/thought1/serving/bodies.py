@@ -35,15 +35,20 @@ class Body(BaseModel):
 
 
 def _is_unicode(value: Any) -> bool:
-    if isinstance(value, str):
-        try:
-            value.encode()
-        except UnicodeEncodeError:
-            return False
-        return True
-    if isinstance(value, dict):
-        return all(map(_is_unicode, value)) and all(map(_is_unicode, value.values()))
-    return not isinstance(value, list) or all(map(_is_unicode, value))
+    """Whether all text in a value of JSON is; without recursion, however deep it is nested."""
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, str):
+            try:
+                one.encode()
+            except UnicodeEncodeError:
+                return False
+        elif isinstance(one, dict):
+            waiting += [*one, *one.values()]
+        elif isinstance(one, list):
+            waiting += one
+    return True
 
 
 class SamplingIn(Body):

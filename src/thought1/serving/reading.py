@@ -66,7 +66,7 @@ class BareQuestions:
             job.future.set_result(own)
 
 
-class Documents:
+class QueuedDocuments:
     """Documents that wait to be encoded. To be used by the model's thread alone."""
 
     def __init__(self, model: T1 | SentenceModel, meter: ReadMeter) -> None:

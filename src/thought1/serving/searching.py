@@ -24,6 +24,7 @@ from thought1.serving.context import BEARER, ERRORS, Server
 from thought1.serving.desk import Emit
 from thought1.serving.embedding import check_task
 from thought1.serving.jobs import Listener, Ticket
+from thought1.serving.metrics import Metrics
 from thought1.serving.shelf import ServedIndex, ServedModel
 from thought1.serving.streaming import Reporter, sent_events
 from thought1.t1 import T1
@@ -51,6 +52,7 @@ async def search(
         results, receipt = await server.desk.run(
             request, "model", lambda ticket: _search(served, body, ticket)
         )
+        server.metrics.searched(receipt.milliseconds)
         return SearchResponse(
             index=served.name,
             model=served.model.name,
@@ -59,7 +61,10 @@ async def search(
         )
 
     def work(ticket: Ticket, emit: Emit) -> None:
-        results, receipt = _search(served, body, ticket, _reporter(served.model, emit))
+        results, receipt = _search(
+            served, body, ticket, _reporter(served.model, emit, server.metrics)
+        )
+        server.metrics.searched(receipt.milliseconds)
         for number, result in enumerate(results):
             shown = dict(ResultOut.of(result))
             emit(HitsEvent(number=number, index=served.name, **shown))
@@ -96,7 +101,7 @@ async def think(body: ThinkRequest, request: Request, server: Server) -> ThinkRe
         )
 
     def work(ticket: Ticket, emit: Emit) -> None:
-        _, receipt = _think(model, body, ticket, _reporter(model, emit))
+        _, receipt = _think(model, body, ticket, _reporter(model, emit, server.metrics))
         _emit_receipt(receipt, model, emit)
 
     return sent_events(await server.desk.stream(request, work))
@@ -143,9 +148,11 @@ def _think(
     return thoughts, receipt
 
 
-def _reporter(model: ServedModel, emit: Emit) -> Listener | None:
+def _reporter(model: ServedModel, emit: Emit, metrics: Metrics) -> Listener | None:
     loaded = model.batcher.model
-    return Reporter(emit, loaded.queries.decode) if isinstance(loaded, T1) else None
+    if not isinstance(loaded, T1):
+        return None
+    return Reporter(emit, loaded.queries.decode, metrics.first_token.observe)
 
 
 def _emit_receipt(receipt: Receipt, model: ServedModel, emit: Emit) -> None:
