@@ -3,11 +3,21 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+import httpx
 import uvicorn
+from t1_command import NOTES
 
+from thought1.index import Index
 from thought1.serving.address import Address
+from thought1.serving.app import create_app
+from thought1.serving.batching import Batcher
+from thought1.serving.metrics import Metrics, ModelMeter
+from thought1.serving.shelf import make_shelf
+from thought1.t1 import T1
+from thought1.types import Document
 
 
 @contextmanager
@@ -24,3 +34,25 @@ def listening(app: Any) -> Iterator[str]:
             server.should_exit = True
             thread.join(30)
     assert not thread.is_alive(), "the server did not end"
+
+
+def notes_index(folder: Path, model: Any) -> Index:
+    """A new index of the notes, without metadata."""
+    index = Index.create(folder, model)
+    index.add(Document(id_, text) for id_, text, _, _ in NOTES)
+    return index
+
+
+@contextmanager
+def serving_notes(folder: Path, model: T1, **options: Any) -> Iterator[httpx.Client]:
+    """A client of a server over such an index; `options` are those of `create_app`."""
+    metrics = Metrics()
+    shelf = make_shelf(
+        {"notes": notes_index(folder, model)},
+        lambda _index, name: Batcher(model, ModelMeter(metrics, name)),
+    )
+    with (
+        listening(create_app(shelf, metrics=metrics, **options)) as url,
+        httpx.Client(base_url=url, timeout=60) as client,
+    ):
+        yield client

@@ -42,6 +42,14 @@ class Thought1Error(Exception):
     """
 
 
+class IndexUnavailable(Thought1Error):
+    """The index itself cannot be read or written: its folder is gone or damaged, the disk is full,
+    or other writers leave no gap.
+
+    Its message names the folder, so a server logs it and answers 503 without it.
+    """
+
+
 @dataclass(frozen=True, slots=True)
 class Document:
     """One retrievable text. `metadata` can be filtered on at search time."""

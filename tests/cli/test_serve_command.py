@@ -1,6 +1,7 @@
 """`t1 serve` as a process: where it listens, what it refuses, and that it ends well."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -30,6 +31,16 @@ def test_what_is_wrong_is_told_before_a_model_is_loaded(
     (tmp_path / "tokens.json").chmod(0o600)
     assert "no token file" in t1("serve", built, "--tokens", tmp_path / "tokens.json").error()
     assert "NAME=DIR" in t1("serve", "a/b=c").error()
+
+
+def test_a_damaged_index_and_a_missing_model_are_told_at_the_start(
+    t1: T1Command, built: str, tmp_path: Path
+) -> None:
+    broken = Path(shutil.copytree(built, tmp_path / "broken.index"))
+    for file in (broken / "documents.lance" / "data").rglob("*.lance"):
+        file.write_bytes(bytes(file.stat().st_size))
+    assert f"the index at {broken} cannot be used" in t1("serve", broken).error()
+    assert "no-model" in t1("serve", built, "--model", tmp_path / "no-model").error()
 
 
 def test_two_indexes_need_two_names(t1: T1Command, built: str) -> None:
@@ -77,7 +88,7 @@ def test_it_serves_and_finishes_what_runs(built: str, secret: tuple[Path, str]) 
             log = process.stderr.read()
         finally:
             process.kill()
-    assert "INFO POST /v1/search 200" in log
+    assert "INFO request method=POST route=/v1/search status=200" in log
     assert token not in log
     assert "ice cubes" not in log
 

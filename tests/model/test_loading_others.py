@@ -66,6 +66,15 @@ def test_a_peer_with_weights_that_are_not_finite_is_refused(peer: Path) -> None:
         SentenceModel.load(str(peer))
 
 
+def test_pickled_weights_of_a_peer_are_refused_unread(peer: Path) -> None:
+    (weights,) = peer.rglob("model.safetensors")
+    torch.save(load_file(weights), weights.with_name("pytorch_model.bin"))
+    SentenceModel.load(str(peer))  # beside safetensors nobody reads it
+    weights.unlink()
+    with pytest.raises(Thought1Error, match=r"pytorch_model\.bin.*safetensors.*convert"):
+        SentenceModel.load(str(peer))
+
+
 def test_a_peer_or_teacher_that_git_lfs_has_not_fetched(peer: Path, tmp_path: Path) -> None:
     pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
     (peer / "model.safetensors").write_text(pointer)

@@ -14,7 +14,7 @@ from thought1.serving.asking import Asking
 from thought1.serving.batching import Batcher
 from thought1.serving.jobs import Cancelled, Ticket
 from thought1.t1 import T1
-from thought1.types import Sampling, Thought, Thought1Error
+from thought1.types import Sampling, Thought, Thought1Error, Watched
 
 QUESTIONS = [
     f"Why does {thing} {does}?"
@@ -210,6 +210,75 @@ def test_tokens_are_heard_as_they_come(batcher: Batcher, model: T1) -> None:
         assert own == [*thought.token_ids, thought.token_ids]
 
 
+# -- checkpoints ---------------------------------------------------------------------------------
+
+
+@pytest.mark.numerics
+@pytest.mark.parametrize("anchor", ["none", "mean"])
+def test_thoughts_with_checkpoints_share_steps_with_others(
+    checkpoint: str, pool: ThreadPoolExecutor, counts: Counts, anchor: str
+) -> None:
+    loaded = T1.from_pretrained(checkpoint)
+    model = loaded.with_settings(replace(loaded.settings, anchor=anchor))
+    ways: list[dict[str, Any]] = [{"checkpoints": [0, 2, 5]}, {"budget": 5}, {"checkpoints": (3,)}]
+    expected = [model.think(QUESTIONS[:2], **how) for how in ways]
+    batcher = Batcher(model, counts, max_rows=8)
+    go_on = held(batcher, pool)
+    futures = [pool.submit(Asking(batcher, Ticket()).think, QUESTIONS[:2], **how) for how in ways]
+    until(lambda: len(batcher._inbox) == 3)
+    go_on.set()
+    for future, wanted in zip(futures, expected, strict=True):
+        for found, thought in zip(future.result(60), wanted, strict=True):
+            assert_equal(found, thought)
+            pairs = zip(found.checkpoints, thought.checkpoints, strict=True)
+            for shot, same in pairs:
+                assert shot.budget == same.budget
+                np.testing.assert_allclose(shot.vector, same.vector, rtol=0, atol=1e-5)
+    batcher.close()
+    assert max(counts.rows) == 6
+
+
+def test_a_thought_that_may_end_early_is_heard_as_far_as_it_goes(
+    batcher: Batcher, model: T1
+) -> None:
+    heard: list[int] = []
+
+    class Ear:
+        def token(self, query: int, sample: int, token_id: int) -> None:
+            heard.append(token_id)
+
+        def thought(self, query: int, sample: int, thought: Thought) -> None:
+            assert thought.finish_reason == "settled"
+
+    asked: list[tuple[int, list[int]]] = []
+
+    def until_four(tokens: int, vectors: Any) -> list[int]:
+        asked.append((tokens, sorted(vectors)))
+        return list(vectors) if tokens == 4 else []
+
+    watched = Watched([2, 4, 7], until_four)
+    (found,) = Asking(batcher, Ticket(), Ear()).think(QUESTIONS[:1], checkpoints=watched)
+    assert asked == [(2, [0]), (4, [0])]
+    (whole,) = model.think(QUESTIONS[:1], budget=4)
+    assert tuple(heard) == found.token_ids == whole.token_ids
+    np.testing.assert_allclose(found.vector, whole.vector, rtol=0, atol=1e-5)
+
+
+def test_a_rule_that_fails_ends_its_own_request(
+    batcher: Batcher, pool: ThreadPoolExecutor, model: T1
+) -> None:
+    go_on = held(batcher, pool)
+    watched = Watched([1, 4], lambda *_: 1 / 0)  # type: ignore[arg-type, return-value]
+    bad = pool.submit(Asking(batcher, Ticket()).think, QUESTIONS[:2], checkpoints=watched)
+    good = pool.submit(Asking(batcher, Ticket()).think, QUESTIONS[2:3], budget=5)
+    until(lambda: len(batcher._inbox) == 2)
+    go_on.set()
+    with pytest.raises(ZeroDivisionError):
+        bad.result(60)
+    assert_equal(good.result(60)[0], model.think(QUESTIONS[2:3], budget=5)[0])
+    until(lambda: not batcher._thoughts)
+
+
 # -- documents -----------------------------------------------------------------------------------
 
 
@@ -257,14 +326,14 @@ def test_what_nobody_waits_for_leaves(
     stays = pool.submit(Asking(batcher, Ticket()).think, QUESTIONS[:1], budget=20)
     texts = [f"{question} {i}" for i in range(200) for question in QUESTIONS]
     documents = pool.submit(Asking(batcher, tickets[2]).encode_document, texts)
-    until(lambda: batcher._documents)
+    until(lambda: batcher._documents.waiting)
     for ticket in tickets:
         ticket.cancel()
     for future in (long, waiting, documents):
         with pytest.raises(Cancelled):
             future.result(30)
     assert_equal(stays.result(60)[0], model.think(QUESTIONS[:1], budget=20)[0])
-    until(lambda: not batcher._rows)
+    until(lambda: not batcher._thoughts.rows)
     assert len(counts.rows) < 90
 
 
@@ -280,7 +349,7 @@ def test_what_does_not_fit_fails_alone(
     with pytest.raises(Thought1Error, match="smaller thought budget"):
         bad.result(60)
     assert_equal(good.result(60)[0], model.think(QUESTIONS[:1], budget=5)[0])
-    until(lambda: not batcher._rows)
+    until(lambda: not batcher._thoughts.rows)
 
 
 def test_a_failure_of_the_model_ends_its_requests_and_no_others(

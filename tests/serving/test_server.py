@@ -181,7 +181,7 @@ def test_the_first_token_comes_before_the_last_is_written(served: Served) -> Non
     body = {"query": QUESTION, "think": 60, "stream": True}
     with served.client.stream("POST", "/v1/think", json=body) as answer:
         assert next(answer.iter_lines()) == "event: thought"
-        assert served.batcher._rows
+        assert served.batcher._thoughts.rows
 
 
 def test_edited_thoughts_are_searched_with(served: Served, model: T1) -> None:
@@ -202,6 +202,8 @@ def test_edited_thoughts_are_searched_with(served: Served, model: T1) -> None:
         "edited",
     )
     assert found["receipt"]["thought_tokens"] == 0
+    read = len(model.renderer.text(["Water expands when it freezes."])[0])
+    assert found["receipt"]["prompt_tokens"] == model.count_prompt_tokens([QUESTION]) + read
 
 
 def test_thinking_alone(served: Served, model: T1) -> None:
@@ -281,7 +283,7 @@ def test_names_tell_no_folders(tmp_path: Path) -> None:
 def narrow(serve: Serve) -> Served:
     limits = Limits(
         body=2000, texts=2, documents=2, characters=50, k=20, offset=5, think=9, samples=2,
-        evidence=1, requests=2, writes=1,
+        evidence=1, conditions=3, requests=2, writes=1,
     )  # fmt: skip
     return serve(limits=limits)
 
@@ -296,6 +298,7 @@ def narrow(serve: Serve) -> Served:
         ("search", {"query": "a", "think": 10}, "think"),
         ("search", {"query": "a", "samples": 3}, "samples"),
         ("search", {"query": "a", "evidence": 2}, "evidence"),
+        ("search", {"query": "a", "where": {"b": {"in": [1, 2, 3]}, "c": 4}}, "where"),
         ("search", {"query": "a", "checkpoints": [1, 10]}, "checkpoints"),
         ("search", {"query": "a", "adaptive": {"cosine": 0.9}}, "adaptive.checkpoints"),
         ("search", {"query": "a", "thoughts": ["a" * 51]}, "thoughts"),
@@ -435,7 +438,7 @@ def test_what_takes_too_long_is_given_up(serve: Serve) -> None:
         refused(hasty.post("/v1/think", query="a"), 504, "timeout")
         refused(hasty.post("/v1/think", query="a", stream=True), 504, "timeout")
         assert len(hasty.batcher._inbox) == 2
-    until(lambda: not (hasty.batcher._inbox or hasty.batcher._thoughts or hasty.batcher._rows))
+    until(lambda: not (hasty.batcher._inbox or hasty.batcher._thoughts))
     assert _value(hasty.client.get("/metrics").text) == 0
 
 
@@ -452,7 +455,7 @@ def test_a_client_that_leaves_ends_its_thoughts(served: Served, stream: bool) ->
                 next(answer.iter_lines())
     except httpx.ReadTimeout:
         assert not stream
-    until(lambda: not (served.batcher._rows or served.batcher._thoughts))
+    until(lambda: not served.batcher._thoughts)
     written = _value(served.client.get("/metrics").text) - _value(steps)
     assert written < 20 * 900
 
@@ -460,6 +463,43 @@ def test_a_client_that_leaves_ends_its_thoughts(served: Served, stream: bool) ->
 def _value(metrics: str, name: str = "t1_thought_tokens_total") -> float:
     lines = [line for line in metrics.splitlines() if line.startswith(name)]
     return float(lines[0].split()[-1]) if lines else 0.0
+
+
+def test_a_request_keeps_its_id(served: Served, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "thought1.serving")
+    get = served.client.get
+    assert get("/health", headers={"X-Request-ID": "trace/7-a"}).headers["x-request-id"] == (
+        "trace/7-a"
+    )
+    ids = {get("/health").headers["x-request-id"] for _ in range(3)}
+    for forged in ("a b", "x" * 129, "", "a\tb"):
+        ids.add(get("/health", headers={"X-Request-ID": forged}).headers["x-request-id"])
+    assert len(ids) == 7
+    assert all(len(one) == 32 for one in ids)
+
+
+def test_errors_and_steps_are_counted_by_kind(served: Served) -> None:
+    def count(name: str) -> float:
+        return _value(served.client.get("/metrics").text, name)
+
+    kinds = {
+        code: f't1_errors_total{{code="{code}"}}'
+        for code in ("invalid_request", "unknown_host", "not_found", "limit_exceeded")
+    }
+    before = {code: count(name) for code, name in kinds.items()}
+    steps = 't1_search_step_seconds_count{step="%s"}'
+    thinking, first = count(steps % "think"), count("t1_first_token_seconds_count")
+    served.post("/v1/search", query=3)
+    served.client.get("/health", headers={"Host": "evil.example"})
+    served.client.get("/nowhere")
+    served.post("/v1/search", query="a", k=5000)
+    assert {code: count(name) for code, name in kinds.items()} == {
+        code: number + 1 for code, number in before.items()
+    }
+    served.good("/v1/search", query="ice", think=3)
+    served.events("/v1/search", query="ice", think=3)
+    assert count(steps % "think") == thinking + 2
+    assert count("t1_first_token_seconds_count") == first + 1
 
 
 def test_metrics_count(served: Served) -> None:

@@ -5,15 +5,16 @@ Knows addresses and names, not what is answered (`thought1.serving`):
     t1 serve notes.index
     t1 serve notes.index papers=/data/papers.index --tokens tokens.json --host 0.0.0.0 \\
         --allow-host search.example.org
+    t1 serve --config serve.toml
 """
 
-import logging
 import math
 import re
 import signal
-from collections.abc import Sequence
-from dataclasses import replace
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from socket import socket
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -24,20 +25,39 @@ from thought1.cli.options import IndexModel, TrustRemoteCode
 from thought1.types import Thought1Error
 
 if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
     from thought1.contracts import ThoughtWriter
     from thought1.index import Index
+    from thought1.serving.batching import Batcher
+    from thought1.serving.metrics import Metrics
     from thought1.serving.reranking import ServedReranker
+    from thought1.serving.settings import ServeSettings
 
 
 Indexes = Annotated[
-    list[str],
+    list[str] | None,
     typer.Argument(
         metavar="[NAME=]DIR...", help="Folders of indexes; by default named as their folders."
     ),
 ]
-Host = Annotated[str, typer.Option("--host", metavar="ADDRESS", help="Address to listen on.")]
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        help="Settings in TOML; flags and T1_SERVE_* variables win over it (docs/deployment.md).",
+    ),
+]
+Host = Annotated[
+    str | None,
+    typer.Option("--host", metavar="ADDRESS", help="Address to listen on; 127.0.0.1 by default."),
+]
 Port = Annotated[
-    int, typer.Option("--port", min=0, max=65535, metavar="N", help="0 takes a free one.")
+    int | None,
+    typer.Option(
+        "--port", min=0, max=65535, metavar="N", help="0 takes a free one; 8000 by default."
+    ),
 ]
 Tokens = Annotated[
     Path | None,
@@ -60,25 +80,23 @@ NoToken = Annotated[
     ),
 ]
 MaxBatch = Annotated[
-    int,
+    int | None,
     typer.Option(
-        "--max-batch", min=1, metavar="N", help="Thoughts that are written together at most."
+        "--max-batch", metavar="N", help="Thoughts that are written together at most; 32."
     ),
 ]
 MaxRequests = Annotated[
-    int,
-    typer.Option(
-        "--max-requests", min=1, max=4096, metavar="N", help="Requests at a time; beyond it, 429."
-    ),
+    int | None,
+    typer.Option("--max-requests", metavar="N", help="Requests at a time, 128; beyond it, 429."),
 ]
 MaxThink = Annotated[
-    int,
-    typer.Option("--max-think", min=0, metavar="N", help="Most tokens of a thought in a request."),
+    int | None,
+    typer.Option("--max-think", metavar="N", help="Most tokens of a thought in a request; 512."),
 ]
 Timeout = Annotated[
-    float,
+    float | None,
     typer.Option(
-        "--timeout", min=0.1, metavar="SECONDS", help="How long a request may take; beyond it, 504."
+        "--timeout", metavar="SECONDS", help="How long a request may take, 120; beyond it, 504."
     ),
 ]
 Rerankers = Annotated[
@@ -100,70 +118,134 @@ Thinkers = Annotated[
     ),
 ]
 LogRequests = Annotated[
-    bool, typer.Option("--log-requests", help="A line on stderr for each request.")
+    bool | None,
+    typer.Option("--log-requests/--no-log-requests", help="A line on stderr for each request."),
+]
+LogFormat = Annotated[
+    str | None,
+    typer.Option("--log-format", metavar="text|json", help="Lines of the log; text by default."),
 ]
 
 
 def serve(
-    indexes: Indexes,
-    host: Host = "127.0.0.1",
-    port: Port = 8000,
+    indexes: Indexes = None,
+    config: Config = None,
+    host: Host = None,
+    port: Port = None,
     tokens: Tokens = None,
     allow_host: AllowHost = None,
     no_token: NoToken = False,
-    max_batch: MaxBatch = 32,
-    max_requests: MaxRequests = 128,
-    max_think: MaxThink = 512,
-    timeout: Timeout = 120.0,
+    max_batch: MaxBatch = None,
+    max_requests: MaxRequests = None,
+    max_think: MaxThink = None,
+    timeout: Timeout = None,
     rerank: Rerankers = None,
     thinker: Thinkers = None,
-    log_requests: LogRequests = False,
+    log_requests: LogRequests = None,
+    log_format: LogFormat = None,
     model: IndexModel = None,
     trust_remote_code: TrustRemoteCode = False,
 ) -> None:
     """Serve indexes over HTTP: search, thoughts, embeddings, reranking, documents."""
+    given = {
+        "indexes": indexes or None,
+        "host": host,
+        "port": port,
+        "tokens": tokens,
+        "allow_host": allow_host or None,
+        "no_token": no_token or None,
+        "max_batch": max_batch,
+        "max_requests": max_requests,
+        "max_think": max_think,
+        "timeout": timeout,
+        "rerank": rerank or None,
+        "thinker": thinker or None,
+        "log_requests": log_requests,
+        "log_format": log_format,
+        "model": model,
+        "trust_remote_code": trust_remote_code or None,
+    }
     try:
-        import uvicorn
-
-        from thought1.serving.address import Address
-        from thought1.serving.admission import Admission
-        from thought1.serving.app import create_app
-        from thought1.serving.batching import Batcher
-        from thought1.serving.limits import Limits
-        from thought1.serving.metrics import Metrics, ModelMeter
-        from thought1.serving.shelf import make_shelf
-        from thought1.serving.tokens import BearerTokenFile
+        from thought1.serving.settings import read_settings
     except ModuleNotFoundError as error:
         raise Thought1Error(
             't1 serve needs more packages: pip install "thought1[serve]"'
         ) from error
-    address = Address(host, port, tuple(allow_host or ()), bool(tokens), no_token)
+    _serve(read_settings({k: v for k, v in given.items() if v is not None}, config))
+
+
+def _serve(settings: "ServeSettings") -> None:
+    """Serve until the process is told to end."""
+    from thought1.serving.address import Address
+    from thought1.serving.admission import Admission
+    from thought1.serving.app import create_app
+    from thought1.serving.logs import lifecycle, log_to
+    from thought1.serving.metrics import Metrics
+    from thought1.serving.shelf import make_shelf
+    from thought1.serving.tokens import BearerTokenFile
+
+    if not settings.indexes:
+        raise Thought1Error("name an index to serve: t1 serve DIR, or `indexes` of --config FILE")
+    tokens = settings.tokens
+    address = Address(
+        settings.host, settings.port, settings.allow_host, bool(tokens), settings.no_token
+    )
     accepted = BearerTokenFile(tokens) if tokens else None
+    opened = _open(settings.indexes, settings.model, settings.trust_remote_code)
+    log_to(sys.stderr, settings.log_format, requests=settings.log_requests)
     metrics = Metrics()
-    limits = replace(Limits(), requests=max_requests, think=max_think, seconds=timeout)
+    shelf = make_shelf(
+        opened,
+        _starting(metrics, settings.max_batch),
+        _rerankers(settings.rerank),
+        _writers(settings.thinker),
+    )
+    app = create_app(
+        shelf,
+        metrics=metrics,
+        limits=settings.limits,
+        admission=Admission(address.names, accepted),
+    )
+    with address.bind() as listening:
+        url = address.url(listening)
+        if settings.log_format == "json":
+            lifecycle.info("serving", extra={"indexes": list(shelf.indexes), "url": url})
+        else:
+            note(f"serving {', '.join(shelf.indexes)} at {url}")
+        _run(app, listening, settings.timeout)
+
+
+def _starting(metrics: "Metrics", rows: int) -> "Callable[[Index, str], Batcher]":
+    """What starts the thread of a model."""
+    from thought1.serving.batching import Batcher
+    from thought1.serving.metrics import ModelMeter
 
     def start(index: "Index", name: str) -> Batcher:
         loaded: Any = index.model
-        return Batcher(loaded, ModelMeter(metrics, name), max_rows=max_batch)
+        return Batcher(loaded, ModelMeter(metrics, name), max_rows=rows)
 
-    opened = _open(indexes, model, trust_remote_code)
-    shelf = make_shelf(opened, start, _rerankers(rerank or []), _writers(thinker or []))
-    admission = Admission(address.names, accepted)
-    app = create_app(shelf, metrics=metrics, limits=limits, admission=admission)
-    _log_on_stderr(log_requests)
-    with address.bind() as listening:
-        note(f"serving {', '.join(shelf.indexes)} at {address.url(listening)}")
-        ending = math.ceil(timeout)
-        quiet: dict[str, Any] = {"log_level": "warning", "access_log": False}
-        config = uvicorn.Config(app, server_header=False, timeout_graceful_shutdown=ending, **quiet)
-        # uvicorn raises the signal again when it has ended; by then all is done, and well.
-        signal.signal(signal.SIGTERM, lambda *_: None)
-        uvicorn.Server(config).run(sockets=[listening])
+    return start
+
+
+def _run(app: "ASGIApp", listening: socket, seconds: float) -> None:
+    import uvicorn
+
+    config = uvicorn.Config(
+        app,
+        server_header=False,
+        access_log=False,
+        log_config=None,  # its records go where the server's own go
+        timeout_graceful_shutdown=math.ceil(seconds),
+    )
+    # uvicorn raises the signal again when it has ended; by then all is done, and well.
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    uvicorn.Server(config).run(sockets=[listening])
 
 
 def _open(given: Sequence[str], model: str | None, trust: bool) -> dict[str, "Index"]:
     """The indexes by their names, each model loaded once."""
     from thought1.index import Index
+    from thought1.serving.readiness import probe
 
     loaded: dict[str, Encoder] = {}
     found: dict[str, Index] = {}
@@ -176,6 +258,7 @@ def _open(given: Sequence[str], model: str | None, trust: bool) -> dict[str, "In
             found[name] = Index.open(folder, loaded[needed])
         else:
             found[name], loaded[needed] = open_index(folder, model, trust)
+        probe(found[name])  # a damaged file is told now, not to the first client
     return found
 
 
@@ -213,13 +296,3 @@ def _named(given: str) -> tuple[str, Path]:
     if not name or "/" in name:
         raise Thought1Error(f"{given!r}: write NAME=DIR, with a name without slashes")
     return name, Path(folder)
-
-
-def _log_on_stderr(requests: bool) -> None:
-    """Every record with its time, not each kind once as in a command that ends."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    logger = logging.getLogger("thought1.serving")
-    logger.addHandler(handler)
-    logger.propagate = False
-    logger.setLevel(logging.INFO if requests else logging.WARNING)

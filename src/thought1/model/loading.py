@@ -84,6 +84,20 @@ def check_folder(label: str, folder: Path) -> None:
     )
 
 
+def check_pickles(label: str, folder: Path) -> None:
+    """Refuse a folder that keeps weights of any of its modules as pickles alone; a hub id has none.
+
+    Raises:
+        Thought1Error: it names the file and the command that converts it.
+    """
+    for file in sorted(folder.rglob("pytorch_model*.bin")) if folder.is_dir() else ():
+        if not any(file.parent.glob("*.safetensors")):
+            raise Thought1Error(
+                f"{label} holds weights as {file.relative_to(folder)}, and Thought 1 reads "
+                f'safetensors: convert them in that folder with python -c "{_CONVERT}"'
+            )
+
+
 def check_pointers(label: str, folder: Path) -> None:
     """Refuse a folder in which files have been left as Git LFS pointers; a hub id has none.
 

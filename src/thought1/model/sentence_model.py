@@ -16,7 +16,7 @@ from transformers import PreTrainedTokenizerBase
 from thought1.data.hashing import hash_json
 from thought1.model.encoder import Progress, windows
 from thought1.model.identity import hash_tokenizer
-from thought1.model.loading import check_modules, check_pointers, loading_errors
+from thought1.model.loading import check_modules, check_pickles, check_pointers, loading_errors
 from thought1.model.place import locate
 from thought1.model.prompts import uncut
 from thought1.model.sentence_adapter import is_tuned, put_updates, read_base
@@ -79,6 +79,7 @@ class SentenceModel:
             ) from error
         place = locate(name)
         check_pointers(name, Path(place))
+        check_pickles(name, Path(place))
         with loading_errors(f"{name} is not a sentence-transformers model", name):
             model = SentenceTransformer(
                 place, device=device and str(device), trust_remote_code=trust_remote_code

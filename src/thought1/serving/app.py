@@ -22,6 +22,7 @@ from thought1.serving.errors import ApiError, answer, not_allowed
 from thought1.serving.guard import Guard
 from thought1.serving.limits import Limits
 from thought1.serving.metrics import Metrics
+from thought1.serving.readiness import Readiness
 from thought1.serving.shelf import Shelf
 from thought1.types import Thought1Error
 
@@ -57,7 +58,8 @@ def create_app(
         redoc_url=None,
         redirect_slashes=False,
     )
-    app.state.context = Context(shelf, Desk(limits, metrics), limits, metrics)
+    desk = Desk(limits, metrics, shelf.without_paths)
+    app.state.context = Context(shelf, desk, limits, metrics, Readiness(shelf))
     modules = (searching, embedding, documents, catalogue)
     routers = [
         *(module.router for module in modules),

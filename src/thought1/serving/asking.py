@@ -3,20 +3,33 @@
 So that the one search pipeline and the one writer serve here too. It knows no HTTP.
 """
 
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from thought1.model.encoder import windows
-from thought1.model.queries import PromptedQueries
+from thought1.model.queries import Plan, PromptedQueries, checked_checkpoints
 from thought1.serving.batching import Batcher
 from thought1.serving.jobs import Listener, Ticket
 from thought1.t1 import T1
-from thought1.types import Checkpoints, Document, Sampling, Thought, Thought1Error, Vectors, Watched
+from thought1.types import (
+    Checkpoints,
+    Document,
+    Sampling,
+    Snapshot,
+    Thought,
+    Thought1Error,
+    Vectors,
+    Watched,
+)
 
 WINDOW = 256
 """Documents that one request has in the queue at a time."""
+BEHIND = 32
+"""Thoughts of a person that are read together; other requests have their turn in between."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +76,7 @@ class Asking:
         evidence: Sequence[Sequence[str]] | None = None,
         checkpoints: Checkpoints = (),
     ) -> list[Thought]:
-        """A thought with its vector (d,) for each query; see `search.steps.Thinker`.
-
-        Thoughts with checkpoints do not join those of other requests.
-        """
+        """A thought with its vector (d,) for each query; see `search.steps.Thinker`."""
         model = self.batcher.model
         if not isinstance(model, T1):
             return list(
@@ -80,27 +90,35 @@ class Asking:
                     )
                 )
             )
-        if isinstance(checkpoints, Watched) or checkpoints:
-            return list(
-                self._call(
-                    lambda: model.think(
-                        queries,
-                        budget=budget,
-                        sampling=sampling,
-                        instruction=self.instruction,
-                        evidence=evidence,
-                        samples=samples,
-                        checkpoints=checkpoints,
-                    )
-                )
-            )
-        tokens = model.queries.tokens(budget, samples)
-        how = model.queries.sampling(sampling, samples)
+        plan = self._plan(model, budget, sampling, samples, checkpoints)
         asked = self._prompts(model, queries, evidence)
-        if tokens == 0:
-            vectors = self.batcher.bare(asked, self.ticket)
-            return [Thought("", (), "none", vector) for vector in vectors]
-        return self.batcher.think(asked, tokens, how, samples, self.ticket, self.listener)
+        if plan.budget:
+            return self.batcher.think(asked, plan, self.ticket, self.listener)
+        start = time.perf_counter()
+        vectors = self.batcher.bare(asked, self.ticket)
+        seconds = time.perf_counter() - start
+        return [
+            Thought("", (), "none", v, tuple(Snapshot(n, v, seconds) for n in plan.checkpoints))
+            for v in vectors
+        ]
+
+    def _plan(
+        self,
+        model: T1,
+        budget: int | None,
+        sampling: Sampling | None,
+        samples: int,
+        checkpoints: Checkpoints,
+    ) -> Plan:
+        """How the library would write these thoughts."""
+        if isinstance(checkpoints, Watched):
+            read_at, until = checkpoints.tokens, checkpoints.until
+        else:
+            read_at, until = checkpoints, None
+        budget = max(read_at) if read_at and budget is None else budget
+        places = checked_checkpoints(read_at, budget)
+        tokens = model.queries.tokens(budget, samples)
+        return Plan(tokens, model.queries.sampling(sampling, samples), samples, places, until)
 
     def read_thoughts(
         self,
@@ -120,7 +138,12 @@ class Asking:
         asked = self._prompts(model, queries, evidence)
         with self.batcher.text_lock:
             ids = model.renderer.text(thoughts)
-        vectors = self._call(lambda: model.queries.behind(asked, thoughts, 32, None))
+        vectors: list[Vectors] = []
+        for start in range(0, len(thoughts), BEHIND):
+            part = slice(start, start + BEHIND)
+            some = PromptedQueries(asked.texts[part], asked.prefix, asked.rows[part])
+            given = thoughts[part]
+            vectors += list(self._call(partial(model.queries.behind, some, given, BEHIND, None)))
         return [
             Thought(text, tuple(own), "edited", vector)
             for text, own, vector in zip(thoughts, ids, vectors, strict=True)

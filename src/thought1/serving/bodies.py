@@ -1,7 +1,7 @@
-"""The bodies of questions and searches: what is asked, and what is answered, field by field.
+"""The bodies of questions and searches: what is asked, field by field.
 
-Data alone; `SearchOptions` says what its fields mean. Field names that clients of other servers
-know stand in `embedding_bodies`.
+Data alone; `SearchOptions` says what its fields mean. What is answered stands in `answers`, field
+names that clients of other servers know in `embedding_bodies`.
 """
 
 from typing import Annotated, Any
@@ -19,16 +19,7 @@ from thought1.search.options import (
     Mode,
     SearchOptions,
 )
-from thought1.serving.hit_bodies import HitOut, ScoredId
-from thought1.types import (
-    FinishReason,
-    Receipt,
-    Sampling,
-    SearchResult,
-    Stage,
-    Thought,
-    Thought1Error,
-)
+from thought1.types import Sampling, Thought1Error
 
 Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Text = Annotated[str, Field(min_length=1)]
@@ -51,15 +42,20 @@ class Body(BaseModel):
 
 
 def _is_unicode(value: Any) -> bool:
-    if isinstance(value, str):
-        try:
-            value.encode()
-        except UnicodeEncodeError:
-            return False
-        return True
-    if isinstance(value, dict):
-        return all(map(_is_unicode, value)) and all(map(_is_unicode, value.values()))
-    return not isinstance(value, list) or all(map(_is_unicode, value))
+    """Whether all text in a value of JSON is; without recursion, however deep it is nested."""
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, str):
+            try:
+                one.encode()
+            except UnicodeEncodeError:
+                return False
+        elif isinstance(one, dict):
+            waiting += [*one, *one.values()]
+        elif isinstance(one, list):
+            waiting += one
+    return True
 
 
 class SamplingIn(Body):
@@ -168,7 +164,7 @@ class SearchRequest(Questions):
     min_confidence: float | None = None
     checkpoints: Annotated[list[Count], Field(max_length=64)] = Field(default_factory=list)
     adaptive: AdaptiveIn | None = None
-    """With checkpoints or this, thoughts are not streamed token by token."""
+    """Ends thoughts early, or leaves them out."""
     group_by: str = ""
     """A metadata field, such as source: one hit for each of its values."""
     group_best: Annotated[int, Field(ge=1)] = 1
@@ -232,124 +228,3 @@ class SearchRequest(Questions):
                 "where thoughts are given nothing is thought: leave think, samples, sampling, "
                 "evidence, checkpoints and adaptive out"
             )
-
-
-class ThoughtOut(BaseModel):
-    """A thought."""
-
-    text: str
-    tokens: int
-    finish_reason: FinishReason
-
-    @classmethod
-    def of(cls, thought: Thought) -> "ThoughtOut":
-        """A thought of the library."""
-        return cls(
-            text=thought.text,
-            tokens=len(thought.token_ids),
-            finish_reason=thought.finish_reason,
-        )
-
-
-class StageOut(BaseModel):
-    """What a search with a smaller budget would have found."""
-
-    budget: int
-    milliseconds: float
-    """From the start of the thought to the vector; finding is not in it."""
-    hits: list[ScoredId]
-
-    @classmethod
-    def of(cls, stage: Stage) -> "StageOut":
-        """A stage of the library."""
-        return cls(
-            budget=stage.budget,
-            milliseconds=stage.milliseconds,
-            hits=[ScoredId(id=id_, score=score) for id_, score in stage.ranking],
-        )
-
-
-class ResultOut(BaseModel):
-    """The answer to one question."""
-
-    query: str
-    thoughts: list[ThoughtOut]
-    """Empty where nothing was thought; of several the one that was chosen stands first."""
-    confidence: float | None
-    """Of several thoughts the mean cosine of two of their vectors."""
-    fell_back: bool
-    """Whether that was too low, so that words counted as well."""
-    evidence: list[str]
-    """Ids of the documents that were read before thinking."""
-    stages: list[StageOut]
-    """By rising budget, where checkpoints were asked for."""
-    left_out: list[str]
-    """Steps that were asked for and failed, such as "rerank"; the server's log says why."""
-    hits: list[HitOut]
-
-    @classmethod
-    def of(cls, result: SearchResult) -> "ResultOut":
-        """A result of the library."""
-        return cls(
-            query=result.query,
-            thoughts=[ThoughtOut.of(thought) for thought in result.thoughts],
-            confidence=result.confidence,
-            fell_back=result.fell_back,
-            evidence=list(result.evidence),
-            stages=[StageOut.of(stage) for stage in result.stages],
-            left_out=[one.step for one in result.left_out],
-            hits=[HitOut.of(hit) for hit in result.hits],
-        )
-
-
-class ReceiptOut(BaseModel):
-    """What the answer cost, over all its questions."""
-
-    queries: int
-    prompt_tokens: int
-    thought_tokens: int
-    forced: int
-    milliseconds: dict[str, float]
-    """Wall time by step, waiting included."""
-    rerank_calls: int
-    rerank_tokens: int
-    left_out: int
-    """Questions that were answered without a step that failed."""
-
-    @classmethod
-    def of(cls, receipt: Receipt) -> "ReceiptOut":
-        """A receipt of the library."""
-        return cls(
-            queries=receipt.queries,
-            prompt_tokens=receipt.prompt_tokens,
-            thought_tokens=receipt.thought_tokens,
-            forced=receipt.forced,
-            milliseconds=dict(receipt.milliseconds),
-            rerank_calls=receipt.rerank_calls,
-            rerank_tokens=receipt.rerank_tokens,
-            left_out=receipt.left_out,
-        )
-
-
-class SearchResponse(BaseModel):
-    """The answer of POST /v1/search."""
-
-    index: str
-    model: str
-    results: list[ResultOut]
-    receipt: ReceiptOut
-
-
-class ThoughtsOut(BaseModel):
-    """The thoughts about one question."""
-
-    query: str
-    thoughts: list[ThoughtOut]
-
-
-class ThinkResponse(BaseModel):
-    """The answer of POST /v1/think."""
-
-    model: str
-    results: list[ThoughtsOut]
-    receipt: ReceiptOut

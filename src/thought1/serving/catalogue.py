@@ -1,6 +1,5 @@
 """What a server has, and whether it is well."""
 
-import logging
 from asyncio import to_thread
 from typing import Annotated
 
@@ -16,10 +15,8 @@ from thought1.serving.embedding_bodies import (
     ModelsResponse,
 )
 from thought1.serving.errors import ApiError
-from thought1.serving.shelf import ServedIndex, ServedModel, Shelf
+from thought1.serving.shelf import ServedIndex, ServedModel
 from thought1.t1 import T1
-
-logger = logging.getLogger(__name__)
 
 router = APIRouter(dependencies=[Depends(BEARER)], responses=ERRORS)
 open_router = APIRouter(responses=ERRORS)
@@ -64,23 +61,10 @@ async def health() -> Health:
 @open_router.get("/ready")
 async def ready(server: Server) -> Health:
     """Models take work and indexes can be read; else 503."""
-    problem = await to_thread(_problem, server.shelf)
+    problem = await to_thread(server.readiness.problem)
     if problem is not None:
         raise ApiError(503, "not_ready", problem)
     return Health()
-
-
-def _problem(shelf: Shelf) -> str | None:
-    for model in shelf.models.values():
-        if not model.batcher.alive:
-            return f"the model {model.name} takes no work"
-    for served in shelf.indexes.values():
-        try:
-            len(served.index)
-        except Exception:
-            logger.exception("the index %s cannot be read", served.name)
-            return f"the index {served.name} cannot be read"
-    return None
 
 
 def _model(served: ServedModel) -> ModelOut:

@@ -1,6 +1,8 @@
 """Requests against the limits of a server, before any work is done for them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+
+from pydantic import JsonValue
 
 from thought1.serving.bodies import Questions, SearchRequest
 from thought1.serving.errors import ApiError
@@ -35,6 +37,21 @@ def check_asking(body: Questions, limits: Limits) -> None:
     at_most("samples", body.samples, limits.samples)
 
 
+def _values(where: Mapping[str, JsonValue] | None) -> int:
+    """How many values a filter compares with."""
+    found = 0
+    waiting: list[JsonValue] = list((where or {}).values())
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, dict):
+            waiting += one.values()
+        elif isinstance(one, list):
+            waiting += one
+        else:
+            found += 1
+    return found
+
+
 def check_search(body: SearchRequest, limits: Limits) -> None:
     """Raises ApiError where a search goes beyond a limit."""
     check_asking(body, limits)
@@ -42,6 +59,7 @@ def check_search(body: SearchRequest, limits: Limits) -> None:
     at_most("offset", body.offset, limits.offset)
     at_most("evidence", body.evidence, limits.evidence)
     at_most("rerank_depth", body.rerank_depth, limits.rerank)
+    at_most("where", _values(body.where), limits.conditions)
     at_most("checkpoints", max(body.checkpoints, default=None), limits.think)
     if body.adaptive is not None and body.think is None:  # the largest is the budget
         at_most("adaptive.checkpoints", max(body.adaptive.rule.checkpoints), limits.think)

@@ -10,6 +10,7 @@ from thought1.serving.desk import Desk
 from thought1.serving.errors import ErrorBody
 from thought1.serving.limits import Limits
 from thought1.serving.metrics import Metrics
+from thought1.serving.readiness import Readiness
 from thought1.serving.shelf import Shelf
 
 STATUSES = (400, 401, 403, 404, 413, 421, 422, 429, 500, 503, 504)
@@ -28,6 +29,7 @@ class Context:
     desk: Desk
     limits: Limits
     metrics: Metrics
+    readiness: Readiness
 
 
 def _context(request: Request) -> Context:

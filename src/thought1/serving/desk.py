@@ -4,7 +4,7 @@ It knows requests and threads, not what is done in them.
 """
 
 import asyncio
-import logging
+import contextvars
 import math
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -13,13 +13,11 @@ from typing import Any, Literal, TypeVar
 
 from fastapi import Request
 
-from thought1.serving.errors import ApiError, as_api_error
+from thought1.serving.errors import ApiError, told
 from thought1.serving.jobs import Cancelled, Ticket
 from thought1.serving.limits import Limits
 from thought1.serving.metrics import Metrics
-from thought1.types import Thought1Error
-
-logger = logging.getLogger(__name__)
+from thought1.types import IndexUnavailable, Thought1Error
 
 T = TypeVar("T")
 Kind = Literal["model", "write"]
@@ -63,11 +61,18 @@ class _Work:
 
 
 class Desk:
-    """Runs the work of requests in threads, as many at a time as the limits say."""
+    """Runs the work of requests in threads, as many at a time as the limits say.
 
-    def __init__(self, limits: Limits, metrics: Metrics) -> None:
+    Args:
+        without_paths: takes the folders of this machine out of a message for clients.
+    """
+
+    def __init__(
+        self, limits: Limits, metrics: Metrics, without_paths: Callable[[str], str] = str
+    ) -> None:
         self._limits = limits
         self._metrics = metrics
+        self._without_paths = without_paths
         places: dict[Kind, int] = {"model": limits.requests, "write": limits.writes}
         self._rooms: dict[Kind, _Room] = {
             kind: _Room(number, ThreadPoolExecutor(number, thread_name_prefix=kind))
@@ -92,7 +97,7 @@ class Desk:
                 return found
             raise self._abandoned(started)
         except Exception as error:
-            raise told(error) from error
+            raise self._told(error) from error
         finally:
             started.end()
 
@@ -112,7 +117,7 @@ class Desk:
             first = await self._next(started, None)
         except Exception as error:
             started.end()
-            raise told(error) from error
+            raise self._told(error) from error
         return self._rest(started, first)
 
     async def _rest(self, started: _Work, event: Any) -> AsyncIterator[Any]:
@@ -121,7 +126,9 @@ class Desk:
                 yield event
                 event = await self._next(started, PING_SECONDS)
         except Exception as error:
-            yield told(error)
+            refusal = self._told(error)
+            self._metrics.errors.labels(refusal.code).inc()  # the status has been sent: 200
+            yield refusal
         finally:
             started.end()
 
@@ -163,7 +170,9 @@ class Desk:
             loop.call_soon_threadsafe(events.put_nowait, event)
 
         self._take(kind, room, 1)
-        future = loop.run_in_executor(room.pool, work, ticket, emit)
+        # With the request's id, which its records bear.
+        context = contextvars.copy_context()
+        future = loop.run_in_executor(room.pool, context.run, work, ticket, emit)
 
         def left(done: "asyncio.Future[Any]") -> None:
             self._take(kind, room, -1)
@@ -175,6 +184,14 @@ class Desk:
         gone = asyncio.create_task(_disconnected(request))
         return _Work(ticket, future, gone, began + self._limits.seconds, events)
 
+    def _told(self, error: Exception) -> ApiError:
+        """What the client is told."""
+        if isinstance(error, Cancelled):
+            return ApiError(503, "shutting_down", "the server is shutting down")
+        if isinstance(error, Thought1Error) and not isinstance(error, IndexUnavailable):
+            return told(Thought1Error(self._without_paths(str(error))))
+        return told(error)
+
     def _take(self, kind: Kind, room: _Room, places: int) -> None:
         room.taken += places
         self._metrics.in_flight.labels(kind).set(room.taken)
@@ -184,15 +201,6 @@ class Desk:
             return ApiError(499, "client_closed_request", "the client has left")
         seconds = self._limits.seconds
         return ApiError(504, "timeout", f"this took longer than {seconds:g} s and was given up")
-
-
-def told(error: BaseException) -> ApiError:
-    """What the client is told; an unexpected error goes to the log."""
-    if isinstance(error, Cancelled):
-        return ApiError(503, "shutting_down", "the server is shutting down")
-    if not isinstance(error, ApiError | Thought1Error):
-        logger.error("a request failed", exc_info=error)
-    return as_api_error(error)
 
 
 async def _disconnected(request: Request) -> None:

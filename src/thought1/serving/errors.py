@@ -3,6 +3,7 @@
 {"error": {"message": "...", "type": "invalid_request_error", "param": "k", "code": "..."}}
 """
 
+import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
@@ -13,7 +14,9 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.routing import Match, Route
 
-from thought1.types import Thought1Error
+from thought1.types import IndexUnavailable, Thought1Error
+
+logger = logging.getLogger(__name__)
 
 TYPES = {
     401: "authentication_error",
@@ -66,6 +69,7 @@ class ApiError(Exception):
     ) -> None:
         super().__init__(message)
         self.status = status
+        self.code = code
         self.headers = dict(headers or {})
         kind = TYPES.get(status, "invalid_request_error")
         self.body = ErrorBody(error=ErrorDetail(message=message, type=kind, param=param, code=code))
@@ -79,6 +83,9 @@ def as_api_error(error: BaseException) -> ApiError:
     """What a client is told of any error; of an unexpected one nothing but that it happened."""
     if isinstance(error, ApiError):
         return error
+    if isinstance(error, IndexUnavailable):
+        message = "an index of this server cannot be read or written now; the server's log says why"
+        return ApiError(503, "index_unavailable", message)
     if isinstance(error, Thought1Error):
         return ApiError(400, "invalid_value", str(error))
     if isinstance(error, RequestValidationError):
@@ -96,14 +103,26 @@ def _invalid(error: RequestValidationError) -> ApiError:
         return ApiError(422, "invalid_json", "the body is not JSON")
     # First stands where it was (body, query, path); a kind of value is a member of a union.
     place = [str(part) for part in first["loc"][1:] if not _KIND.fullmatch(str(part))]
+    place = place[:8]  # what is nested deeper is no field of ours
     name = ".".join(place) or None
     message = first["msg"]
     return ApiError(422, "invalid_request", f"{name}: {message}" if name else message, name)
 
 
+def told(error: BaseException) -> ApiError:
+    """`as_api_error`; what is the server's own fault goes to the log, with all that is known."""
+    if isinstance(error, IndexUnavailable):
+        logger.error("%s", error)
+    elif not isinstance(error, ApiError | Thought1Error | RequestValidationError | HTTPException):
+        logger.error("a request failed", exc_info=error)
+    return as_api_error(error)
+
+
 async def answer(request: Request, error: Exception) -> JSONResponse:
     """An exception handler of FastAPI."""
-    return as_api_error(error).response()
+    refusal = told(error)
+    request.state.error = refusal.code
+    return refusal.response()
 
 
 def not_allowed(
@@ -116,6 +135,7 @@ def not_allowed(
         found = [route for route in routes if route.matches(request.scope)[0] is not Match.NONE]
         methods = sorted({method for route in found for method in route.methods or ()})
         refusal = as_api_error(error)
+        request.state.error = refusal.code
         if methods:
             refusal.headers["Allow"] = ", ".join(methods)
         return refusal.response()

@@ -4,6 +4,7 @@ A pure ASGI middleware. It knows paths and headers, no bodies.
 """
 
 import logging
+import re
 import time
 import uuid
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from structlog.contextvars import bound_contextvars
 
 from thought1.serving.admission import Admission
 from thought1.serving.errors import ApiError
@@ -18,6 +20,9 @@ from thought1.serving.limits import Limits
 from thought1.serving.metrics import Metrics
 
 logger = logging.getLogger(__name__)
+
+_IDENTIFIER = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
+"""An id of a request that is taken over; another one could forge lines of a log."""
 
 
 class Guard:
@@ -39,8 +44,13 @@ class Guard:
             else:
                 await self._app(scope, receive, send)
             return
-        began, identifier = time.perf_counter(), uuid.uuid4().hex
-        status = 500
+        given = Headers(scope=scope).get("x-request-id", "")
+        identifier = given if _IDENTIFIER.fullmatch(given) else uuid.uuid4().hex
+        with bound_contextvars(request_id=identifier):
+            await self._answer(scope, receive, send, identifier)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, identifier: str) -> None:
+        began, status = time.perf_counter(), 500
 
         async def sending(message: Message) -> None:
             nonlocal status
@@ -56,14 +66,19 @@ class Guard:
             try:
                 self._check(scope)
             except ApiError as error:
+                scope["state"]["error"] = error.code
                 await error.response()(scope, receive, sending)
                 return
             await self._app(scope, self._measured(receive), sending)
+        except Exception:
+            scope["state"]["error"] = "internal_error"  # it is answered outside of here
+            raise
         finally:
-            self._count(scope, status, time.perf_counter() - began, identifier)
+            self._count(scope, status, time.perf_counter() - began)
 
     def _check(self, scope: Scope) -> None:
-        scope.setdefault("state", {})["writable"] = self._admission.check(scope) == "write"
+        scope["state"] = dict(scope.get("state") or {})  # what the server shares stays its own
+        scope["state"]["writable"] = self._admission.check(scope) == "write"
         headers = Headers(scope=scope)
         length = headers.get("content-length", "0")
         if length.isdecimal() and int(length) > self._limits.body:
@@ -87,12 +102,19 @@ class Guard:
 
         return receiving
 
-    def _count(self, scope: Scope, status: int, seconds: float, identifier: str) -> None:
+    def _count(self, scope: Scope, status: int, seconds: float) -> None:
         route: Any = scope.get("route")
         path = getattr(route, "path", "none")
         self._metrics.requests.labels(path, str(status)).inc()
         self._metrics.seconds.labels(path).observe(seconds)
+        code = scope.get("state", {}).get("error")
+        if code is not None:
+            self._metrics.errors.labels(code).inc()
         # The route, not the path: ids of documents are content.
-        logger.info(
-            "%s %s %d %.1f ms %s", scope["method"], path, status, 1000 * seconds, identifier
-        )
+        shown = {
+            "method": scope["method"],
+            "route": path,
+            "status": status,
+            "milliseconds": round(1000 * seconds, 1),
+        }
+        logger.info("request", extra=shown)

@@ -4,16 +4,18 @@ Plain bookkeeping for `batching`: it knows neither HTTP nor how a model computes
 """
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
 
-from thought1.model.queries import PromptedQueries
-from thought1.types import Generation, Sampling, Snapshot, Thought, Vectors
+from thought1.model.queries import Plan, PromptedQueries
+from thought1.model.reader import Reader
+from thought1.types import Generation, Snapshot, Thought, Vectors
 
 
 class Cancelled(Exception):
@@ -79,14 +81,15 @@ class ThinkJob(Job):
     """Thoughts about some questions."""
 
     asked: PromptedQueries
-    budget: int
-    sampling: Sampling
-    samples: int
+    plan: Plan
+    """With its sampling."""
     listener: Listener | None = None
     waiting: deque[int] = field(init=False)
     """Questions that nobody thinks about yet."""
     found: dict[int, Thought] = field(default_factory=dict, init=False)
     """Question x samples + sample -> thought."""
+    reader: Reader | None = field(default=None, init=False)
+    """Of thoughts that may end at a checkpoint: it remembers what its companion has read."""
 
     def __post_init__(self) -> None:
         self.waiting = deque(range(len(self.asked.rows)))
@@ -94,14 +97,15 @@ class ThinkJob(Job):
     def hear(self, number: int, token_id: int) -> None:
         """A thought has got a token."""
         if self.listener is not None:
-            self.listener.token(*divmod(number, self.samples), token_id)
+            self.listener.token(*divmod(number, self.plan.samples), token_id)
 
     def finish(self, number: int, thought: Thought) -> None:
         """A thought is there; with the last one the job is done."""
         self.found[number] = thought
         if self.listener is not None:
-            self.listener.thought(*divmod(number, self.samples), thought)
-        if len(self.found) == len(self.asked.rows) * self.samples and not self.future.done():
+            self.listener.thought(*divmod(number, self.plan.samples), thought)
+        whole = len(self.asked.rows) * self.plan.samples
+        if len(self.found) == whole and not self.future.done():
             self.future.set_result([self.found[number] for number in sorted(self.found)])
 
 
@@ -140,19 +144,34 @@ class DocumentJob(Job):
 
 @dataclass(eq=False, slots=True)
 class BatchRow:
-    """A thought that is being written: whose it is, and what was read aside of it."""
+    """A thought that is being written: whose it is, what it has got, and what was read aside."""
 
     job: ThinkJob
     number: int
+    began: float
+    """When it joined, by `time.perf_counter`."""
+    tokens: list[int] = field(default_factory=list)
     snapshots: dict[int, Snapshot] = field(default_factory=dict)
 
-    def complete(self, done: Generation, lengths: Sequence[int], seconds: float) -> Generation:
+    @property
+    def question(self) -> str:
+        """What it is about."""
+        return self.job.asked.texts[self.number // self.job.plan.samples]
+
+    def settled(self, shot: Snapshot) -> Generation:
+        """What it is if it ends at the snapshot that it has just got."""
+        tokens = tuple(self.tokens[: shot.budget])
+        before = tuple(self.snapshots[length] for length in sorted(self.snapshots))
+        return Generation(tokens, "settled", shot.vector, snapshots=before)
+
+    def complete(self, done: Generation, lengths: Sequence[int]) -> Generation:
         """The generation with the snapshots that its reader needs; a thought that ended earlier
         has its final vector there."""
-        shots = tuple(
-            self.snapshots.get(length) or Snapshot(length, done.vector, seconds)
-            for length in sorted(lengths)
-        )
-        return Generation(
-            done.token_ids, done.finish_reason, done.vector, done.logprobs, snapshots=shots
-        )
+        seconds = time.perf_counter() - self.began
+        shots = []
+        for length in sorted(lengths):
+            shot = self.snapshots.get(length)
+            if shot is None or len(done.token_ids) <= length:
+                shot = Snapshot(length, done.vector, shot.seconds if shot else seconds)
+            shots.append(shot)
+        return replace(done, snapshots=tuple(shots))

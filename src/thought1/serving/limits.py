@@ -19,6 +19,8 @@ class Limits:
     """Hits of a question."""
     offset: int = 10_000
     """Hits that are left out at the start."""
+    conditions: int = 500
+    """Values that a filter compares with."""
     think: int = 512
     """Tokens of a thought."""
     samples: int = 16

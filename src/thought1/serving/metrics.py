@@ -1,5 +1,7 @@
 """What a server counts, for Prometheus. It knows counters and times, no request and no model."""
 
+from collections.abc import Mapping
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
@@ -13,7 +15,11 @@ class Metrics:
     content_type = CONTENT_TYPE_LATEST
 
     def __init__(self) -> None:
-        self._registry = registry = CollectorRegistry()
+        self._registry = CollectorRegistry()
+        self._count_requests(self._registry)
+        self._count_models(self._registry)
+
+    def _count_requests(self, registry: CollectorRegistry) -> None:
         self.requests = Counter(
             "t1_requests", "Answers, by route and status", ["route", "status"], registry=registry
         )
@@ -21,6 +27,19 @@ class Metrics:
             "t1_request_seconds",
             "Time to the last byte of an answer, by route",
             ["route"],
+            buckets=SECONDS,
+            registry=registry,
+        )
+        self.errors = Counter(
+            "t1_errors",
+            "Refusals and failures, by the code told to clients",
+            ["code"],
+            registry=registry,
+        )
+        self.search_steps = Histogram(
+            "t1_search_step_seconds",
+            "Time of a step of a search, waiting included",
+            ["step"],
             buckets=SECONDS,
             registry=registry,
         )
@@ -36,6 +55,8 @@ class Metrics:
             buckets=SECONDS,
             registry=registry,
         )
+
+    def _count_models(self, registry: CollectorRegistry) -> None:
         self.steps = Histogram(
             "t1_step_seconds",
             "Time of a generation step",
@@ -68,6 +89,11 @@ class Metrics:
             ["model", "kind"],
             registry=registry,
         )
+
+    def searched(self, milliseconds: Mapping[str, float]) -> None:
+        """The steps of one search, as its receipt has them."""
+        for step, spent in milliseconds.items():
+            self.search_steps.labels(step).observe(spent / 1000)
 
     def text(self) -> bytes:
         """All of them as Prometheus reads them."""

@@ -6,23 +6,24 @@ from typing import Any
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
-from thought1.serving.asking import Asking
-from thought1.serving.bodies import (
+from thought1.serving.answers import (
+    HitsEvent,
+    ReceiptEvent,
     ReceiptOut,
     ResultOut,
-    SearchRequest,
     SearchResponse,
-    ThinkRequest,
     ThinkResponse,
     ThoughtOut,
     ThoughtsOut,
 )
+from thought1.serving.asking import Asking
+from thought1.serving.bodies import SearchRequest, ThinkRequest
 from thought1.serving.checks import check_asking, check_search
 from thought1.serving.context import BEARER, ERRORS, Server
 from thought1.serving.desk import Emit
 from thought1.serving.embedding import check_task
-from thought1.serving.events import HitsEvent, ReceiptEvent
 from thought1.serving.jobs import Listener, Ticket
+from thought1.serving.metrics import Metrics
 from thought1.serving.shelf import Helpers, ServedIndex, ServedModel
 from thought1.serving.streaming import Reporter, sent_events
 from thought1.t1 import T1
@@ -51,6 +52,7 @@ async def search(
         results, receipt = await server.desk.run(
             request, "model", lambda ticket: _search(served, body, helpers, ticket)
         )
+        server.metrics.searched(receipt.milliseconds)
         return SearchResponse(
             index=served.name,
             model=served.model.name,
@@ -59,8 +61,9 @@ async def search(
         )
 
     def work(ticket: Ticket, emit: Emit) -> None:
-        listener = _reporter(served.model, emit)
+        listener = _reporter(served.model, emit, server.metrics)
         results, receipt = _search(served, body, helpers, ticket, listener)
+        server.metrics.searched(receipt.milliseconds)
         for number, result in enumerate(results):
             shown = dict(ResultOut.of(result))
             emit(HitsEvent(number=number, index=served.name, **shown))
@@ -97,7 +100,7 @@ async def think(body: ThinkRequest, request: Request, server: Server) -> ThinkRe
         )
 
     def work(ticket: Ticket, emit: Emit) -> None:
-        _, receipt = _think(model, body, ticket, _reporter(model, emit))
+        _, receipt = _think(model, body, ticket, _reporter(model, emit, server.metrics))
         _emit_receipt(receipt, model, emit)
 
     return sent_events(await server.desk.stream(request, work))
@@ -142,9 +145,11 @@ def _think(
     return thoughts, receipt
 
 
-def _reporter(model: ServedModel, emit: Emit) -> Listener | None:
+def _reporter(model: ServedModel, emit: Emit, metrics: Metrics) -> Listener | None:
     loaded = model.batcher.model
-    return Reporter(emit, loaded.queries.decode) if isinstance(loaded, T1) else None
+    if not isinstance(loaded, T1):
+        return None
+    return Reporter(emit, loaded.queries.decode, metrics.first_token.observe)
 
 
 def _emit_receipt(receipt: Receipt, model: ServedModel, emit: Emit) -> None:

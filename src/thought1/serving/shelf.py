@@ -87,6 +87,14 @@ class Shelf:
             None if thinker is None else _started("thinker", thinker, self.writers),
         )
 
+    def without_paths(self, message: str) -> str:
+        """A message in which models and indexes go by the names that they have here."""
+        names = {model.batcher.model.name: model.name for model in self.models.values()}
+        names |= {str(served.index.path): served.name for served in self.indexes.values()}
+        for path in sorted(names, key=len, reverse=True):  # of nested folders the inner one first
+            message = message.replace(path, names[path])
+        return message
+
     def close(self) -> None:
         """Finish what is there, and take nothing more."""
         for model in self.models.values():

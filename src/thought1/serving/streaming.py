@@ -7,16 +7,16 @@ An error after the first event is an event too, with the body that an error answ
 line is `data: [DONE]`, as in OpenAI's streams.
 """
 
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 
 from pydantic import BaseModel
 from starlette.responses import StreamingResponse
 
-from thought1.serving.bodies import ThoughtOut
+from thought1.serving.answers import ThoughtEvent, ThoughtOut, TokenEvent
 from thought1.serving.desk import Emit
 from thought1.serving.errors import ApiError
-from thought1.serving.events import ThoughtEvent, TokenEvent
 from thought1.types import Thought
 
 HEADERS = {"X-Accel-Buffering": "no"}  # else nginx keeps events back
@@ -48,15 +48,23 @@ class TextStream:
 
 
 class Reporter:
-    """Tells a client what is thought about its questions; a `jobs.Listener`."""
+    """Tells a client what is thought about its questions; a `jobs.Listener`.
 
-    def __init__(self, emit: Emit, decode: Decode) -> None:
+    Args:
+        first: is called with the seconds from here to the first token.
+    """
+
+    def __init__(self, emit: Emit, decode: Decode, first: Callable[[float], object]) -> None:
         self._emit = emit
         self._decode = decode
+        self._first = first
+        self._began = time.perf_counter()
         self._texts: dict[tuple[int, int], TextStream] = {}
 
     def token(self, query: int, sample: int, token_id: int) -> None:
         """A thought has got a token."""
+        if not self._texts:
+            self._first(time.perf_counter() - self._began)
         stream = self._texts.setdefault((query, sample), TextStream(self._decode))
         text = stream.push(token_id)
         self._emit(TokenEvent(query=query, sample=sample, token_id=token_id, text=text))

@@ -42,6 +42,7 @@ from thought1.store.search_text import search_text
 from thought1.types import (
     Document,
     Filter,
+    IndexUnavailable,
     Metadata,
     Ranking,
     StoredRow,
@@ -113,7 +114,7 @@ class LanceStore:
                     f"there is an index at {path} already: open it to add to it, or replace it "
                     "with overwrite=True"
                 ) from error
-            if isinstance(error, OSError | RuntimeError):
+            if isinstance(error, OSError | RuntimeError | IndexUnavailable):
                 raise Thought1Error(f"no index can be made at {path}: {error}") from error
             raise
 
@@ -139,7 +140,7 @@ class LanceStore:
                 "it again, with overwrite=True"
             ) from error
         except (OSError, RuntimeError) as error:
-            raise Thought1Error(f"the index at {path} cannot be read: {error}") from error
+            raise IndexUnavailable(f"the index at {path} cannot be read: {error}") from error
         return cls(table, path)
 
     @property
@@ -193,8 +194,7 @@ class LanceStore:
         """The vector (d,) of each of `ids` that is stored, as it was given."""
         found: dict[str, Vectors] = {}
         for some in _among(ids):
-            search = self._table.search().where(some).select(["id", "vector"]).limit(_BLOCK)
-            table = self._retrying(search.to_arrow)
+            table = self._retrying(self._found, some, ["id", "vector"])
             found.update(zip(table["id"].to_pylist(), to_vectors(table, self._dim), strict=True))
         return found
 
@@ -204,14 +204,14 @@ class LanceStore:
         The rows are those of the moment at which it begins.
         """
         columns = [*document_columns(self._columns), "content_hash", "vector"]
-        search = self._table.search().select(columns)
-        for batch in self._retrying(search.to_batches, batch_size):
+        for batch in self._retrying(
+            lambda: self._table.search().select(columns).to_batches(batch_size)
+        ):
             yield to_rows(batch, self._dim)
 
     def metadata(self) -> dict[str, Metadata]:
         """Id and metadata of every document."""
-        search = self._table.search().select(["id", "metadata"])
-        rows = self._retrying(search.to_arrow).to_pylist()
+        rows = self._retrying(self._found, None, ["id", "metadata"]).to_pylist()
         return {row["id"]: json.loads(row["metadata"]) for row in rows}
 
     def search_dense(self, vectors: Vectors, k: int, where: Filter | None = None) -> list[Ranking]:
@@ -343,8 +343,12 @@ class LanceStore:
 
     def _rows(self, ids: Sequence[str], columns: list[str]) -> Iterator[dict[str, Any]]:
         for some in _among(ids):
-            search = self._table.search().where(some).select(columns).limit(_BLOCK)
-            yield from self._retrying(search.to_list)
+            yield from self._retrying(self._found, some, columns).to_pylist()
+
+    def _found(self, condition: str | None, columns: list[str]) -> pa.Table:
+        """These columns of the rows, a block at most where there is a condition."""
+        search = self._table.search().select(columns)
+        return (search if condition is None else search.where(condition).limit(_BLOCK)).to_arrow()
 
 
 def _connect(path: Path) -> Any:

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from thought1.types import Thought1Error
+from thought1.types import IndexUnavailable
 
 try:
     import fcntl
@@ -69,11 +69,12 @@ def retrying(path: Path, operation: Callable[..., T], *arguments: object) -> T:
     """Do it, and again where another process got in between.
 
     LanceDB reports as RuntimeError that files of an older version were removed while they were
-    read, and that two commits conflict. The operation must be one that can be repeated and reads
-    the latest version each time.
+    read, and that two commits conflict; as ValueError that a file is damaged, which no repetition
+    mends. The operation must be one that can be repeated and reads the latest version each time.
 
     Raises:
-        Thought1Error: it still fails after CONFLICT_SECONDS or FAILURE_SECONDS.
+        IndexUnavailable: a file is damaged, or it still fails after CONFLICT_SECONDS or
+            FAILURE_SECONDS.
     """
     start = time.monotonic()
     pause = 0.05
@@ -83,7 +84,9 @@ def retrying(path: Path, operation: Callable[..., T], *arguments: object) -> T:
         except (OSError, RuntimeError) as error:
             conflict = any(word in str(error).lower() for word in _CONFLICT)
             if time.monotonic() - start > (CONFLICT_SECONDS if conflict else FAILURE_SECONDS):
-                raise Thought1Error(f"the index at {path} cannot be used: {error}") from error
+                raise IndexUnavailable(f"the index at {path} cannot be used: {error}") from error
+        except ValueError as error:
+            raise IndexUnavailable(f"the index at {path} cannot be used: {error}") from error
         time.sleep(pause * random.uniform(0.5, 1.0))  # apart from each other the next time
         pause = min(2 * pause, 1.0)
 
@@ -93,12 +96,18 @@ def alone(folder: Path) -> Iterator[None]:
     """Keep other processes and threads that do the same in this folder waiting.
 
     The folder, which is made where it is missing, is locked itself; a kill frees it.
+
+    Raises:
+        IndexUnavailable: it can be neither made nor opened.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    if fcntl is None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = None if fcntl is None else os.open(folder, os.O_RDONLY)
+    except OSError as error:
+        raise IndexUnavailable(f"the folder {folder} cannot be used: {error}") from error
+    if handle is None:
         yield
         return
-    handle = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
