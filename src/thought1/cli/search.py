@@ -169,7 +169,7 @@ def search(
     )
     options = with_reranker(options, rerank, rerank_depth, rerank_weight)
     questions = read_questions([] if question is None else [question])
-    writer = find_writer(thinker, thoughts, options, (adaptive, *sampled))
+    writer = find_writer(thinker, thoughts, options, (adaptive, *sampled, thought_cache or None))
     index, t1 = _open(folder, mode, model, trust_remote_code)
     index = with_cache(index, t1) if thought_cache else index
     if writer is None:
