@@ -112,7 +112,9 @@ class ChatServer:
 
     @cached_property
     def _endpoint(self) -> Endpoint:
-        return Endpoint(self.url, "chat/completions", "chat", self.waits, self.timeout)
+        return Endpoint(
+            self.url, "chat/completions", "chat", self.waits, self.timeout, after_timeout=False
+        )
 
 
 def _first(choice: dict[str, Any]) -> tuple[tuple[str, float], ...]:

@@ -35,6 +35,8 @@ class Endpoint:
     reached."""
     timeout: float
     """Seconds for one answer."""
+    after_timeout: bool = True
+    """Whether it is asked again where no answer came in that time."""
 
     @property
     def address(self) -> str:
@@ -57,6 +59,10 @@ class Endpoint:
                 status, text = error.status_code, error.response.text[:300].strip()
                 problem = f"answers {status}: {text}" + f" (set {KEY})" * (status == 401)
                 if status != 429 and status < 500:
+                    break
+            except openai.APITimeoutError:
+                problem = f"cannot be reached: no answer within {self.timeout:g} s"
+                if not self.after_timeout:
                     break
             except openai.APIConnectionError as error:
                 cause = error.__cause__ or error

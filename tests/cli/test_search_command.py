@@ -428,6 +428,8 @@ def test_thoughts_of_a_server(t1: T1Command, built: str) -> None:
         (["--thinker", "openai:u#m", "--seed", "1"], "leave --adaptive, --temperature"),
         (["--thinker", "openai:u#m", "--adaptive", "calibrated"], "leave --adaptive"),
         (["--thinker", "openai:u#m", "--mode", "bm25"], "bm25 reads no thoughts"),
+        (["--thinker", "openai:u#m", "--thought-cache"], "and --thought-cache out"),
+        (["--thought-cache", "--mode", "bm25"], "is for searches that think"),
         (["--thinker", "other:x"], "there is no writer of thoughts named 'other'"),
     ],
 )

@@ -144,8 +144,9 @@ def test_strange_answers_are_one_sentence(server: ChatState, answer: Any) -> Non
 
 def test_a_slow_server_is_given_up(server: ChatState) -> None:
     server.delay = 5
-    with pytest.raises(Thought1Error, match="cannot be reached"):
-        listwise(server, timeout=0.2).rerank("q", TEXTS)
+    with pytest.raises(Thought1Error, match=r"no answer within 0\.2 s"):
+        listwise(server, timeout=0.2, waits=(0.0, 0.0)).rerank("q", TEXTS)
+    assert len(server.requests) == 1  # somebody waits: it is not asked again
 
 
 def test_the_key_comes_from_the_environment_alone(

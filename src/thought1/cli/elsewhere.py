@@ -56,7 +56,7 @@ def find_writer(
     if any(value is not None for value in own):
         raise Thought1Error(
             "thoughts from elsewhere are searched with as they are: leave --adaptive, "
-            "--temperature, --top-p, --seed and --no-repeat out"
+            "--temperature, --top-p, --seed, --no-repeat and --thought-cache out"
         )
     check_elsewhere(options)
     return open_writer(f"file:{file}" if thinker is None else thinker)

@@ -146,7 +146,7 @@ def search(
     if thought is not None:
         _check_thought(question, options, (*sampled, thinker, thoughts))
     questions = read_questions([] if question is None else [question])
-    writer = find_writer(thinker, thoughts, options, (adaptive, *sampled))
+    writer = find_writer(thinker, thoughts, options, (adaptive, *sampled, thought_cache or None))
     index, t1 = _open(folder, mode, model, trust_remote_code)
     index = with_cache(index, t1) if thought_cache else index
     if writer is None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from threading import Lock
 
 from thought1.engines.likelihood import BATCH, mean_logprobs
+from thought1.search.thought_cache import CachedThinker
 from thought1.t1 import T1
 from thought1.types import Reranked, Thought1Error
 
@@ -61,6 +62,7 @@ def open_likelihood(spec: str, model: object) -> LikelihoodReranker:
     """
     name = spec.partition(":")[2]
     own = T1.from_pretrained(name) if name else model
+    own = own.model if isinstance(own, CachedThinker) else own
     if not isinstance(own, T1):
         raise Thought1Error(
             "the reranker t1 is the language model of the index's own T1, and this index has none: "

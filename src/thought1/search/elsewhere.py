@@ -16,6 +16,8 @@ from thought1.types import LeftOut, Receipt, SearchResult, Thought, Thought1Erro
 
 logger = logging.getLogger(__name__)
 
+_NONE = Thought("", (), "none")
+
 BATCH = 32
 """Queries that a writer gets at a time where progress is to be seen."""
 
@@ -98,17 +100,24 @@ def write_thoughts(
         raise Thought1Error(f"{len(queries)} questions but {len(given)} thoughts were written")
     wrote = time.perf_counter()
     texts = [one if isinstance(one, LeftOut) else _text(one) for one in given]
-    written = WrittenThoughts(model.think(queries, budget=0))
+    written = WrittenThoughts([_NONE] * len(queries))
     for first in range(0, len(queries), BATCH):
         places = range(first, min(first + BATCH, len(queries)))
         _read(model, queries, texts, places, written)
         if on_progress:
             on_progress(len(places))
+    bare = list(written.left_out)
+    for place, one in zip(bare, _bare(model, [queries[i] for i in bare]), strict=True):
+        written.thoughts[place] = one
     ended = time.perf_counter()
     written.milliseconds = {"write": 1000 * (wrote - start), "embed": 1000 * (ended - wrote)}
     for left_out in dict.fromkeys(written.left_out.values()):
         logger.warning("without a thought: %s", left_out.reason)
     return written
+
+
+def _bare(model: ThoughtReader, queries: Sequence[str]) -> list[Thought]:
+    return model.think(queries, budget=0) if queries else []
 
 
 def _text(thought: str | Thought) -> str | LeftOut:

@@ -1,0 +1,114 @@
+"""benchmarks/rerank.py and train_cross_encoder.py: on a few sentences, with tiny models."""
+
+import importlib
+import json
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from tiny import TEXTS, make_checkpoint
+
+from thought1.types import Reranked
+
+QUERIES = {"q1": "Why do ice cubes crack?", "q2": "Why are roads salted?", "q3": "kettle"}
+QRELS = {"q1": "0", "q2": "3", "q3": "2"}
+
+
+def module(name: str) -> ModuleType:
+    return importlib.import_module(name)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A collection `facts` and a model `qwen3`."""
+    made = tmp_path_factory.mktemp("rerank")
+    facts = made / "facts"
+    (facts / "qrels").mkdir(parents=True)
+    rows = [json.dumps({"_id": str(i), "text": text}) for i, text in enumerate(TEXTS)]
+    (facts / "corpus.jsonl").write_text("\n".join(rows) + "\n")
+    asked = [json.dumps({"_id": q, "text": text}) for q, text in QUERIES.items()]
+    (facts / "queries.jsonl").write_text("\n".join(asked) + "\n")
+    judged = [f"{q}\t{d}\t1" for q, d in QRELS.items()]
+    header = "query-id\tcorpus-id\tscore"
+    (facts / "qrels" / "dev.tsv").write_text("\n".join([header, *judged]) + "\n")
+    make_checkpoint(made / "qwen3")
+    return made
+
+
+def test_every_depth_and_weight_has_a_row(folder: Path) -> None:
+    out = folder / "out.json"
+    command = [
+        str(folder / "facts"), "--split", "dev", "--model", str(folder / "qwen3"),
+        "--reranker", "t1", "--depths", "2,4", "--weights", "0,1", "--kept", str(folder / "kept"),
+        "--json", str(out),
+    ]  # fmt: skip
+    assert module("rerank").main(command) == 0
+    report = json.loads(out.read_text())
+    rows: dict[str, Any] = {row["name"]: row for row in report["rows"]}
+    assert list(rows) == [
+        "search alone",
+        *(f"t1, depth {depth}, weight {weight}" for depth in (2, 4) for weight in (0, 1)),
+        "oracle, depth 2",
+        "oracle, depth 4",
+    ]
+    assert report["questions"] == 3
+    assert rows["t1, depth 4, weight 0"]["values"] == rows["search alone"]["values"]
+    for name, row in rows.items():
+        depth = name.partition("depth ")[2].partition(",")[0]
+        best = rows[f"oracle, depth {depth}"]["values"] if depth else {}
+        assert all(best[query] >= value for query, value in row["values"].items() if best)
+    assert rows["t1, depth 4, weight 1"]["tokens"] > rows["t1, depth 2, weight 1"]["tokens"] > 0
+
+
+def test_a_deep_score_serves_smaller_depths() -> None:
+    rerank = module("rerank")
+    run = {"q": [("a", 3.0), ("b", 2.0), ("c", 1.0)]}
+    found = rerank.Scored({"q": Reranked((0.0, 1.0, 2.0))}, 1.0, 1.0)
+    ids = [id_ for id_, _ in rerank.reranked(run, found, 2, 1.0)["q"]]
+    assert ids == ["b", "a", "c"]
+    assert [id_ for id_, _ in rerank.reranked(run, found, 3, 1.0)["q"]] == ["c", "b", "a"]
+
+
+def test_wrong_depths_are_told(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = [str(folder / "facts"), "--split", "dev", "--kept", "x", "--depths", "many"]
+    assert module("rerank").main(command) == 2
+    assert "give numbers with commas" in capsys.readouterr().err
+
+
+def test_hard_negatives_are_near_and_not_relevant(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a bi-encoder that is a table: what it ranks first and is not judged is drawn."""
+    import numpy as np
+
+    train = module("train_cross_encoder")
+
+    class Table:
+        dim = len(TEXTS)
+
+        @classmethod
+        def load(cls, name: str) -> "Table":
+            return cls()
+
+        def embed_documents(self, texts: list[str]) -> Any:
+            return np.eye(len(texts), dtype=np.float32)
+
+        def embed_queries(self, texts: list[str]) -> Any:
+            return np.tile(np.linspace(1, 0, self.dim, dtype=np.float32), (len(texts), 1))
+
+    monkeypatch.setattr(train, "SentenceModel", Table)
+    monkeypatch.setattr(train, "NEGATIVES_FROM", 3)
+    collection = module("collection").load_collection(folder / "facts", "dev")
+    options = train.argparse.Namespace(without=None, vectors=None, seed=0, positives=1, negatives=2)
+    pairs = train.labelled_pairs(collection, options)
+    rows = list(zip(pairs["question"], pairs["document"], pairs["label"], strict=True))
+    first = [row for row in rows if row[0] == QUERIES["q1"]]
+    assert first[0] == (QUERIES["q1"], TEXTS[0], 1.0)
+    assert {text for _, text, label in first if label == 0} == {TEXTS[1], TEXTS[2]}
+    assert sum(pairs["label"]) == 3
+    held = folder / "held.txt"
+    held.write_text("q1\nq2\nq3\n")
+    options.without = held
+    with pytest.raises(train.Thought1Error, match="no question is left"):
+        train.labelled_pairs(collection, options)
