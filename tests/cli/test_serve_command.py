@@ -88,7 +88,7 @@ def test_it_serves_and_finishes_what_runs(built: str, secret: tuple[Path, str]) 
             log = process.stderr.read()
         finally:
             process.kill()
-    assert "INFO request method=POST route=/v1/search status=200" in log
+    assert "method=POST route=/v1/search status=200" in log
     assert token not in log
     assert "ice cubes" not in log
 

@@ -27,7 +27,7 @@ from thought1.serving.jobs import (
     Ticket,
 )
 from thought1.serving.reading import PIECE_SECONDS, BareQuestions, QueuedDocuments, ReadMeter
-from thought1.serving.writing import StepMeter, WrittenThoughts
+from thought1.serving.writing import StepMeter, ThoughtWriting
 from thought1.t1 import T1
 from thought1.types import Vectors
 
@@ -62,7 +62,7 @@ class Batcher:
         self._wake = threading.Condition()
         self._inbox: deque[Job] = deque()
         self._closing = False
-        self._thoughts = WrittenThoughts(model, meter, max_rows)
+        self._thoughts = ThoughtWriting(model, meter, max_rows)
         self._bare = BareQuestions(model, meter)
         self._documents = QueuedDocuments(model, meter)
         self._calls: deque[CallJob] = deque()

@@ -23,7 +23,7 @@ class StepMeter(Protocol):
         """Rows that took part, and tokens that thoughts got."""
 
 
-class WrittenThoughts:
+class ThoughtWriting:
     """The running batch of one model, and the questions that wait for a place in it.
 
     To be used by the model's thread alone.
