@@ -437,3 +437,21 @@ def test_wrong_reranking_and_thoughts(
     t1: T1Command, built: str, flags: list[str], message: str
 ) -> None:
     assert message in t1("search", built, "ice", *flags).error()
+
+
+def test_thoughts_are_kept(
+    t1: T1Command, tmp_path: Path, built: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("thought1.search.thought_cache.user_cache", lambda: tmp_path)
+    plain = t1("search", built, "ice", "--think", 5, "--json").json()
+    flags = ("search", built, "ice", "--think", 5, "--thought-cache")
+    first, second = (t1(*flags, "--json").json() for _ in range(2))
+    assert first["results"] == second["results"] == plain["results"]
+    counts = [
+        (one["receipt"]["cached"], one["receipt"]["thought_tokens"]) for one in (first, second)
+    ]
+    assert counts == [(0, 5), (1, 0)]
+    assert "1 thoughts from the cache" in t1(*flags, "--rerank", "t1").out
+    other = t1(*flags, "--seed", 1, "--temperature", 1, "--json").json()
+    assert other["receipt"]["cached"] == 0
+    assert (tmp_path / "thoughts.sqlite").is_file()
