@@ -15,10 +15,10 @@ Rerank = Annotated[
     typer.Option(
         "--rerank",
         metavar="NAME",
-        help="Let a model that reads question and document together order the first documents "
-        "anew: cross-encoder:NAME (folder, hub id or package:), openai:URL#MODEL (a chat model, "
-        "listwise), openai-pointwise:URL#MODEL (yes or no), t1 or t1:NAME (how likely a T1 finds "
-        "the question behind the document).",
+        help="Let a model that reads question and document together reorder the first "
+        "documents: cross-encoder:NAME (folder, hub id or package:), openai:URL#MODEL (a chat "
+        "model, listwise), openai-pointwise:URL#MODEL (yes or no), t1 or t1:NAME (how likely "
+        "a T1 finds the question after the document).",
     ),
 ]
 RerankDepth = Annotated[

@@ -175,7 +175,7 @@ def serve(
 
 
 def _serve(settings: "ServeSettings") -> None:
-    """Serve until the process is told to end."""
+    """Serve until the process is signalled to stop."""
     from thought1.serving.address import Address
     from thought1.serving.admission import Admission
     from thought1.serving.app import create_app
@@ -258,7 +258,7 @@ def _open(given: Sequence[str], model: str | None, trust: bool) -> dict[str, "In
             found[name] = Index.open(folder, loaded[needed])
         else:
             found[name], loaded[needed] = open_index(folder, model, trust)
-        probe(found[name])  # a damaged file is told now, not to the first client
+        probe(found[name])  # a damaged file is reported now, not to the first client
     return found
 
 
@@ -270,7 +270,7 @@ def _rerankers(given: Sequence[str]) -> dict[str, "ServedReranker"]:
 
 
 def _writers(given: Sequence[str]) -> dict[str, "ThoughtWriter"]:
-    """Who may write thoughts for requests; nothing is asked of them yet."""
+    """The writers of thoughts that requests may name; no request is sent yet."""
     from thought1.writers.opening import open_writer
 
     return {name: open_writer(spec) for name, spec in _specs("thinker", given)}

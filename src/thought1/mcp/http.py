@@ -39,7 +39,7 @@ def serve_http(
     tokens: BearerTokenFile | None,
     on_listening: Callable[[str], None],
 ) -> None:
-    """Serve until the process is asked to stop; running calls are finished.
+    """Serve until the process is signalled to stop; running calls are finished.
 
     Args:
         on_listening: called with the address once it is bound.

@@ -47,7 +47,7 @@ class CrossEncoderReranker:
 
 
 def open_cross_encoder(spec: str, model: object) -> CrossEncoderReranker:
-    """The cross-encoder behind `cross-encoder:NAME`.
+    """The cross-encoder named by `cross-encoder:NAME`.
 
     Raises:
         Thought1Error: no such model, one without a trained head for this, or one that gives several

@@ -1,4 +1,4 @@
-"""T1 itself as a reranker: how likely its language model finds the question behind a document.
+"""T1 itself as a reranker: how likely its language model finds the question after a document.
 
 Query likelihood: Ponte and Croft, "A language modeling approach to information retrieval", SIGIR
 1998; with a language model that was trained for nothing of the kind: Sachan et al., "Improving
@@ -17,7 +17,7 @@ from thought1.t1 import T1
 from thought1.types import Reranked, Thought1Error
 
 BETWEEN = "\nQuestion:\n"
-"""What stands between the document and the question, as in the templates of our own models."""
+"""The text between the document and the question, as in the templates of our own models."""
 
 MAX_DOCUMENT_TOKENS = 512
 """Of a document; the rest is cut."""
@@ -27,7 +27,7 @@ MAX_QUERY_TOKENS = 256
 
 @dataclass
 class LikelihoodReranker:
-    """Mean log-likelihood of the question behind each document, by a T1's language model."""
+    """Mean log-likelihood of the question after each document, by a T1's language model."""
 
     name: str
     model: T1
@@ -55,7 +55,7 @@ class LikelihoodReranker:
 
 
 def open_likelihood(spec: str, model: object) -> LikelihoodReranker:
-    """The language model behind `t1` (the index's own) or `t1:NAME`.
+    """The language model named by `t1` (the index's own) or `t1:NAME`.
 
     Raises:
         Thought1Error: it cannot be loaded, or has no language head.

@@ -37,7 +37,7 @@ class ListwiseReranker:
     def rerank(self, query: str, documents: Sequence[str]) -> Reranked:
         """The negative of each document's last place; see `contracts.Reranker`.
 
-        What a model leaves out keeps its order behind what it names; what it names twice or invents
+        What a model leaves out keeps its order, after what it names; what it names twice or invents
         is passed over. A window whose answer names nothing stays as it is.
 
         Raises:
@@ -74,7 +74,7 @@ def windows(count: int) -> list[tuple[int, int]]:
 
 
 def permutation(answer: str, count: int) -> list[int]:
-    """Places from 0 in the order of "[2] > [1]", each once; numbers alone where no bracket is.
+    """Places from 0 in the order of "[2] > [1]", each once; bare numbers if there is no bracket.
 
     Only the numbers 1 to `count` are places.
     """
@@ -86,7 +86,7 @@ def permutation(answer: str, count: int) -> list[int]:
 
 
 def messages(query: str, documents: Sequence[str]) -> Messages:
-    """What is asked about the documents of one window."""
+    """The messages about the documents of one window."""
     count, question = len(documents), _line(query)
     shown = "\n".join(f"[{n}] {_line(text)}" for n, text in enumerate(documents, start=1))
     asked = (
@@ -105,7 +105,7 @@ def _line(text: str) -> str:
 
 
 def open_listwise(spec: str, model: object) -> ListwiseReranker:
-    """The chat model behind `openai:URL#MODEL`; nothing is asked of the server yet.
+    """The chat model named by `openai:URL#MODEL`; no request is sent yet.
 
     Raises:
         Thought1Error: the name has another form.

@@ -1,4 +1,4 @@
-"""A reranker by the name that users give it. Knows names alone; each kind has a file of its own."""
+"""A reranker by the name that users give it. It only knows names; each kind has its own file."""
 
 from typing import cast
 

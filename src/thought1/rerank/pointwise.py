@@ -1,4 +1,4 @@
-"""A chat model that says of each document alone whether it helps to answer the query: yes or no.
+"""A chat model that judges each document by itself: does it help to answer the query, yes or no?
 
 Relevance generation: Liang et al., "Holistic evaluation of language models", arXiv 2211.09110, as
 reranking in Zhuang et al., arXiv 2310.14122. The score is P(yes) / (P(yes) + P(no)) of the first
@@ -18,7 +18,7 @@ MAX_CHARACTERS = 4000
 UNDECIDED = 0.5
 """Score where an answer is neither yes nor no."""
 FIRST = 20
-"""Likeliest first tokens that are asked for, the protocol's most."""
+"""Number of likeliest first tokens requested, the protocol's maximum."""
 MOST = 4
 """Tokens of an answer."""
 
@@ -62,7 +62,7 @@ def yes(answer: Answer) -> float | None:
 
 
 def messages(query: str, document: str) -> Messages:
-    """What is asked about one document."""
+    """The messages about one document."""
     asked = (
         f"Passage: {document.strip()[:MAX_CHARACTERS]}\n\nQuery: {query.strip()[:MAX_CHARACTERS]}"
         "\n\nDoes the passage help to answer the query? Answer with yes or no."
@@ -71,7 +71,7 @@ def messages(query: str, document: str) -> Messages:
 
 
 def open_pointwise(spec: str, model: object) -> PointwiseReranker:
-    """The chat model behind `openai-pointwise:URL#MODEL`; nothing is asked of the server yet.
+    """The chat model named by `openai-pointwise:URL#MODEL`; no request is sent yet.
 
     Raises:
         Thought1Error: the name has another form.

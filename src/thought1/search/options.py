@@ -118,10 +118,10 @@ class SearchOptions:
     """Say for each hit which parts of the thought brought it, which of its sentences is nearest,
     and which words of the query it has (`Hit.explanation`)."""
     rerank: str | None = None
-    """Name of the reranker that orders the first documents anew: one that the index has been given
+    """Name of the reranker that reorders the first documents: one that the index has been given
     (`Index.rerankers`), or one of `registry.RERANKERS`, such as "cross-encoder:FOLDER"."""
     rerank_depth: int = 50
-    """How many of them; those behind keep their order."""
+    """How many of them; later ones keep their order."""
     rerank_weight: float = 0.5
     """Weight w of the reranker, from 0 to 1: w * its score + (1 - w) * that of the search, each
     scaled to 0 to 1 over these documents."""

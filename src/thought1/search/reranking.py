@@ -1,4 +1,4 @@
-"""The step that lets a reranker order the first documents of each query anew.
+"""The step that lets a reranker reorder the first documents of each query.
 
 Knows the contracts of a store and of a reranker. Where the reranker fails, the answer is that of
 the search without it, and says so.
@@ -17,7 +17,7 @@ from thought1.types import LeftOut, Ranking, Reranked, Thought1Error
 logger = logging.getLogger(__name__)
 
 PATIENCE = 3
-"""Queries in a row for which a reranker may fail before a search asks it no more."""
+"""Queries in a row for which a reranker may fail before it is no longer called."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ def fused_scores(
     Args:
         retrieved: best first; its order decides between equal sums.
         scores: the reranker's, one for each of them.
-        behind: what was not reranked: it follows in its order, with scores below 0.
+        behind: what was not reranked; it follows in its order, with scores below 0.
     """
     own = _scaled([score for _, score in retrieved])
     given = _scaled(scores)

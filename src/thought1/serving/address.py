@@ -16,8 +16,8 @@ class Address:
     """Where a server listens.
 
     Raises:
-        Thought1Error: it would listen beyond this machine without tokens, and was not told to; or
-            it listens everywhere, and nobody said by which names it is called.
+        Thought1Error: it would listen beyond this machine without tokens or consent; or
+            it listens on all addresses and no host name is configured.
     """
 
     host: str = "127.0.0.1"
@@ -72,6 +72,6 @@ class Address:
             ) from error
 
     def url(self, listening: socket.socket) -> str:
-        """How a client on this machine calls it; a port of 0 is told as the one it got."""
+        """How a client on this machine calls it; for port 0, the port that was assigned."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"http://{host}:{listening.getsockname()[1]}"

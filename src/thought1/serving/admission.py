@@ -75,7 +75,7 @@ class Admission:
         return self._check_token(headers, scope.get("method", "GET"), scope["path"])
 
     def before(self, app: ASGIApp) -> ASGIApp:
-        """An application behind the checks."""
+        """An application protected by the checks."""
 
         async def checked(scope: Scope, receive: Receive, send: Send) -> None:
             try:
@@ -131,7 +131,7 @@ class Admission:
 
 
 def _split(address: str) -> tuple[str, int | None]:
-    """Name and port of what stands behind "//"; an empty name where it is none."""
+    """Name and port after "//"; an empty name if there is none."""
     try:
         found = urlsplit(address)
         plain = not (found.username or found.path or found.query or found.fragment)

@@ -1,6 +1,6 @@
 """The answers to questions and searches, field by field, whole and as events of a stream.
 
-Data alone, made of what the library gives. What is asked stands in `bodies`.
+Data only, made from the library's results. Requests are in `bodies`.
 """
 
 from typing import Literal
@@ -51,7 +51,7 @@ class ResultOut(BaseModel):
 
     query: str
     thoughts: list[ThoughtOut]
-    """Empty where nothing was thought; of several the one that was chosen stands first."""
+    """Empty without thinking; of several, the chosen one comes first."""
     confidence: float | None
     """Of several thoughts the mean cosine of two of their vectors."""
     fell_back: bool
@@ -59,7 +59,7 @@ class ResultOut(BaseModel):
     evidence: list[str]
     """Ids of the documents that were read before thinking."""
     stages: list[StageOut]
-    """By rising budget, where checkpoints were asked for."""
+    """By ascending budget, if checkpoints were requested."""
     left_out: list[str]
     """Steps that were requested and failed, such as "rerank"; the server's log says why."""
     hits: list[HitOut]

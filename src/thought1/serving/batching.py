@@ -181,7 +181,7 @@ class Batcher:
             self._credit = min(self._credit, PIECE_SECONDS) - self._documents.turn()
 
     def _let_go(self) -> None:
-        """What nobody waits for any more leaves."""
+        """Removes jobs that no client waits for."""
         for queue in self._queues:
             for job in [job for job in queue if job.ticket.cancelled]:
                 queue.remove(job)

@@ -1,6 +1,6 @@
-"""The bodies of questions and searches: what is asked, field by field.
+"""The request bodies of questions and searches, field by field.
 
-Data alone; `SearchOptions` says what its fields mean. What is answered stands in `answers`, field
+Data alone; `SearchOptions` says what its fields mean. Responses are in `answers`, field
 names that clients of other servers know in `embedding_bodies`.
 """
 
@@ -28,7 +28,7 @@ Name = Annotated[str, Field(min_length=1, max_length=200)]
 
 
 class Body(BaseModel):
-    """A request: of exact types, without fields that nobody reads, of valid Unicode."""
+    """A request: of exact types, without unknown fields, in valid Unicode."""
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 

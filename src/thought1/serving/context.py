@@ -17,7 +17,7 @@ STATUSES = (400, 401, 403, 404, 413, 421, 422, 429, 500, 503, 504)
 ERRORS: dict[int | str, dict[str, object]] = {status: {"model": ErrorBody} for status in STATUSES}
 """For the specification: whatever is no success has one shape."""
 
-BEARER = HTTPBearer(auto_error=False, description="A token of `t1 tokens add`, where one is asked.")
+BEARER = HTTPBearer(auto_error=False, description="A token of `t1 tokens add`, if required.")
 """For the specification alone; `guard` looks at the token."""
 
 

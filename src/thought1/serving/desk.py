@@ -55,7 +55,7 @@ class _Work:
         return self.deadline - asyncio.get_running_loop().time()
 
     def end(self) -> None:
-        """Nobody waits any more."""
+        """No client waits any more."""
         self.gone.cancel()
         self.ticket.cancel()
 
@@ -185,7 +185,7 @@ class Desk:
         return _Work(ticket, future, gone, began + self._limits.seconds, events)
 
     def _told(self, error: Exception) -> ApiError:
-        """What the client is told."""
+        """The error for the client."""
         if isinstance(error, Cancelled):
             return ApiError(503, "shutting_down", "the server is shutting down")
         if isinstance(error, Thought1Error) and not isinstance(error, IndexUnavailable):

@@ -84,7 +84,7 @@ async def rerank(body: RerankRequest, request: Request, server: Server) -> Reran
 
 
 def check_task(model: ServedModel, task: str | None, think: int | None) -> None:
-    """Refuse an instruction that nobody would read.
+    """Refuse an instruction that would have no effect.
 
     Raises:
         ApiError: the model reads bare questions without any.

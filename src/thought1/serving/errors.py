@@ -1,4 +1,4 @@
-"""What a client is told when something is wrong: one shape, that of OpenAI's API.
+"""Errors as clients see them: one shape, that of OpenAI's API.
 
 {"error": {"message": "...", "type": "invalid_request_error", "param": "k", "code": "..."}}
 """
@@ -80,7 +80,7 @@ class ApiError(Exception):
 
 
 def as_api_error(error: BaseException) -> ApiError:
-    """What a client is told of any error; of an unexpected one nothing but that it happened."""
+    """The error that a client sees; for an unexpected one, only that it happened."""
     if isinstance(error, ApiError):
         return error
     if isinstance(error, IndexUnavailable):

@@ -19,7 +19,7 @@ from thought1.types import Generation, Snapshot, Thought, Vectors
 
 
 class Cancelled(Exception):
-    """Nobody waits for the answer any more."""
+    """No client waits for the answer any more."""
 
 
 class Ticket:
@@ -31,7 +31,7 @@ class Ticket:
 
     @property
     def cancelled(self) -> bool:
-        """Whether nobody waits for the answer any more."""
+        """Whether no client waits for the answer any more."""
         return self._event.is_set()
 
     def cancel(self) -> None:
@@ -85,7 +85,7 @@ class ThinkJob(Job):
     """With its sampling."""
     listener: Listener | None = None
     waiting: deque[int] = field(init=False)
-    """Questions that nobody thinks about yet."""
+    """Questions that have not been started."""
     found: dict[int, Thought] = field(default_factory=dict, init=False)
     """Question x samples + sample -> thought."""
     reader: Reader | None = field(default=None, init=False)

@@ -17,11 +17,11 @@ LOGGERS = ("thought1", "uvicorn")
 Format = Literal["text", "json"]
 
 lifecycle = logging.getLogger("thought1.serving.lifecycle")
-"""That the server begins; told in every case."""
+"""Start of the server; always logged."""
 
 
 def log_to(stream: TextIO, form: Format, *, requests: bool) -> list[logging.Handler]:
-    """Send the records of the server and of what it stands on to a stream.
+    """Send the records of the server and of its libraries to a stream.
 
     Args:
         requests: a record for each request too.

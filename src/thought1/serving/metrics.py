@@ -32,7 +32,7 @@ class Metrics:
         )
         self.errors = Counter(
             "t1_errors",
-            "Refusals and failures, by the code told to clients",
+            "Refusals and failures, by the code sent to clients",
             ["code"],
             registry=registry,
         )

@@ -1,4 +1,4 @@
-"""Whether an index can really be searched: asked when a server starts, and by GET /ready.
+"""Whether an index can really be searched: checked at the start of a server, and by GET /ready.
 
 That a folder can be opened and counted says little: a damaged file is found when it is read.
 """
@@ -18,7 +18,7 @@ from thought1.types import Thought
 logger = logging.getLogger(__name__)
 
 SECONDS = 1.0
-"""For so long an answer holds, however often it is asked for."""
+"""Seconds for which a result is reused."""
 _WORD = "water"
 
 

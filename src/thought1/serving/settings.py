@@ -1,7 +1,7 @@
 """The settings of a server, from flags, the environment and a file. One order for all of them.
 
 A flag wins over an environment variable, that over the file, that over the default. Whatever is
-unknown or out of range is refused, wherever it stands. It knows names and values, opens nothing.
+unknown or out of range is refused, whatever its source. It only knows names and values.
 
     settings = read_settings({"port": 8080}, Path("serve.toml"))
 """
@@ -35,7 +35,7 @@ _USUAL = Limits()
 
 
 class ServeSettings(BaseSettings):
-    """Everything that `t1 serve` can be told."""
+    """All settings of `t1 serve`."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, extra="forbid", allow_inf_nan=False, validate_default=False

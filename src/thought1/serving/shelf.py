@@ -1,4 +1,4 @@
-"""What a server serves: indexes by name, and the models behind them.
+"""What a server serves: indexes by name, and their models.
 
 A request names an index or a model by the name it has here; no path comes from a request. It knows
 no HTTP but what to answer where a name is unknown.

@@ -1,6 +1,6 @@
 """Bearer tokens in a file: who may read, who may write. It knows a file, no HTTP.
 
-The file holds the SHA-256 of each token, never a token. A token is 256 random bits, which nobody
+The file holds the SHA-256 of each token, never a token. A token is 256 random bits, which no one
 finds by trying, so that a slow hash and a salt, made for passwords, would add nothing.
 
     {"format": 1,
@@ -69,7 +69,7 @@ class BearerTokenFile:
     def scope(self, token: str) -> Scope | None:
         """What `token` allows; None where it is none of the file's.
 
-        The time tells nothing of how much of a token was right, nor at which entry it stands.
+        The time reveals neither how much of a token was right nor which entry it matches.
         """
         digest = _digest(token)
         found: Scope | None = None

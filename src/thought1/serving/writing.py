@@ -52,7 +52,7 @@ class ThoughtWriting:
             self._step()
 
     def let_go(self) -> None:
-        """What nobody waits for any more leaves the batch."""
+        """Removes rows that no client waits for."""
         gone = [row for row, own in self.rows.items() if own.job.ticket.cancelled]
         if gone and self._running is not None:
             self._running.leave(gone)

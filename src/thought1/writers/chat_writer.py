@@ -23,7 +23,7 @@ MAX_CHARACTERS = 4000
 
 @dataclass
 class ChatWriter:
-    """A chat model that is asked once for each query, several at a time."""
+    """A chat model that gets one request for each query, several at a time."""
 
     name: str
     server: ChatServer
@@ -44,7 +44,7 @@ class ChatWriter:
 
 
 def messages(query: str) -> Messages:
-    """What is asked about one query."""
+    """The messages about one query."""
     return [{"role": "user", "content": PROMPT.format(query=query)}]
 
 
@@ -60,7 +60,7 @@ def cleaned(text: str) -> str:
 
 
 def open_chat_writer(spec: str) -> ChatWriter:
-    """The chat model behind `openai:URL#MODEL`; nothing is asked of the server yet.
+    """The chat model named by `openai:URL#MODEL`; no request is sent yet.
 
     Raises:
         Thought1Error: the name has another form.

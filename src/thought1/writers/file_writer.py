@@ -42,9 +42,9 @@ class FileWriter:
 
 
 def open_file_writer(spec: str) -> FileWriter:
-    """The thoughts behind `file:PATH`: JSON lines with "text", or a table with "_id" and "text".
+    """The thoughts named by `file:PATH`: JSON lines with "text", or a table with "_id" and "text".
 
-    With "query" in every row, the question as it is asked, rows are found by it; else by
+    With "query" in every row, the exact question, rows are found by it; else by
     their place. Other columns, such as "_id", are not looked at.
 
     Raises:

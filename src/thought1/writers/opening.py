@@ -1,4 +1,4 @@
-"""A writer of thoughts by the name that users give it. Knows names alone."""
+"""A writer of thoughts by the name that users give it. It only knows names."""
 
 from typing import cast
 
