@@ -251,8 +251,8 @@ def test_long_texts_are_cut_counted_and_reported(
         short.encode_document([long, "salt", long])
         short.encode_query([long], budget=0)
     assert short.truncated == 3
-    assert "2 of 3 documents are longer" in caplog.text
-    assert "1 of 1 queries are longer" in caplog.text
+    assert "2 of 3 documents were cut" in caplog.text
+    assert "1 of 1 queries were cut" in caplog.text
     newline = model.tokenizer(" \n")["input_ids"]
     *documents, query = sequences
     assert sorted(map(len, documents))[1:] == [64, 64]

@@ -85,7 +85,7 @@ class Endpoint:
         return library().OpenAI(base_url=base, api_key="none", timeout=self.timeout, max_retries=0)
 
     def _no_address(self, why: BaseException) -> Thought1Error:
-        return Thought1Error(f"{self.url!r} is no address of a server: {why}")
+        return Thought1Error(f"{self.url!r} is not the address of a server: {why}")
 
     def strange(self, why: str) -> Thought1Error:
         """The error where an answer has another form."""

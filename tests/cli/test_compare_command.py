@@ -105,8 +105,8 @@ def test_refused(t1: T1Command, tmp_path: Path, files: tuple[Path, Path, Path]) 
         return t1("compare", *arguments).error()
 
     assert "nothing to compare" in refused()
-    assert "belong together" in refused(a, b)
-    assert "belong together" in refused(a, "--qrels", qrels)
+    assert "only valid together" in refused(a, b)
+    assert "only valid together" in refused(a, "--qrels", qrels)
     assert "needs the form NAME=RUN_A,RUN_B,QRELS" in refused("--subset", f"one={a},{b}")
     assert "needs the form" in refused("--subset", f"{a},{b},{qrels}")
     twice = ["--subset", f"one={a},{b},{qrels}"] * 2

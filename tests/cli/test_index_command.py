@@ -69,7 +69,7 @@ def test_index_refuses_what_cannot_work(
     (tmp_path / "mine" / "letter.txt").write_text("dear")
     into_mine = ["index", collection, "-o", tmp_path / "mine", "--model", model]
     assert "there is no index at" in t1(*into_mine).error()
-    assert "something else" in t1(*into_mine, "--overwrite").error()
+    assert "something other than an index" in t1(*into_mine, "--overwrite").error()
     assert os.listdir(tmp_path / "mine") == ["letter.txt"]
 
 

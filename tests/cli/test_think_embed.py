@@ -158,7 +158,7 @@ def test_embed_refuses_what_cannot_work(t1: T1Command, tmp_path: Path, model: st
             message = refused(kind, tmp_path / name, tmp_path / "o.npy")
             assert f"{name} is not a supported file: texts come from a .txt file" in message
         (tmp_path / name).unlink()
-    assert "is no file" in refused("query", tmp_path / "none", tmp_path / "o.npy")
+    assert "is not a file" in refused("query", tmp_path / "none", tmp_path / "o.npy")
     assert "must end in .npy or .jsonl" in refused("query", "-", tmp_path / "o.csv")
     assert "cannot be written" in refused("query", "-", tmp_path / "none" / "o.npy")
     assert "documents are encoded without thinking" in refused(

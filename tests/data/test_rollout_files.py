@@ -118,7 +118,7 @@ def change(field: str, value: Any) -> Callable[[dict[str, Any]], None]:
         (change("scores", ["a", 0.1]), '2: field "scores" must hold cosines'),
         (change("relevant", []), '2: field "relevant" must hold indices of scores, one or more'),
         (change("relevant", [2]), '2: field "relevant" must hold indices of scores, one or more'),
-        (change("query_id", "other"), '1: in the batch that begins here, rollout 2 asks "other"'),
+        (change("query_id", "other"), '1: in the batch that begins here, rollout 2 has "other"'),
         (change("step", 9), "1: in the batch that begins here, 1 rollouts do not make groups of 2"),
         (change("group_size", 0), "1: in the batch that begins here, 1 rollouts do not make"),
     ],

@@ -134,9 +134,9 @@ def test_flags(read: Callable[..., Leaderboard], change: dict[str, Any], flags: 
 def test_duplicates_are_flagged(read: Callable[..., Leaderboard]) -> None:
     rows = read({}, {"system": "two"}, {"average": 15.1}).rows
     assert [row.flags for row in rows] == [
-        ("stands 2 times in this track",),
+        ("listed 2 times in this track",),
         (),
-        ("stands 2 times in this track",),
+        ("listed 2 times in this track",),
     ]
 
 

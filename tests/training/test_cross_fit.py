@@ -119,7 +119,7 @@ def test_what_is_there_is_not_written_again(
     own = run(model, tmp_path, BRIEF, rounds=frozenset({0, 1}))
     whole = {number: own.path(number).read_text() for number in (0, 1)}
     with monkeypatch.context() as patch:
-        patch.setattr(fold_training, "_taught", lambda *_: pytest.fail("taught again"))
+        patch.setattr(fold_training, "_trained", lambda *_: pytest.fail("taught again"))
         run(model, tmp_path, BRIEF, rounds=frozenset({0, 1}))
     own.path(1).unlink()  # killed between the two
     run(model, tmp_path, BRIEF, rounds=frozenset({0, 1}))
@@ -148,14 +148,14 @@ def test_equal_questions_with_other_ids_are_held_out_together(
 ) -> None:
     twice = [replace(pair, query_id=f"again {pair.query_id}") for pair in QUESTIONS]
     seen: list[tuple[set[str], set[str]]] = []
-    taught = fold_training._taught
+    taught = fold_training._trained
 
     def noted(model: T1, pairs: Sequence[TrainingPair], *rest: Any) -> T1:
         texts = {pair.query for pair in pairs}
         seen.append((texts, {pair.query for pair in QUESTIONS} - texts))
         return taught(model, pairs, *rest)
 
-    monkeypatch.setattr(fold_training, "_taught", noted)
+    monkeypatch.setattr(fold_training, "_trained", noted)
     run(model, tmp_path, BRIEF, [*QUESTIONS, *twice])
     assert len(seen) == 2
     assert seen[0][0] == seen[1][1] and seen[0][1] == seen[1][0]
