@@ -68,7 +68,7 @@ def test_any_file_of_a_beir_folder_may_be_packed(tmp_path: Path) -> None:
     ]  # fmt: skip
     for file, read in zip(files, reads, strict=True):
         packed = pack(file)
-        both = f"holds {file.relative_to(tmp_path)} and {packed.relative_to(tmp_path)}, so it is unclear"
+        both = f"holds {file.relative_to(tmp_path)} and {packed.relative_to(tmp_path)}, so it is"
         assert both in problem(read)
         assert both in problem(lambda: folder.hashes("dev"))
         file.unlink()
