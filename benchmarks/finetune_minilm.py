@@ -104,6 +104,28 @@ class AfterEpoch(TrainerCallback):
         self.check()
 
 
+def trainer_settings(options: argparse.Namespace) -> dict[str, Any]:
+    """Arguments of a trainer of sentence-transformers: 10 % warm-up, then linear decline; bf16 where
+    the processor has instructions for it; nothing is saved on the way."""
+    gpu = torch.cuda.is_available()
+    return {
+        "output_dir": str(options.output),
+        "num_train_epochs": options.epochs,
+        "max_steps": options.max_steps,
+        "per_device_train_batch_size": options.batch_size,
+        "learning_rate": options.learning_rate,
+        "warmup_steps": 0.1,  # below 1: a share of all steps
+        "lr_scheduler_type": "linear",
+        "bf16": computes_bfloat16("cuda" if gpu else "cpu"),
+        "use_cpu": not gpu,
+        "dataloader_pin_memory": gpu,
+        "seed": options.seed,
+        "save_strategy": "no",
+        "logging_steps": 20,
+        "report_to": "none",
+    }
+
+
 def finetune(
     model: SentenceTransformer,
     pairs: Sequence[tuple[str, str]],
@@ -114,23 +136,8 @@ def finetune(
     dataset = Dataset.from_dict(
         {"anchor": [q for q, _ in pairs], "positive": [p for _, p in pairs]}
     )
-    gpu = torch.cuda.is_available()
     settings = SentenceTransformerTrainingArguments(
-        output_dir=str(options.output),
-        num_train_epochs=options.epochs,
-        max_steps=options.max_steps,
-        per_device_train_batch_size=options.batch_size,
-        batch_sampler=BatchSamplers.NO_DUPLICATES,
-        learning_rate=options.learning_rate,
-        warmup_steps=0.1,  # below 1: a share of all steps
-        lr_scheduler_type="linear",
-        bf16=computes_bfloat16("cuda" if gpu else "cpu"),
-        use_cpu=not gpu,
-        dataloader_pin_memory=gpu,
-        seed=options.seed,
-        save_strategy="no",
-        logging_steps=20,
-        report_to="none",
+        batch_sampler=BatchSamplers.NO_DUPLICATES, **trainer_settings(options)
     )
     trainer = SentenceTransformerTrainer(
         model=model,

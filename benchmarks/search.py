@@ -300,21 +300,27 @@ def _content(rows: Sequence[Row], model: T1, bench: Bench) -> dict[str, Any]:
     }
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; returns the exit code: 2 where the input is wrong."""
-    arguments = sys.argv[1:] if arguments is None else arguments
-    parser = argparse.ArgumentParser(description="What ways of searching with thoughts bring.")
+def collection_parser(description: str) -> argparse.ArgumentParser:
+    """The options that a collection, a model and its kept thoughts need."""
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("folder", type=Path, help="collection in BEIR layout")
     parser.add_argument("--split", required=True, help="judgements: qrels/SPLIT.tsv")
     parser.add_argument("--ids", type=Path, help="file of question ids: use only these")
     parser.add_argument("--model", required=True, help="folder, package or hub id of a T1")
     parser.add_argument(
-        "--samples", type=int, default=8, metavar="K", help="sampled thoughts; 1 leaves them out"
-    )
-    parser.add_argument(
         "--kept", type=Path, required=True, metavar="FOLDER", help="thoughts are kept here"
     )
     parser.add_argument("--json", type=Path, help="write the result here")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; returns the exit code: 2 where the input is wrong."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    parser = collection_parser("What ways of searching with thoughts bring.")
+    parser.add_argument(
+        "--samples", type=int, default=8, metavar="K", help="sampled thoughts; 1 leaves them out"
+    )
     options = parser.parse_args(arguments)
     return exit_code(lambda: run_benchmark(options, arguments))
 

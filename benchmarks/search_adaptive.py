@@ -20,7 +20,7 @@ from typing import Any, get_args
 import numpy as np
 from collection import load_collection
 from record import exit_code, origin, write_json
-from search import MEASURE, Bench, fill
+from search import MEASURE, Bench, collection_parser, fill
 from search_thoughts import CHECKPOINTS, Thinking
 
 from thought1.evaluation.statistics.protocol import paired_bootstrap
@@ -167,15 +167,7 @@ def run_benchmark(options: argparse.Namespace, arguments: Sequence[str]) -> None
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns the exit code: 2 where the input is wrong."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    parser = argparse.ArgumentParser(description="What is kept of thinking at fewer tokens.")
-    parser.add_argument("folder", type=Path, help="collection in BEIR layout")
-    parser.add_argument("--split", required=True, help="judgements: qrels/SPLIT.tsv")
-    parser.add_argument("--ids", type=Path, help="file of question ids: use only these")
-    parser.add_argument("--model", required=True, help="folder, package or hub id of a T1")
-    parser.add_argument(
-        "--kept", type=Path, required=True, metavar="FOLDER", help="thoughts are kept here"
-    )
-    parser.add_argument("--json", type=Path, help="write the result here")
+    parser = collection_parser("What is kept of thinking at fewer tokens.")
     options = parser.parse_args(arguments)
     return exit_code(lambda: run_benchmark(options, arguments))
 

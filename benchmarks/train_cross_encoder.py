@@ -23,6 +23,7 @@ import numpy as np
 import torch
 from collection import Collection, load_collection
 from datasets import Dataset
+from finetune_minilm import trainer_settings
 from record import exit_code, origin, write_json
 from sentence_transformers import CrossEncoder
 from sentence_transformers.cross_encoder import (
@@ -32,7 +33,6 @@ from sentence_transformers.cross_encoder import (
 from sentence_transformers.cross_encoder.losses import BinaryCrossEntropyLoss
 from systems import MINILM
 
-from thought1.engines.devices import computes_bfloat16
 from thought1.model.place import locate
 from thought1.model.sentence_model import SentenceModel
 from thought1.search.exact import exact_run
@@ -106,22 +106,7 @@ def train(pairs: dict[str, list[str] | list[float]], options: argparse.Namespace
         *model.model.base_model.encoder.layer[: options.frozen],
     ):
         layer.requires_grad_(False)
-    settings = CrossEncoderTrainingArguments(
-        output_dir=str(options.output),
-        num_train_epochs=options.epochs,
-        max_steps=options.max_steps,
-        per_device_train_batch_size=options.batch_size,
-        learning_rate=options.learning_rate,
-        warmup_steps=0.1,  # below 1: a share of all steps
-        lr_scheduler_type="linear",
-        bf16=computes_bfloat16("cuda" if gpu else "cpu"),
-        use_cpu=not gpu,
-        dataloader_pin_memory=gpu,
-        seed=options.seed,
-        save_strategy="no",
-        logging_steps=20,
-        report_to="none",
-    )
+    settings = CrossEncoderTrainingArguments(**trainer_settings(options))
     loss = BinaryCrossEntropyLoss(model, pos_weight=torch.tensor(float(options.negatives)))
     data = Dataset.from_dict(pairs)
     CrossEncoderTrainer(model=model, args=settings, train_dataset=data, loss=loss).train()

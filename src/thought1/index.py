@@ -14,14 +14,14 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Protocol, overload
+from typing import overload
 
 from thought1.contracts import Reranker, Store, ThoughtWriter
 from thought1.data.outputs import local
 from thought1.registry import store_type
 from thought1.rerank.opening import open_reranker
 from thought1.search.elsewhere import check_elsewhere, write_thoughts
-from thought1.search.found import Thinker
+from thought1.search.found import IndexModel as IndexModel
 from thought1.search.options import Mode, SearchOptions
 from thought1.search.pipeline import search_many
 from thought1.store.writer import AddReport, Writer
@@ -44,29 +44,6 @@ FORMAT = 2
 Format 1 knew its model by the hash of the weights and one hash of all else, queries included."""
 
 STORE = "lance"
-
-
-class IndexModel(Thinker, Protocol):
-    """What an index needs of a model; `T1` is one."""
-
-    @property
-    def dim(self) -> int:
-        """Dimension d of the vectors."""
-
-    @property
-    def name(self) -> str:
-        """The folder or hub id it was loaded from."""
-
-    def identities(self, index_format: int, created: str) -> Sequence[Mapping[str, str | int]]:
-        """What decides a document's vector, by name, as an index made at that time may hold it.
-
-        First as it is today; what follows differs in nothing but the date in a chat template.
-        """
-
-    def encode_document_stream(
-        self, documents: Iterable[Document]
-    ) -> Iterator[tuple[list[Document], Vectors]]:
-        """Chunks of the documents, in their order, with their vectors (n, d)."""
 
 
 @dataclass(frozen=True, slots=True)

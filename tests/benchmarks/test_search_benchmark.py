@@ -8,12 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tiny import TEXTS, make_checkpoint
+from small_facts import QUERIES, write_facts
 
 from thought1.t1 import T1
 
-QUERIES = {"q1": "Why do ice cubes crack?", "q2": "Why are roads salted?", "q3": "kettle"}
-QRELS = {"q1": "0", "q2": "3", "q3": "2"}
 SAMPLES = 3
 
 
@@ -25,16 +23,7 @@ def module(name: str) -> ModuleType:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A collection `facts` and a model `qwen3`."""
     made = tmp_path_factory.mktemp("search")
-    facts = made / "facts"
-    (facts / "qrels").mkdir(parents=True)
-    rows = [json.dumps({"_id": str(i), "text": text}) for i, text in enumerate(TEXTS)]
-    (facts / "corpus.jsonl").write_text("\n".join(rows) + "\n")
-    asked = [json.dumps({"_id": q, "text": text}) for q, text in QUERIES.items()]
-    (facts / "queries.jsonl").write_text("\n".join(asked) + "\n")
-    judged = [f"{q}\t{d}\t1" for q, d in QRELS.items()]
-    header = "query-id\tcorpus-id\tscore"
-    (facts / "qrels" / "dev.tsv").write_text("\n".join([header, *judged]) + "\n")
-    make_checkpoint(made / "qwen3")
+    write_facts(made)
     return made
 
 

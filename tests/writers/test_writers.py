@@ -159,8 +159,9 @@ def test_the_model_does_not_think_as_well(
 
 def test_a_model_that_reads_no_thoughts(index: Index, server: ChatState) -> None:
     words = index.with_model(WordsOnly())
-    with pytest.raises(ValueError, match="only the mode bm25"):
+    with pytest.raises(Thought1Error, match="reads no thoughts: use a T1"):
         words.search_many([QUESTION], dense(), writer=writer(server))
+    assert server.requests == []
 
 
 # -- files ---------------------------------------------------------------------------------------

@@ -8,9 +8,9 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol, runtime_checkable
 
 from thought1.contracts import ThoughtWriter
+from thought1.search.found import Thinker
 from thought1.search.options import SearchOptions
 from thought1.types import LeftOut, Receipt, SearchResult, Thought, Thought1Error
 
@@ -20,21 +20,6 @@ _NONE = Thought("", (), "none")
 
 BATCH = 32
 """Queries that a writer gets at a time where progress is to be seen."""
-
-
-@runtime_checkable
-class ThoughtReader(Protocol):
-    """A model that makes query vectors of given thoughts."""
-
-    def think(self, queries: Sequence[str], *, budget: int | None = None) -> list[Thought]:
-        """See `steps.Thinker`."""
-
-    def read_thoughts(self, queries: Sequence[str], thoughts: Sequence[str]) -> list[Thought]:
-        """Texts, one for each query, as thoughts with their vectors (d,).
-
-        Raises:
-            Thought1Error: one does not fit the model's positions.
-        """
 
 
 @dataclass(slots=True)
@@ -79,7 +64,7 @@ def check_elsewhere(options: SearchOptions) -> None:
 
 def write_thoughts(
     writer: ThoughtWriter,
-    model: object,
+    model: Thinker,
     queries: Sequence[str],
     budget: int | None = None,
     on_progress: Callable[[int], object] | None = None,
@@ -87,13 +72,12 @@ def write_thoughts(
     """Let a writer think about queries, and the model read what it wrote.
 
     Args:
-        model: reads the thoughts; a `T1` is a `ThoughtReader`.
+        model: reads the thoughts.
 
     Raises:
         Thought1Error: the model reads no thoughts, or the writer cannot work at all.
     """
-    if not isinstance(model, ThoughtReader):
-        raise Thought1Error("this index's model cannot think, and reads no thoughts: use a T1")
+    model.read_thoughts([], [])  # one that reads none says so before anything is written
     start = time.perf_counter()
     given = writer.think(queries, budget=budget)
     if len(given) != len(queries):
@@ -116,7 +100,7 @@ def write_thoughts(
     return written
 
 
-def _bare(model: ThoughtReader, queries: Sequence[str]) -> list[Thought]:
+def _bare(model: Thinker, queries: Sequence[str]) -> list[Thought]:
     return model.think(queries, budget=0) if queries else []
 
 
@@ -126,7 +110,7 @@ def _text(thought: str | Thought) -> str | LeftOut:
 
 
 def _read(
-    model: ThoughtReader,
+    model: Thinker,
     queries: Sequence[str],
     texts: Sequence[str | LeftOut],
     places: Sequence[int],

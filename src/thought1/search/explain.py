@@ -5,14 +5,13 @@ thoughts and documents.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 
 from thought1.contracts import Store
-from thought1.search.found import Found, Thinker
+from thought1.search.found import Found, IndexModel, Thinker
 from thought1.search.options import SearchOptions
 from thought1.search.steps import stacked
 from thought1.types import Document, Explanation, Highlight, ThoughtPart, Vectors
@@ -23,16 +22,6 @@ Span = tuple[int, int]
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+|(?<=[\u3002\uff01\uff1f])\s*|\s*\n\s*")
 _PART_END = re.compile(rf"\s*;\s*|{_SENTENCE_END.pattern}")
 _WORD = re.compile(r"\w+")
-
-
-@runtime_checkable
-class Explainer(Thinker, Protocol):
-    """Reads thoughts and documents; every model of an index is one."""
-
-    def encode_document_stream(
-        self, documents: Iterable[Document]
-    ) -> Iterator[tuple[list[Document], Vectors]]:
-        """Chunks of the documents, in their order, each with its vectors (n, d)."""
 
 
 def sentences(text: str) -> list[Span]:
@@ -114,7 +103,7 @@ class Explain:
 
     def _highlights(self, found: Found, ids: Sequence[Sequence[str]]) -> list[dict[str, Highlight]]:
         """For each query and document the sentence nearest to the query."""
-        if not isinstance(self.model, Explainer):
+        if not isinstance(self.model, IndexModel):
             raise ValueError("explaining needs a model that encodes documents")
         texts = {
             id_: found.documents[id_].text for own in ids for id_ in own if id_ in found.documents

@@ -3,9 +3,9 @@
 Knows no step.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from thought1.types import (
     Checkpoints,
@@ -16,6 +16,7 @@ from thought1.types import (
     Sampling,
     Stage,
     Thought,
+    Vectors,
 )
 
 
@@ -80,6 +81,30 @@ class Thinker(Protocol):
         self, queries: Sequence[str], *, evidence: Sequence[Sequence[str]] | None = None
     ) -> int:
         """Tokens of the prompts of these queries together."""
+
+
+@runtime_checkable
+class IndexModel(Thinker, Protocol):
+    """What an index needs of a model; `T1` is one."""
+
+    @property
+    def dim(self) -> int:
+        """Dimension d of the vectors."""
+
+    @property
+    def name(self) -> str:
+        """The folder or hub id it was loaded from."""
+
+    def identities(self, index_format: int, created: str) -> Sequence[Mapping[str, str | int]]:
+        """What decides a document's vector, by name, as an index made at that time may hold it.
+
+        First as it is today; what follows differs in nothing but the date in a chat template.
+        """
+
+    def encode_document_stream(
+        self, documents: Iterable[Document]
+    ) -> Iterator[tuple[list[Document], Vectors]]:
+        """Chunks of the documents, in their order, with their vectors (n, d)."""
 
 
 @dataclass(slots=True)

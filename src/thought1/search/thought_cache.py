@@ -9,14 +9,14 @@ import binascii
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol, get_args
+from typing import Any, get_args
 
 import numpy as np
 
 from thought1.data.hashing import hash_json
 from thought1.files.bounded import BoundedFile
 from thought1.files.user_cache import user_cache
-from thought1.search.found import Thinker
+from thought1.search.found import IndexModel
 from thought1.types import (
     Checkpoints,
     Document,
@@ -33,26 +33,6 @@ FORMAT = 1
 MOST = 256 * 10**6
 """Bytes of all thoughts together, about 80,000 of 48 tokens in 384 dimensions."""
 FILE = "thoughts.sqlite"
-
-
-class ThinkingModel(Thinker, Protocol):
-    """A model of an index (`index.IndexModel`)."""
-
-    @property
-    def dim(self) -> int:
-        """Dimension d of the vectors."""
-
-    @property
-    def name(self) -> str:
-        """What it is called by."""
-
-    def identities(self, index_format: int, created: str) -> Sequence[Mapping[str, str | int]]:
-        """What decides a document's vector."""
-
-    def encode_document_stream(
-        self, documents: Iterable[Document]
-    ) -> Iterator[tuple[list[Document], Vectors]]:
-        """Chunks of the documents with their vectors (n, d)."""
 
 
 def default_file() -> BoundedFile:
@@ -75,7 +55,7 @@ class CachedThinker:
     checkpoints, and bare queries, are not kept.
     """
 
-    model: ThinkingModel
+    model: IndexModel
     identity: str
     """Whatever decides a thought of this model: `Checkpoint.thinking_identity`."""
     kept: BoundedFile

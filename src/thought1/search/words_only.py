@@ -10,7 +10,7 @@ from itertools import islice
 
 import numpy as np
 
-from thought1.types import Checkpoints, Document, Sampling, Thought, Vectors
+from thought1.types import Checkpoints, Document, Sampling, Thought, Thought1Error, Vectors
 
 _WINDOW = 2048
 _GREEDY = Sampling()
@@ -59,8 +59,8 @@ class WordsOnly:
         *,
         evidence: Sequence[Sequence[str]] | None = None,
     ) -> list[Thought]:
-        """Raises ValueError, as `think` does."""
-        raise ValueError(_NO_MODEL)
+        """Raises Thought1Error: it reads no thoughts."""
+        raise Thought1Error("this index's model cannot think, and reads no thoughts: use a T1")
 
     def check_evidence(self, budget: int | None = None) -> None:
         """Raises ValueError, as `think` does."""
