@@ -105,8 +105,8 @@ class AfterEpoch(TrainerCallback):
 
 
 def trainer_settings(options: argparse.Namespace) -> dict[str, Any]:
-    """Arguments of a trainer of sentence-transformers: 10 % warm-up, then linear decline; bf16 where
-    the processor has instructions for it; nothing is saved on the way."""
+    """Arguments of a sentence-transformers trainer: 10 % warm-up, then linear decline; bf16
+    where the processor has instructions for it; nothing is saved on the way."""
     gpu = torch.cuda.is_available()
     return {
         "output_dir": str(options.output),
