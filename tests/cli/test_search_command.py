@@ -387,7 +387,7 @@ def test_a_broken_reranker_is_told(t1: T1Command, built: str) -> None:
     flags = ("--mode", "bm25", "--rerank", "openai:http://[::1#m")
     ran = t1("search", built, "ice cubes", *flags)
     assert ran.code == 0
-    assert "without rerank: 'http://[::1' is no address of a server" in ran.out
+    assert "without rerank: 'http://[::1' is not the address of a server" in ran.out
     assert "1 questions without a step that failed" in ran.out
     found = t1("search", built, "ice cubes", *flags, "--json").json()
     assert found["results"][0]["left_out"][0]["step"] == "rerank"
