@@ -51,6 +51,7 @@ LAYERS = {
     "thought1.export": 5,
     "thought1.serving": 5,
     "thought1.mcp": 5,
+    "thought1.clients": 5,
     "thought1.testing": 1,
     "thought1.cli": 6,
 }
