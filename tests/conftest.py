@@ -20,6 +20,8 @@ os.environ["OMP_NUM_THREADS"] = os.environ.get("THOUGHT1_TEST_THREADS", "1")
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ.pop("T1_MODEL", None)
+os.environ["HAYSTACK_TELEMETRY_ENABLED"] = "false"  # read when it is first imported
+os.environ["LANGSMITH_TRACING"] = "false"
 
 # What is read from GGUF files is kept for one run, and its processes share it.
 if "PYTEST_XDIST_WORKER" not in os.environ:

@@ -98,6 +98,9 @@ ALLOWED = {
     "ray": ("thought1.cluster",),
     "fastapi": ("thought1.serving",),
     "mcp": ("thought1.mcp", "thought1.cli.mcp"),
+    "langchain_core": ("thought1.clients.langchain",),
+    "llama_index": ("thought1.clients.llama_index",),
+    "haystack": ("thought1.clients.haystack",),
 }
 
 LONG_FILE_LINES = 300  # a warning: is there a second meaning to split off?
@@ -259,7 +262,9 @@ def public_classes() -> dict[str, set[str]]:
 
 def test_no_two_public_classes_share_a_name() -> None:
     shared = {name: homes for name, homes in public_classes().items() if len(homes) > 1}
-    assert shared == {}
+    # What users of each framework look for, and nobody imports two of.
+    retrievers = {f"clients.{name}" for name in ("haystack", "langchain", "llama_index")}
+    assert shared == {"T1Retriever": retrievers}
 
 
 # Runs `statement`, then tells on the last line of stdout what it has loaded and how long it took.
