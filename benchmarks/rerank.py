@@ -3,7 +3,8 @@
     python benchmarks/rerank.py FOLDER --split train --ids IDS --kept KEPT \
         --reranker cross-encoder:runs/cross-encoder --depths 25,50,100 --json OUT
 
-The search is dense, with the bare question; t1-mini-companion at budget 0 is all-MiniLM-L6-v2.
+The search is dense: with the bare question (t1-mini-companion at budget 0 is all-MiniLM-L6-v2),
+after one greedy thought (`--thoughts 1`), or with the mean of several sampled ones.
 Each document is scored once, at the largest depth, and all depths and weights are read from these
 scores by the fusion of the search itself (`thought1.search.reranking.fused_scores`); of a reranker
 that looks at documents together (openai:) give one depth alone. Differences are paired, with 95%
@@ -19,6 +20,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+import numpy as np
 from collection import Collection, load_collection
 from record import exit_code, origin, write_json
 from search_thoughts import Thinking
@@ -33,8 +35,9 @@ from thought1.model.place import locate
 from thought1.rerank.opening import open_reranker
 from thought1.search.exact import exact_run
 from thought1.search.reranking import fused_scores
+from thought1.search.vectors import fused
 from thought1.t1 import T1
-from thought1.types import Ranking, Reranked, Thought1Error
+from thought1.types import Ranking, Reranked, Thought1Error, Vectors
 
 MEASURE = "ndcg@10"
 SHOWN = 100
@@ -68,12 +71,21 @@ class Scored:
     """Likewise."""
 
 
-def searched(thinking: Thinking, depth: int) -> dict[str, Ranking]:
-    """The first `depth` documents of each bare question."""
+def searched(thinking: Thinking, depth: int, thoughts: int = 0) -> dict[str, Ranking]:
+    """The first `depth` documents of each question, after so many thoughts about it."""
     questions, documents = thinking.collection.queries, thinking.collection.documents
-    vectors_QD = thinking.model.encode_query(thinking.queries, budget=0)
+    vectors_QD = query_vectors(thinking, thoughts)
     run = exact_run(questions, vectors_QD, list(documents), thinking.documents(), depth)
     return {query: list(found.items()) for query, found in run.items()}
+
+
+def query_vectors(thinking: Thinking, thoughts: int) -> Vectors:
+    """Of the bare questions (0), after one greedy thought (1), or the mean of sampled ones."""
+    if thoughts > 1:
+        return fused(thinking.sampled(thoughts).vectors_QKD)
+    if thoughts == 1:
+        return thinking.greedy().vectors_QCD[:, -1]
+    return np.asarray(thinking.model.encode_query(thinking.queries, budget=0))
 
 
 def scored(
@@ -172,7 +184,7 @@ def run_benchmark(options: argparse.Namespace, arguments: Sequence[str]) -> None
     weights = _numbers(options.weights, float)
     collection = load_collection(options.folder, options.split, options.ids)
     model = T1.from_pretrained(locate(options.model), dtype="float32")
-    run = searched(Thinking(model, collection, options.kept), max(SHOWN, *depths))
+    run = searched(Thinking(model, collection, options.kept), max(SHOWN, *depths), options.thoughts)
     if options.questions:
         run = dict(list(run.items())[: options.questions])
     found = {}
@@ -218,9 +230,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--split", required=True, help="judgements: qrels/SPLIT.tsv")
     parser.add_argument("--ids", type=Path, help="file of question ids: use only these")
     parser.add_argument("--questions", type=int, metavar="N", help="only the first N of them")
-    parser.add_argument("--model", default="t1-mini-companion", help="a T1; it does not think")
+    parser.add_argument("--model", default="t1-mini-companion", help="a T1")
     parser.add_argument(
         "--reranker", action="append", default=[], help="as of t1 search --rerank; may be repeated"
+    )
+    parser.add_argument(
+        "--thoughts", type=int, default=0, help="about each question, before the search"
     )
     parser.add_argument("--depths", default="25,50,100")
     parser.add_argument("--weights", default="0.5,1")

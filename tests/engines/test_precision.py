@@ -11,9 +11,11 @@ from torch import nn
 
 from thought1.engines import precision
 from thought1.engines.hf import HFEngine
+from thought1.engines.likelihood import mean_logprobs
 from thought1.engines.linear import onednn_linears
 from thought1.engines.packed import PackedLinears, bfloat16_exists
 from thought1.engines.precision import thought_precision
+from thought1.engines.probe import disagreement
 from thought1.engines.route import Rates
 from thought1.model.checkpoint_loading import load_checkpoint
 from thought1.types import Sampling, Thought1Error
@@ -135,3 +137,23 @@ def test_thoughts_use_it_and_documents_do_not(
     again = engine.generate(PREFIX, ROWS, [0, 0, 0], Sampling())
     for one, other in zip(again, exact, strict=True):
         np.testing.assert_array_equal(one.vector, other.vector)
+
+
+@needs_bfloat16
+def test_an_architecture_is_judged_without_it(
+    engine: HFEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = [*PREFIX, *ROWS[0], *range(20, 40)]
+    exact = disagreement(engine, ids)
+    monkeypatch.setenv("T1_THOUGHTS", "bfloat16")
+    assert disagreement(engine, ids) == exact
+
+
+@needs_bfloat16
+def test_likelihoods_use_it(engine: HFEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = PREFIX, ROWS, [[7, 8, 9]] * len(ROWS)
+    exact = mean_logprobs(engine, *given)
+    monkeypatch.setenv("T1_THOUGHTS", "bfloat16")
+    rounded = mean_logprobs(engine, *given)
+    assert rounded != exact
+    assert rounded == pytest.approx(exact, abs=0.1)

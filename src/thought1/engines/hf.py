@@ -80,6 +80,7 @@ class HFEngine:
         self._prefix = PrefixCache(model)
         self._packed = PackedLinears()
         self._packed_prefix = PrefixCache(model)
+        self._rounds = True
 
     @property
     def dim(self) -> int:
@@ -102,7 +103,7 @@ class HFEngine:
             return normalized(torch.zeros(0, self.dim))
         self.check_length(len(prefix) + max(map(len, rows)))
         with onednn_linears(self.model):
-            cache, batch, mask_BK = self._start(*no_row_empty(prefix, rows), self._prefix)
+            cache, batch, mask_BK = self.start(*no_row_empty(prefix, rows), self._prefix)
             if self.padding_side == "left":
                 return normalized(self._backbone(batch, mask_BK, cache)[:, -1])
             with last_tokens_only(self.model, cache, batch.last_B):
@@ -177,7 +178,18 @@ class HFEngine:
         """Inside, products are those of thoughts."""
         return onednn_linears(self.model, self._packed if self._in_bfloat16() else None)
 
+    @contextmanager
+    def unrounded(self) -> Iterator[None]:
+        """Inside, thoughts are computed in the numbers of the model, whatever T1_THOUGHTS says."""
+        self._rounds = False
+        try:
+            yield
+        finally:
+            self._rounds = True
+
     def _in_bfloat16(self) -> bool:
+        if not self._rounds:
+            return False
         on_cpu = self.model.device.type == "cpu" and self.model.dtype == torch.float32
         return on_cpu and thought_precision().name == "bfloat16"
 
@@ -189,7 +201,7 @@ class HFEngine:
         heads = [row[:-1] for row in rows]
         if prefix or max(map(len, heads)):
             prefixes = self._packed_prefix if self._in_bfloat16() else self._prefix
-            cache, batch, mask_BK = self._start(prefix, heads, prefixes)
+            cache, batch, mask_BK = self.start(prefix, heads, prefixes)
             if batch.ids_BT.shape[1]:
                 self._backbone(batch, mask_BK, cache)
         else:
@@ -197,7 +209,7 @@ class HFEngine:
             mask_BK = torch.zeros(len(rows), 0, dtype=torch.long, device=self.model.device)
         return ThoughtBatch(cache, mask_BK, torch.tensor(lengths), torch.tensor(last_B))
 
-    def _start(
+    def start(
         self, prefix: Ids, rows: Sequence[Ids], prefixes: PrefixCache
     ) -> tuple[DynamicCache, Padded, Tensor]:
         """A cache that holds the prefix, the padded rows, and the mask over both."""
@@ -219,14 +231,14 @@ class HFEngine:
         outputs = self.model.base_model(
             input_ids=batch.ids_BT,
             attention_mask=mask_BK if masked else None,
-            **self._positions(positions_BK[:, -width:]),
+            **self.positions(positions_BK[:, -width:]),
             past_key_values=cache,
             use_cache=True,
         )
         hidden_BTD: Tensor = outputs.last_hidden_state
         return hidden_BTD
 
-    def _positions(self, positions_BT: Tensor) -> dict[str, Tensor]:
+    def positions(self, positions_BT: Tensor) -> dict[str, Tensor]:
         """The model's argument for positions, if it has one."""
         if not self._takes_positions:
             return {}
@@ -246,7 +258,7 @@ class HFEngine:
             outputs = self.model(
                 input_ids=tokens_B[:, None],
                 attention_mask=mask_BK,
-                **self._positions(positions_B[:, None]),
+                **self.positions(positions_B[:, None]),
                 past_key_values=batch.cache,
                 use_cache=True,
             )
@@ -263,7 +275,7 @@ class HFEngine:
         outputs = self.model.base_model(
             input_ids=emb_B1,
             attention_mask=torch.cat([mask_BK, mask_BK.new_ones(len(places), 1)], 1),
-            **self._positions(positions_B[:, None]),
+            **self.positions(positions_B[:, None]),
             past_key_values=cache,
             use_cache=True,
         )

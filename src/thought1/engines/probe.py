@@ -39,6 +39,7 @@ def disagreement(engine: HFEngine, ids: Ids) -> float:
     ended = [[*row, engine.emb_id] for row in rows]
     single = np.concatenate([engine.embed((), [[*prefix, *row]]) for row in ended])
     batch = engine.embed(prefix, ended)
-    decoded = engine.generate(prefix, rows, [0] * len(rows), Sampling())
+    with engine.unrounded():
+        decoded = engine.generate(prefix, rows, [0] * len(rows), Sampling())
     stepwise = np.stack([each.vector for each in decoded])
     return float(max(np.abs(batch - single).max(), np.abs(stepwise - single).max()))

@@ -1,16 +1,23 @@
-"""T1 itself as a reranker: how likely its language model finds the question after a document.
+"""T1 itself as a reranker: how well its language model can connect the question and a document.
 
-Query likelihood: Ponte and Croft, "A language modeling approach to information retrieval", SIGIR
-1998; with a language model that was trained for nothing of the kind: Sachan et al., "Improving
-passage retrieval with zero-shot question generation" (UPR), arXiv 2204.07496. The score is the mean
-log-probability of the question's tokens, in nats. It needs no training, and reads every document
-once for each query.
+    mean log P(question | document) + mean log P(document | question) - mean log P(document) / 2
+
+- The first term is query likelihood: Ponte and Croft, "A language modeling approach to information
+  retrieval", SIGIR 1998; with a language model that was trained for nothing of the kind: Sachan et
+  al., "Improving passage retrieval with zero-shot question generation" (UPR), arXiv 2204.07496.
+- The second is our own: the document as a thought about the question, after the prompt that the
+  model's thoughts follow.
+- The third, after the same prompt without a question, takes back half of what a document gains
+  there by being common words. The half was chosen on validation questions (docs/search.md).
+
+All are in nats. It needs no training, and reads each document three times for each query.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from threading import Lock
 
+from thought1.engines.hf import HFEngine
 from thought1.engines.likelihood import BATCH, mean_logprobs
 from thought1.search.thought_cache import CachedThinker
 from thought1.t1 import T1
@@ -18,40 +25,71 @@ from thought1.types import Reranked, Thought1Error
 
 BETWEEN = "\nQuestion:\n"
 """The text between the document and the question, as in the templates of our own models."""
+PRIOR_WEIGHT = 0.5
+"""Of a document's likelihood without the question."""
 
 MAX_DOCUMENT_TOKENS = 512
 """Of a document; the rest is cut."""
 MAX_QUERY_TOKENS = 256
 """Of a question; the rest is cut."""
 
+Ids = Sequence[int]
+
 
 @dataclass
 class LikelihoodReranker:
-    """Mean log-likelihood of the question after each document, by a T1's language model."""
+    """Likelihoods of question and document given each other, by a T1's language model."""
 
     name: str
     model: T1
+    engine: HFEngine
     _lock: Lock = field(default_factory=Lock)
 
     def rerank(self, query: str, documents: Sequence[str]) -> Reranked:
-        """The likelihoods; see `contracts.Reranker`."""
-        renderer = self.model.renderer
+        """The scores; see `contracts.Reranker`. One without words gets the lowest of the others.
+
+        Raises:
+            Thought1Error: the question is empty, or leaves no room for a document.
+        """
         with self._lock:
-            target = renderer.text([query])[0][:MAX_QUERY_TOKENS]
-            if not target:
+            read = self.model.renderer.text(documents)
+            question = self.model.renderer.text([query])[0][:MAX_QUERY_TOKENS]
+            if not question:
                 raise Thought1Error("an empty question has no likelihood")
-            leading, between = renderer.leading, renderer.words(BETWEEN)
-            room = self.model.engine.max_positions - len(leading) - len(between) - len(target)
-            most = min(MAX_DOCUMENT_TOKENS, room)
-            if most < 1:
-                raise Thought1Error(
-                    f"a question of {len(target)} tokens leaves no room for a document within the "
-                    f"{self.model.engine.max_positions} positions of {self.model.name}"
-                )
-            contexts = [[*leading, *ids[:most], *between] for ids in renderer.text(documents)]
-            scores = mean_logprobs(self.model.checkpoint.model, contexts, target)
-        tokens = sum(map(len, contexts)) + len(target) * len(contexts)
-        return Reranked(tuple(scores), -(-len(documents) // BATCH), tokens)
+            asked, unasked = self._prompt(query), self._prompt("")
+            before, between = self.model.renderer.leading, self.model.renderer.words(BETWEEN)
+            around = max(len(asked), len(before) + len(between) + len(question))
+            texts = [ids[: self._room(around, len(question))] for ids in read if ids]
+            behind = [[*ids, *between] for ids in texts]
+            nothing: list[Ids] = [()] * len(texts)
+            forth = mean_logprobs(self.engine, before, behind, [question] * len(texts))
+            back = mean_logprobs(self.engine, asked, nothing, texts)
+            prior = mean_logprobs(self.engine, unasked, nothing, texts)
+        terms = zip(forth, back, prior, strict=True)
+        scores = [a + b - PRIOR_WEIGHT * common for a, b, common in terms]
+        least, own = min(scores, default=0.0), iter(scores)
+        tokens = len(asked) + len(unasked) + sum(map(len, behind)) + 2 * sum(map(len, texts))
+        return Reranked(
+            tuple(next(own) if ids else least for ids in read),
+            3 * -(-len(texts) // BATCH),
+            tokens + len(question) * len(texts),
+        )
+
+    def _prompt(self, query: str) -> list[int]:
+        """What the model reads before it thinks."""
+        settings = self.model.settings
+        rendered = self.model.renderer.render(settings.query, [query], settings.max_query_tokens)
+        return [*rendered.prefix, *rendered.rows[0]]
+
+    def _room(self, around: int, question: int) -> int:
+        """Tokens that a document may have, beside `around` others."""
+        most = min(MAX_DOCUMENT_TOKENS, self.engine.max_positions - around)
+        if most < 1:
+            raise Thought1Error(
+                f"a question of {question} tokens leaves no room for a document within the "
+                f"{self.engine.max_positions} positions of {self.model.name}"
+            )
+        return most
 
 
 def open_likelihood(spec: str, model: object) -> LikelihoodReranker:
@@ -70,4 +108,6 @@ def open_likelihood(spec: str, model: object) -> LikelihoodReranker:
         )
     if own.checkpoint.random_head:
         raise Thought1Error(f"{own.name} has no language head, so that no text has a likelihood")
-    return LikelihoodReranker(spec, own)
+    if not isinstance(own.engine, HFEngine):
+        raise Thought1Error(f"the engine of {own.name} gives no likelihoods: use transformers'")
+    return LikelihoodReranker(spec, own, own.engine)
