@@ -80,10 +80,14 @@ def test_a_model_without_a_language_head_is_refused(tmp_path: Path) -> None:
         open_likelihood("t1", model)
 
 
-def test_an_empty_or_endless_question_is_one_sentence(tmp_path: Path) -> None:
-    model = T1.from_pretrained(make_checkpoint(tmp_path / "m"))
-    reranker = opened(model)
+def test_an_empty_question_is_one_sentence(tmp_path: Path) -> None:
+    reranker = opened(T1.from_pretrained(make_checkpoint(tmp_path / "m")))
     with pytest.raises(Thought1Error, match="empty question"):
         reranker.rerank(" ", DOCUMENTS)
-    with pytest.raises(Thought1Error, match="leaves no room for a document"):
-        reranker.rerank("ice " * 5000, DOCUMENTS)
+
+
+def test_long_questions_and_documents_are_cut(tmp_path: Path) -> None:
+    model = T1.from_pretrained(make_checkpoint(tmp_path / "m"))
+    found = opened(model).rerank("ice " * 5000, [*DOCUMENTS, "salt " * 5000])
+    assert len(set(found.scores)) == len(DOCUMENTS) + 1
+    assert found.tokens < 3 * 4 * model.engine.max_positions

@@ -574,3 +574,11 @@ def test_hits_are_explained_over_http(served: Served) -> None:
         assert hit["explanation"]["highlight"]["end"] == wanted["highlight"]["end"]
     assert found["receipt"]["prompt_tokens"] > 0
     assert served.good("/v1/search", query=QUESTION)["results"][0]["hits"][0]["explanation"] is None
+
+
+@pytest.mark.parametrize("path", ["/v1/search", "/v1/think"])
+def test_half_a_surrogate_pair_is_refused(served: Served, path: str) -> None:
+    body = b'{"query": "ice \\ud800"}'
+    answer = served.client.post(path, content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code in (400, 422), answer.text
+    assert "error" in answer.json()

@@ -101,10 +101,21 @@ class Renderer:
         return tuple(coded["input_ids"][: mask.index(0)])
 
     def text(self, texts: Sequence[str]) -> list[list[int]]:
-        """Ids of untrusted texts, outer whitespace removed, no special token among them."""
-        coded = self._plain.encode_batch_fast(
-            [text.strip() for text in texts], add_special_tokens=False
-        )
+        """Ids of untrusted texts, outer whitespace removed, no special token among them.
+
+        Raises:
+            Thought1Error: a text holds half of a surrogate pair, which tokenizers cannot read.
+        """
+        stripped = [text.strip() for text in texts]
+        try:
+            coded = self._plain.encode_batch_fast(stripped, add_special_tokens=False)
+        except TypeError:
+            broken = next((text for text in stripped if not _is_unicode(text)), None)
+            if broken is None:
+                raise
+            raise Thought1Error(
+                f"not valid Unicode, since half of a surrogate pair is no character: {broken!r:.200}"
+            ) from None
         # Unigram vocabularies hold "</s>" as an ordinary piece too: parsing off is not enough.
         special = self._special_ids
         return [[id for id in encoding.ids if id not in special] for encoding in coded]
@@ -242,3 +253,7 @@ def uncut(tokenizer: PreTrainedTokenizerBase) -> Tokenizer:
     copy.no_truncation()
     copy.no_padding()
     return copy
+
+
+def _is_unicode(text: str) -> bool:
+    return not any(0xD800 <= ord(character) <= 0xDFFF for character in text)

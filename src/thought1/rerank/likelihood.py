@@ -31,7 +31,7 @@ PRIOR_WEIGHT = 0.5
 MAX_DOCUMENT_TOKENS = 512
 """Of a document; the rest is cut."""
 MAX_QUERY_TOKENS = 256
-"""Of a question; the rest is cut."""
+"""Of a question, and at most half of the model's positions; the rest is cut."""
 
 Ids = Sequence[int]
 
@@ -49,17 +49,18 @@ class LikelihoodReranker:
         """The scores; see `contracts.Reranker`. One without words gets the lowest of the others.
 
         Raises:
-            Thought1Error: the question is empty, or leaves no room for a document.
+            Thought1Error: the question is empty, or the model's positions do not hold its prompt.
         """
         with self._lock:
             read = self.model.renderer.text(documents)
-            question = self.model.renderer.text([query])[0][:MAX_QUERY_TOKENS]
+            question = self.model.renderer.text([query])[0][: self._most(MAX_QUERY_TOKENS)]
             if not question:
                 raise Thought1Error("an empty question has no likelihood")
             asked, unasked = self._prompt(query), self._prompt("")
             before, between = self.model.renderer.leading, self.model.renderer.words(BETWEEN)
             around = max(len(asked), len(before) + len(between) + len(question))
-            texts = [ids[: self._room(around, len(question))] for ids in read if ids]
+            room = min(MAX_DOCUMENT_TOKENS, self.engine.max_positions - around)
+            texts = [ids[:room] for ids in read if ids]
             behind = [[*ids, *between] for ids in texts]
             nothing: list[Ids] = [()] * len(texts)
             forth = mean_logprobs(self.engine, before, behind, [question] * len(texts))
@@ -75,21 +76,15 @@ class LikelihoodReranker:
             tokens + len(question) * len(texts),
         )
 
+    def _most(self, tokens: int) -> int:
+        return min(tokens, self.engine.max_positions // 2)
+
     def _prompt(self, query: str) -> list[int]:
         """What the model reads before it thinks."""
-        settings = self.model.settings
-        rendered = self.model.renderer.render(settings.query, [query], settings.max_query_tokens)
+        own = self.model.settings
+        most = self._most(own.max_query_tokens)
+        rendered = self.model.renderer.render(own.query, [query], most)
         return [*rendered.prefix, *rendered.rows[0]]
-
-    def _room(self, around: int, question: int) -> int:
-        """Tokens that a document may have, beside `around` others."""
-        most = min(MAX_DOCUMENT_TOKENS, self.engine.max_positions - around)
-        if most < 1:
-            raise Thought1Error(
-                f"a question of {question} tokens leaves no room for a document within the "
-                f"{self.engine.max_positions} positions of {self.model.name}"
-            )
-        return most
 
 
 def open_likelihood(spec: str, model: object) -> LikelihoodReranker:
