@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import uvicorn
+from fastapi import FastAPI
 from t1_command import NOTES
 
 from thought1.index import Index
@@ -43,16 +44,21 @@ def notes_index(folder: Path, model: Any) -> Index:
     return index
 
 
-@contextmanager
-def serving_notes(folder: Path, model: T1, **options: Any) -> Iterator[httpx.Client]:
-    """A client of a server over such an index; `options` are those of `create_app`."""
+def notes_app(folder: Path, model: T1, **options: Any) -> FastAPI:
+    """A server's application over such an index; `options` are those of `create_app`."""
     metrics = Metrics()
     shelf = make_shelf(
         {"notes": notes_index(folder, model)},
         lambda _index, name: Batcher(model, ModelMeter(metrics, name)),
     )
+    return create_app(shelf, metrics=metrics, **options)
+
+
+@contextmanager
+def serving_notes(folder: Path, model: T1, **options: Any) -> Iterator[httpx.Client]:
+    """A client of such a server."""
     with (
-        listening(create_app(shelf, metrics=metrics, **options)) as url,
+        listening(notes_app(folder, model, **options)) as url,
         httpx.Client(base_url=url, timeout=60) as client,
     ):
         yield client

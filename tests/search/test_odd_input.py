@@ -1,7 +1,6 @@
 """Questions that no one would ask, of an index with three documents and of one with none: every way
 of searching answers, and says what it left out."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,9 +9,8 @@ from tiny import make_checkpoint
 from thought1.index import Index
 from thought1.search.adaptive import Adaptive, Gate
 from thought1.search.options import SearchOptions
-from thought1.search.thought_cache import CachedThinker
 from thought1.t1 import T1
-from thought1.types import Document, LeftOut, SearchResult, Thought1Error
+from thought1.types import Document, SearchResult, Thought1Error
 
 WAYS: dict[str, dict[str, Any]] = {
     "bm25": {"mode": "bm25"},

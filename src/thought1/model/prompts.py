@@ -114,7 +114,7 @@ class Renderer:
             if broken is None:
                 raise
             raise Thought1Error(
-                f"not valid Unicode, since half of a surrogate pair is no character: {broken!r:.200}"
+                f"half of a surrogate pair is not valid Unicode: {broken!r:.200}"
             ) from None
         # Unigram vocabularies hold "</s>" as an ordinary piece too: parsing off is not enough.
         special = self._special_ids

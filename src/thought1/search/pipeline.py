@@ -28,6 +28,7 @@ from thought1.search.steps import (
     Think,
     ThinkAdaptively,
 )
+from thought1.search.tracing import span
 from thought1.types import Explanation, Hit, Ranking, Receipt, SearchResult, Thought
 
 BATCH = 64
@@ -169,13 +170,9 @@ def search_many(
         raise ValueError("thoughts are all texts, or all have their vectors")
     ready = [thought for thought in given if isinstance(thought, Thought)]
     found = Found(queries, [[thought] for thought in ready] or [()] * len(queries))
-    milliseconds: dict[str, float] = {}
     steps: list[SearchStep] = [Embed(model, texts)] if texts else []
     steps += plan(store, model, options, thought=bool(given), reranker=reranker)
-    for step in steps if queries else []:
-        start = time.perf_counter()
-        step(found)
-        milliseconds[step.name] = 1000 * (time.perf_counter() - start)
+    milliseconds = _run(steps if queries else [], found, options)
     receipt = Receipt(
         len(queries),
         found.prompt_tokens,
@@ -188,6 +185,20 @@ def search_many(
         len(found.left_out),
     )
     return _results(found, options.offset), receipt
+
+
+def _run(steps: Sequence[SearchStep], found: Found, options: SearchOptions) -> dict[str, float]:
+    """Run the steps, each in a span; the milliseconds of each."""
+    milliseconds: dict[str, float] = {}
+    described = {"queries": len(found.queries), "mode": options.mode, "k": options.k}
+    with span("search", described) as later:
+        for step in steps:
+            start = time.perf_counter()
+            with span(step.name, {}):
+                step(found)
+            milliseconds[step.name] = 1000 * (time.perf_counter() - start)
+        later |= {"thought_tokens": found.thought_tokens, "left_out": len(found.left_out)}
+    return milliseconds
 
 
 class Searcher(Protocol):
