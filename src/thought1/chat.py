@@ -95,7 +95,7 @@ class ChatServer:
             raise self._endpoint.strange(f"{type(error).__name__}: {error}") from error
 
     def answers(
-        self, asked: Sequence[Messages], most: int, *, first: int = 0
+        self, prompts: Sequence[Messages], most: int, *, first: int = 0
     ) -> list[Answer | Thought1Error]:
         """`answer` for each of them, some at a time; an error stands in the place of its answer."""
 
@@ -105,10 +105,10 @@ class ChatServer:
             except Thought1Error as error:
                 return error
 
-        if not asked:
+        if not prompts:
             return []
-        with ThreadPoolExecutor(min(AT_A_TIME, len(asked))) as pool:
-            return list(pool.map(ask, asked))
+        with ThreadPoolExecutor(min(AT_A_TIME, len(prompts))) as pool:
+            return list(pool.map(ask, prompts))
 
     @cached_property
     def _endpoint(self) -> Endpoint:

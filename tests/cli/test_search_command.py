@@ -378,7 +378,7 @@ def test_a_search_is_reranked(t1: T1Command, built: str) -> None:
     (result,), receipt = index.search_many(["ice"], options)
     assert found["results"] == [result_data(result)]
     assert found["receipt"]["rerank_tokens"] == receipt.rerank_tokens > 0
-    assert found["receipt"]["rerank_calls"] == 1
+    assert found["receipt"]["rerank_calls"] == 3
     shown = t1("search", built, "ice", *flags)
     assert "1 calls and" in shown.out.splitlines()[-1]
 

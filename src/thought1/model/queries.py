@@ -274,7 +274,7 @@ class QuerySide:
         sampling = self.sampling(plan.sampling)
         # Longest first, so that a prompt that does not fit fails at once.
         order = sorted(range(len(prompted.rows)), key=lambda i: -len(prompted.rows[i]))
-        wanted = self.reader.asked(plan.checkpoints)
+        wanted = self.reader.needed(plan.checkpoints)
         for start in range(0, len(order), batch_size):
             places = order[start : start + batch_size]
             rows, budgets = [prompted.rows[i] for i in places], [plan.budget] * len(places)

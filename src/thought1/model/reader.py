@@ -101,7 +101,7 @@ class Reader:
         """Whether vectors stay as the language model gives them."""
         return self.companion is None and not self.weight
 
-    def asked(self, snapshots: Sequence[int]) -> Sequence[int]:
+    def needed(self, snapshots: Sequence[int]) -> Sequence[int]:
         """The snapshots to take of the language model: its own anchor is that of 0 tokens."""
         return snapshots if self.companion or not self.weight else sorted({0, *snapshots})
 
@@ -149,7 +149,7 @@ class Reader:
 
         Args:
             queries: of each generation.
-            snapshots: those that the caller requested; `asked` may add one.
+            snapshots: those that the caller requested; `needed` may add one.
             decode: from the ids of a thought to its text.
         """
         if self.plain:

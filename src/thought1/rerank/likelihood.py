@@ -56,20 +56,20 @@ class LikelihoodReranker:
             question = self.model.renderer.text([query])[0][: self._most(MAX_QUERY_TOKENS)]
             if not question:
                 raise Thought1Error("an empty question has no likelihood")
-            asked, unasked = self._prompt(query), self._prompt("")
+            prompt, no_question = self._prompt(query), self._prompt("")
             before, between = self.model.renderer.leading, self.model.renderer.words(BETWEEN)
-            around = max(len(asked), len(before) + len(between) + len(question))
+            around = max(len(prompt), len(before) + len(between) + len(question))
             room = min(MAX_DOCUMENT_TOKENS, self.engine.max_positions - around)
             texts = [ids[:room] for ids in read if ids]
             behind = [[*ids, *between] for ids in texts]
             nothing: list[Ids] = [()] * len(texts)
             forth = mean_logprobs(self.engine, before, behind, [question] * len(texts))
-            back = mean_logprobs(self.engine, asked, nothing, texts)
-            prior = mean_logprobs(self.engine, unasked, nothing, texts)
+            back = mean_logprobs(self.engine, prompt, nothing, texts)
+            prior = mean_logprobs(self.engine, no_question, nothing, texts)
         terms = zip(forth, back, prior, strict=True)
         scores = [a + b - PRIOR_WEIGHT * common for a, b, common in terms]
         least, own = min(scores, default=0.0), iter(scores)
-        tokens = len(asked) + len(unasked) + sum(map(len, behind)) + 2 * sum(map(len, texts))
+        tokens = len(prompt) + len(no_question) + sum(map(len, behind)) + 2 * sum(map(len, texts))
         return Reranked(
             tuple(next(own) if ids else least for ids in read),
             3 * -(-len(texts) // BATCH),

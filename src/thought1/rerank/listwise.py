@@ -89,7 +89,7 @@ def messages(query: str, documents: Sequence[str]) -> Messages:
     """The messages about the documents of one window."""
     count, question = len(documents), _line(query)
     shown = "\n".join(f"[{n}] {_line(text)}" for n, text in enumerate(documents, start=1))
-    asked = (
+    prompt = (
         f"I will provide you with {count} passages, each indicated by number identifier []. "
         f"Rank the passages based on their relevance to query: {question}\n\n{shown}\n\n"
         f"Search Query: {question}\nRank the {count} passages above based on their relevance to "
@@ -97,7 +97,7 @@ def messages(query: str, documents: Sequence[str]) -> Messages:
         "The most relevant passages should be listed first. The output format should be [] > [], "
         "e.g., [1] > [2]. Only respond with the ranking results, do not say any word or explain."
     )
-    return [{"role": "system", "content": SYSTEM}, {"role": "user", "content": asked}]
+    return [{"role": "system", "content": SYSTEM}, {"role": "user", "content": prompt}]
 
 
 def _line(text: str) -> str:

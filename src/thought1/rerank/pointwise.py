@@ -36,15 +36,15 @@ class PointwiseReranker:
         Raises:
             Thought1Error: the server fails for each of them, or none of its answers is yes or no.
         """
-        asked = [messages(query, document) for document in documents]
-        answers = self.server.answers(asked, MOST, first=FIRST)
+        prompts = [messages(query, document) for document in documents]
+        answers = self.server.answers(prompts, MOST, first=FIRST)
         said = [None if isinstance(one, Thought1Error) else yes(one) for one in answers]
         if all(one is None for one in said):
             errors = [one for one in answers if isinstance(one, Thought1Error)]
             raise errors[0] if errors else Thought1Error(f"{self.name} answers neither yes nor no")
         scores = tuple(UNDECIDED if one is None else one for one in said)
         tokens = sum(one.tokens for one in answers if isinstance(one, Answer))
-        return Reranked(scores, len(asked), tokens)
+        return Reranked(scores, len(prompts), tokens)
 
 
 def yes(answer: Answer) -> float | None:
@@ -63,11 +63,11 @@ def yes(answer: Answer) -> float | None:
 
 def messages(query: str, document: str) -> Messages:
     """The messages about one document."""
-    asked = (
+    prompt = (
         f"Passage: {document.strip()[:MAX_CHARACTERS]}\n\nQuery: {query.strip()[:MAX_CHARACTERS]}"
         "\n\nDoes the passage help to answer the query? Answer with yes or no."
     )
-    return [{"role": "user", "content": asked}]
+    return [{"role": "user", "content": prompt}]
 
 
 def open_pointwise(spec: str, model: object) -> PointwiseReranker:

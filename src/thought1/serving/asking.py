@@ -91,11 +91,11 @@ class Asking:
                 )
             )
         plan = self._plan(model, budget, sampling, samples, checkpoints)
-        asked = self._prompts(model, queries, evidence)
+        prompts = self._prompts(model, queries, evidence)
         if plan.budget:
-            return self.batcher.think(asked, plan, self.ticket, self.listener)
+            return self.batcher.think(prompts, plan, self.ticket, self.listener)
         start = time.perf_counter()
-        vectors = self.batcher.bare(asked, self.ticket)
+        vectors = self.batcher.bare(prompts, self.ticket)
         seconds = time.perf_counter() - start
         return [
             Thought("", (), "none", v, tuple(Snapshot(n, v, seconds) for n in plan.checkpoints))
@@ -135,13 +135,13 @@ class Asking:
         model = self.batcher.model
         if not isinstance(model, T1):
             raise Thought1Error(f"{model.name} cannot think, and reads no thoughts")
-        asked = self._prompts(model, queries, evidence)
+        prompts = self._prompts(model, queries, evidence)
         with self.batcher.text_lock:
             ids = model.renderer.text(thoughts)
         vectors: list[Vectors] = []
         for start in range(0, len(thoughts), BEHIND):
             part = slice(start, start + BEHIND)
-            some = PromptedQueries(asked.texts[part], asked.prefix, asked.rows[part])
+            some = PromptedQueries(prompts.texts[part], prompts.prefix, prompts.rows[part])
             given = thoughts[part]
             vectors += list(self._call(partial(model.queries.behind, some, given, BEHIND, None)))
         return [

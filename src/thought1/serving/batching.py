@@ -74,19 +74,19 @@ class Batcher:
 
     def think(
         self,
-        asked: PromptedQueries,
+        prompts: PromptedQueries,
         plan: Plan,
         ticket: Ticket,
         listener: Listener | None = None,
     ) -> list[Any]:
         """`plan.samples` thoughts about each question, with their vectors."""
-        if not asked.rows:
+        if not prompts.rows:
             return []
-        return list(self._submit(ThinkJob(ticket, asked, plan, listener)))
+        return list(self._submit(ThinkJob(ticket, prompts, plan, listener)))
 
-    def bare(self, asked: PromptedQueries, ticket: Ticket) -> Vectors:
+    def bare(self, prompts: PromptedQueries, ticket: Ticket) -> Vectors:
         """Vectors (n, d) of questions without thoughts."""
-        vectors: Vectors = self._submit(BareJob(ticket, asked))
+        vectors: Vectors = self._submit(BareJob(ticket, prompts))
         return vectors
 
     def documents(self, texts: Sequence[str], ticket: Ticket) -> Vectors:

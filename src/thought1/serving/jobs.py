@@ -80,7 +80,7 @@ class Job:
 class ThinkJob(Job):
     """Thoughts about some questions."""
 
-    asked: PromptedQueries
+    prompts: PromptedQueries
     plan: Plan
     """With its sampling."""
     listener: Listener | None = None
@@ -92,7 +92,7 @@ class ThinkJob(Job):
     """Of thoughts that may end at a checkpoint: it remembers what its companion has read."""
 
     def __post_init__(self) -> None:
-        self.waiting = deque(range(len(self.asked.rows)))
+        self.waiting = deque(range(len(self.prompts.rows)))
 
     def hear(self, number: int, token_id: int) -> None:
         """A thought has got a token."""
@@ -104,7 +104,7 @@ class ThinkJob(Job):
         self.found[number] = thought
         if self.listener is not None:
             self.listener.thought(*divmod(number, self.plan.samples), thought)
-        whole = len(self.asked.rows) * self.plan.samples
+        whole = len(self.prompts.rows) * self.plan.samples
         if len(self.found) == whole and not self.future.done():
             self.future.set_result([self.found[number] for number in sorted(self.found)])
 
@@ -113,7 +113,7 @@ class ThinkJob(Job):
 class BareJob(Job):
     """Vectors of questions without thoughts."""
 
-    asked: PromptedQueries
+    prompts: PromptedQueries
 
 
 @dataclass(eq=False)
@@ -156,7 +156,7 @@ class BatchRow:
     @property
     def question(self) -> str:
         """What it is about."""
-        return self.job.asked.texts[self.number // self.job.plan.samples]
+        return self.job.prompts.texts[self.number // self.job.plan.samples]
 
     def settled(self, shot: Snapshot) -> Generation:
         """What it is if it ends at the snapshot that it has just got."""

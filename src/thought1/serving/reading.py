@@ -40,17 +40,17 @@ class BareQuestions:
     def turn(self) -> None:
         """Read those whose prompts begin alike, together."""
         first = self.waiting.popleft()
-        jobs, texts = [first], len(first.asked.texts)
+        jobs, texts = [first], len(first.prompts.texts)
         for job in list(self.waiting):
-            alike = tuple(job.asked.prefix) == tuple(first.asked.prefix)
-            if alike and texts + len(job.asked.texts) <= BARE:
+            alike = tuple(job.prompts.prefix) == tuple(first.prompts.prefix)
+            if alike and texts + len(job.prompts.texts) <= BARE:
                 self.waiting.remove(job)
                 jobs.append(job)
-                texts += len(job.asked.texts)
+                texts += len(job.prompts.texts)
         together = PromptedQueries(
-            [text for job in jobs for text in job.asked.texts],
-            first.asked.prefix,
-            [row for job in jobs for row in job.asked.rows],
+            [text for job in jobs for text in job.prompts.texts],
+            first.prompts.prefix,
+            [row for job in jobs for row in job.prompts.rows],
         )
         start = time.perf_counter()
         try:
@@ -61,7 +61,7 @@ class BareQuestions:
                 job.fail(error)
             return
         self._meter.embedded("query", texts, time.perf_counter() - start)
-        ends = np.cumsum([len(job.asked.texts) for job in jobs])[:-1]
+        ends = np.cumsum([len(job.prompts.texts) for job in jobs])[:-1]
         for job, own in zip(jobs, np.split(vectors, ends), strict=True):
             job.future.set_result(own)
 

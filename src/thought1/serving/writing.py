@@ -92,7 +92,7 @@ class ThoughtWriting:
                 break
             self.waiting.popleft()
             plan = job.plan
-            key = tuple(job.asked.prefix), plan.sampling, plan.samples, tuple(plan.checkpoints)
+            key = tuple(job.prompts.prefix), plan.sampling, plan.samples, tuple(plan.checkpoints)
             chosen[key].append((job, job.waiting.popleft()))
             room -= plan.samples
             if job.waiting:
@@ -116,12 +116,12 @@ class ThoughtWriting:
         first, began = group[0][0], time.perf_counter()
         try:
             rows = self._running.join(
-                first.asked.prefix,
-                [job.asked.rows[question] for job, question in group],
+                first.prompts.prefix,
+                [job.prompts.rows[question] for job, question in group],
                 [job.plan.budget for job, _ in group],
                 self._side.sampling(first.plan.sampling, first.plan.samples),
                 copies=first.plan.samples,
-                snapshots=self._side.reader.asked(first.plan.checkpoints),
+                snapshots=self._side.reader.needed(first.plan.checkpoints),
             )
         except Exception as error:
             if len(group) > 1 and isinstance(error, Thought1Error):
@@ -168,14 +168,14 @@ class ThoughtWriting:
 
     def _settled(self, step: Step) -> dict[int, Generation]:
         """The thoughts that end at the checkpoint which they have just reached."""
-        asked: dict[tuple[ThinkJob, int], list[int]] = defaultdict(list)
+        groups: dict[tuple[ThinkJob, int], list[int]] = defaultdict(list)
         for row, shot in step.snapshots.items():
             job = self.rows[row].job
             watched = job.plan.until is not None and shot.budget in job.plan.checkpoints
             if watched and row in step.tokens:
-                asked[job, shot.budget].append(row)
+                groups[job, shot.budget].append(row)
         found: dict[int, Generation] = {}
-        for (job, tokens), rows in asked.items():
+        for (job, tokens), rows in groups.items():
             so_far = {row: self.rows[row].settled(step.snapshots[row]) for row in rows}
             try:
                 ending = self._ending(job, tokens, so_far)
@@ -209,7 +209,7 @@ class ThoughtWriting:
         self, ended: Sequence[tuple[BatchRow, Generation]], checkpoints: Sequence[int]
     ) -> None:
         side = self._side
-        lengths = side.reader.asked(checkpoints)
+        lengths = side.reader.needed(checkpoints)
         done = [row.complete(generation, lengths) for row, generation in ended]
         questions = [row.question for row, _ in ended]
         try:

@@ -32,8 +32,8 @@ class ChatWriter:
         self, queries: Sequence[str], *, budget: int | None = None
     ) -> list[str | Thought | LeftOut]:
         """Its answers, greedily; see `contracts.ThoughtWriter`."""
-        asked = [messages(query) for query in queries]
-        answers = self.server.answers(asked, BUDGET if budget is None else budget)
+        prompts = [messages(query) for query in queries]
+        answers = self.server.answers(prompts, BUDGET if budget is None else budget)
         return [self._thought(answer) for answer in answers]
 
     def _thought(self, answer: Answer | Exception) -> str | LeftOut:

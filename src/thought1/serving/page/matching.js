@@ -27,9 +27,9 @@ function finder(question, thought) {
   const among = (set, word) => [...set].find((term) => alike(term, word));
   return (word) => {
     if (!known.has(word)) {
-      const asked = among(question, word);
-      const found = asked ?? among(thought, word);
-      known.set(word, found && { term: found, from: asked ? "question" : "thought" });
+      const inQuestion = among(question, word);
+      const found = inQuestion ?? among(thought, word);
+      known.set(word, found && { term: found, from: inQuestion ? "question" : "thought" });
     }
     return known.get(word);
   };

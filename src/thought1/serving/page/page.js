@@ -74,7 +74,7 @@ function budgetShown() {
 
 // -- asking ---------------------------------------------------------------------------------------
 
-function asked() {
+function requestBody() {
   const [query, index, mode] = ["question", "index", "mode"].map((id) => by(id).value);
   const body = { query: query.trim(), index, k: by("k").valueAsNumber, mode };
   return mode === "bm25" ? body : { ...body, think: by("budget").valueAsNumber };
@@ -114,7 +114,7 @@ async function run(work) {
 
 function ask() {
   if (!by("ask-form").reportValidity()) return;
-  const body = asked();
+  const body = requestBody();
   const area = by("thought");
   showCode(body);
   by("thought-form").hidden = body.mode === "bm25";
@@ -140,7 +140,7 @@ function ask() {
 
 function askAgain() {
   if (!by("ask-form").reportValidity()) return;
-  const { think: _, ...body } = asked();
+  const { think: _, ...body } = requestBody();
   body.thoughts = [by("thought").value];
   showCode(body);
   run(async (signal) => {
@@ -151,7 +151,7 @@ function askAgain() {
 
 function compare() {
   if (!by("ask-form").reportValidity()) return;
-  const ways = threeWays({ ...asked(), think: by("budget").valueAsNumber });
+  const ways = threeWays({ ...requestBody(), think: by("budget").valueAsNumber });
   showCode(ways[2][1]);
   by("thought-form").hidden = true;
   run(async (signal) => {

@@ -44,7 +44,7 @@ def sample_groups(
             budgets,
             sampling,
             copies=group_size,
-            snapshots=reader.asked(()),
+            snapshots=reader.needed(()),
         )
     queries = [text for text in prompted.texts for _ in range(group_size)]
     thoughts = reader.read(queries, found, (), model.queries.decode)
