@@ -380,7 +380,7 @@ def test_a_search_is_reranked(t1: T1Command, built: str) -> None:
     assert found["receipt"]["rerank_tokens"] == receipt.rerank_tokens > 0
     assert found["receipt"]["rerank_calls"] == 3
     shown = t1("search", built, "ice", *flags)
-    assert "1 calls and" in shown.out.splitlines()[-1]
+    assert "3 calls and" in shown.out.splitlines()[-1]
 
 
 def test_a_broken_reranker_is_told(t1: T1Command, built: str) -> None:
