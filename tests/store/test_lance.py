@@ -186,6 +186,6 @@ def test_a_creation_that_fails_half_way_leaves_nothing(
         raise OSError("no space left on device")
 
     monkeypatch.setattr(lance, "_connect", no_space)
-    with pytest.raises(Thought1Error, match="no space left"):
+    with pytest.raises(Thought1Error, match="the disk is full"):
         LanceStore.create(tmp_path / "new" / "store", DIM, {})
     assert list(tmp_path.iterdir()) == []

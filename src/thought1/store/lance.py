@@ -25,7 +25,14 @@ import lancedb
 import pyarrow as pa
 from lancedb.index import BTree, IvfFlat
 
-from thought1.store.lance_commits import alone, ensure_key, remove_doubles, retrying
+from thought1.store.lance_commits import (
+    alone,
+    ensure_key,
+    reason,
+    remove_doubles,
+    retrying,
+    unusable,
+)
 from thought1.store.lance_filter import quote, to_sql, unmet
 from thought1.store.lance_rows import (
     document_columns,
@@ -64,6 +71,9 @@ _UNINDEXED_IDS = 100_000
 rows that it lacks means to read them all."""
 _QUERIES = 64
 """Query vectors in one scan."""
+
+_FAULTY = ("Error parsing statement", "Schema error", "Error during planning")
+"""What LanceDB says of a query that no table could answer."""
 
 T = TypeVar("T")
 
@@ -115,7 +125,7 @@ class LanceStore:
                     "with overwrite=True"
                 ) from error
             if isinstance(error, OSError | RuntimeError | IndexUnavailable):
-                raise Thought1Error(f"no index can be made at {path}: {error}") from error
+                raise Thought1Error(f"no index can be made at {path}: {reason(error)}") from error
             raise
 
     @classmethod
@@ -140,7 +150,9 @@ class LanceStore:
                 "it again, with overwrite=True"
             ) from error
         except (OSError, RuntimeError) as error:
-            raise IndexUnavailable(f"the index at {path} cannot be read: {error}") from error
+            raise IndexUnavailable(
+                f"the index at {path} cannot be read: {reason(error)}"
+            ) from error
         return cls(table, path)
 
     @property
@@ -326,7 +338,19 @@ class LanceStore:
             self._table.create_index("body", config=word_index())
 
     def _retrying(self, operation: Callable[..., T], *arguments: object) -> T:
-        return retrying(self._path, operation, *arguments)
+        try:
+            return retrying(self._path, operation, *arguments)
+        except ValueError as error:
+            if self._faulty(error):
+                raise
+            raise unusable(self._path, error) from error
+
+    def _faulty(self, error: ValueError) -> bool:
+        """Whether a query is to blame, and not a damaged table, which lacks columns as well."""
+        if not any(words in str(error) for words in _FAULTY):
+            return False
+        names: list[str] = self._retrying(lambda: self._table.schema.names)
+        return names == list(self._columns.names)
 
     def _condition(self, k: int, where: Filter | None) -> str:
         if k < 1:
