@@ -28,7 +28,7 @@ from typing import Any
 
 import httpx
 import psutil
-from load_clients import SHARES, Client, Seen
+from load_clients import Client, Seen
 from prometheus_client.parser import text_string_to_metric_families
 from record import ROOT, exit_code, origin, write_json
 from server_process import ServerProcess, server_process
