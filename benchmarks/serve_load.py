@@ -188,6 +188,7 @@ def run(options: argparse.Namespace) -> Report:
     with TemporaryDirectory() as place:
         index = Index.create(Path(place) / "bench.index", T1.from_pretrained(options.model))
         index.add(COLLECTION.corpus())
+        index.optimize()
         return campaign(index.path, load)
 
 
