@@ -41,6 +41,9 @@ GROWTH = 64
 """MiB by which the memory of a server may grow after its warm-up: that of its libraries varies."""
 SETTLE_SECONDS = 30.0
 """How long a server has for becoming quiet when all clients have left."""
+SAMPLES = 12
+WARM_UP = 30.0
+"""Least seconds until a server's memory is what its load needs."""
 MIB = 2**20
 
 
@@ -63,6 +66,8 @@ class Report:
     """After the warm-up."""
     memory: tuple[float, float]
     """MiB of the server after the warm-up and at the end, both without any request."""
+    course: list[float]
+    """The same at `SAMPLES` equal intervals in between, under load."""
     problems: list[str]
 
     def to_json(self) -> dict[str, Any]:
@@ -73,7 +78,11 @@ class Report:
             "warm_up_seconds": self.load.warm_up,
             "requests": self.seen.requests,
             "refused": self.seen.refused,
-            "memory_mib": {"after_warm_up": self.memory[0], "at_the_end": self.memory[1]},
+            "memory_mib": {
+                "after_warm_up": round(self.memory[0]),
+                "under_load": [round(one) for one in self.course],
+                "at_the_end": round(self.memory[1]),
+            },
             "milliseconds": {
                 kind: spread(times) for kind, times in sorted(self.seen.milliseconds.items())
             },
@@ -112,17 +121,33 @@ async def _campaign(server: ServerProcess, load: Load) -> Report:
     async with httpx.AsyncClient(base_url=server.url, timeout=180, limits=limits) as http:
         before = await _documents(http)
         clients = [Client(http, number, load.questions) for number in range(load.clients)]
-        warm, seen, memory = Seen(), Seen(), []
+        warm, seen = Seen(), Seen()
+        memory, courses = [], []
         for seconds, into in ((load.warm_up, warm), (load.seconds, seen)):
+            watching = asyncio.create_task(_watch(server, seconds))
             await asyncio.gather(*(client.run(seconds, into) for client in clients))
+            courses.append(await watching)
             into.problems += await _busy(http)
-            memory.append(psutil.Process(server.process.pid).memory_info().rss / MIB)
+            memory.append(_memory(server))
         problems = [*warm.problems, *seen.problems]
         problems += await _miscounted(http, warm.answers + seen.answers)
         problems += await _lost(http, clients, before)
     if memory[1] - memory[0] > GROWTH:
         problems.append(f"memory grew from {memory[0]:.0f} to {memory[1]:.0f} MiB")
-    return Report(load, seen, (memory[0], memory[1]), problems)
+    return Report(load, seen, (memory[0], memory[1]), courses[1], problems)
+
+
+def _memory(server: ServerProcess) -> float:
+    return float(psutil.Process(server.process.pid).memory_info().rss / MIB)
+
+
+async def _watch(server: ServerProcess, seconds: float) -> list[float]:
+    """The server's memory at equal intervals."""
+    found = []
+    for _ in range(SAMPLES):
+        await asyncio.sleep(seconds / SAMPLES)
+        found.append(_memory(server))
+    return found
 
 
 async def _documents(http: httpx.AsyncClient) -> int:
@@ -184,7 +209,7 @@ async def _lost(http: httpx.AsyncClient, clients: Sequence[Client], before: int)
 def run(options: argparse.Namespace) -> Report:
     """The campaign over an index that is made for it."""
     questions = [query.text for query in COLLECTION.queries()]
-    load = Load(options.clients, options.seconds, options.seconds / 3, questions)
+    load = Load(options.clients, options.seconds, max(WARM_UP, options.seconds / 3), questions)
     with TemporaryDirectory() as place:
         index = Index.create(Path(place) / "bench.index", T1.from_pretrained(options.model))
         index.add(COLLECTION.corpus())
