@@ -22,6 +22,9 @@ def check_load(
     report = serve_load.campaign(folder, load, options)
     serve_load.show(report)
     assert report.problems == []
+    shown = report.to_json()
+    assert shown["requests"] == report.seen.requests > shown["refused"]
+    assert len(shown["memory_mib"]["under_load"]) == serve_load.SAMPLES
     assert set(report.seen.milliseconds) == set(load_clients.SHARES)
     assert report.seen.refused > 0  # more came than it takes
 
