@@ -6,10 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import lancedb
 import numpy as np
 import pytest
 
-from thought1.store import lance
+from thought1.store import lance, lance_connection
 from thought1.store.lance import LanceStore
 from thought1.store.lance_commits import reason
 from thought1.types import (
@@ -162,8 +163,22 @@ def test_a_message_does_not_name_a_line_of_the_library() -> None:
     assert reason(RuntimeError(said)) == "lance error: not found"
 
 
+def test_what_lancedb_keeps_of_old_versions_is_bounded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit = 2**19
+    session = lancedb.Session(limit, limit)
+    monkeypatch.setattr(lance_connection, "_SESSION", session)
+    store = LanceStore.create(tmp_path / "store", DIM, {})
+    for seed in range(40):
+        store.upsert(rows(clustered(10, seed)))
+        store.search_bm25(["text"], 3)
+        store.search_dense(clustered(1, 0), 3)
+    assert 0 < session.size_bytes <= 2 * limit
+
+
 def test_a_folder_without_our_info_is_refused(tmp_path: Path) -> None:
-    lance._connect(tmp_path).create_table("documents", [{"id": "a"}])
+    lance.connect(tmp_path).create_table("documents", [{"id": "a"}])
     with pytest.raises(Thought1Error, match="not an index of Thought 1"):
         LanceStore.open(tmp_path)
 
@@ -228,7 +243,7 @@ def test_a_creation_that_fails_half_way_leaves_nothing(
         (path / "documents.lance").mkdir(parents=True)
         raise OSError("no space left on device")
 
-    monkeypatch.setattr(lance, "_connect", no_space)
+    monkeypatch.setattr(lance, "connect", no_space)
     with pytest.raises(Thought1Error, match="the disk is full"):
         LanceStore.create(tmp_path / "new" / "store", DIM, {})
     assert list(tmp_path.iterdir()) == []

@@ -21,7 +21,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
-import lancedb
 import pyarrow as pa
 from lancedb.index import BTree, IvfFlat
 
@@ -33,6 +32,7 @@ from thought1.store.lance_commits import (
     retrying,
     unusable,
 )
+from thought1.store.lance_connection import connect
 from thought1.store.lance_filter import quote, to_sql, unmet
 from thought1.store.lance_rows import (
     document_columns,
@@ -113,7 +113,7 @@ class LanceStore:
         try:
             # LanceDB alone lets two creations at the same time replace one another.
             with alone(path):
-                table = _connect(path).create_table(_TABLE, schema=columns, mode=mode)
+                table = connect(path).create_table(_TABLE, schema=columns, mode=mode)
             return cls(table, path)
         except BaseException as error:
             # Another process may have made a store here in the meantime: leave that alone.
@@ -143,7 +143,7 @@ class LanceStore:
             with nullcontext() if made else alone(path):
                 if not (path / _FOLDER).is_dir():
                     raise Thought1Error(f"there is no index at {path}")
-                table = _connect(path).open_table(_TABLE)
+                table = connect(path).open_table(_TABLE)
         except ValueError as error:
             raise Thought1Error(
                 f"there is no index at {path}, only the rest of an interrupted creation: create "
@@ -373,11 +373,6 @@ class LanceStore:
         """These columns of the rows, a block at most where there is a condition."""
         search = self._table.search().select(columns)
         return (search if condition is None else search.where(condition).limit(_BLOCK)).to_arrow()
-
-
-def _connect(path: Path) -> Any:
-    # interval 0: every read looks for commits of other processes
-    return lancedb.connect(str(path), read_consistency_interval=timedelta(0))
 
 
 def _refuse_other_content(path: Path) -> None:
