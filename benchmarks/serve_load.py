@@ -7,7 +7,7 @@ up, all leave, and come again for the time that counts. Then it must be true tha
 
 - every answer was 200, or 429 with `Retry-After`;
 - every document that was acknowledged is there with its text, once, and no deleted one is;
-- the server's memory has not grown by more than `GROWTH` since the warm-up;
+- the server's memory has not grown by more than `GROWTH` in the second half of that time;
 - it counted the same answers as the clients, and nothing waits in it any more;
 - its log holds no traceback.
 
@@ -37,8 +37,9 @@ from thought1 import T1, Index
 from thought1.data.formats import BeirFolder
 
 COLLECTION = BeirFolder(ROOT / "examples" / "everyday-science")
-GROWTH = 64
-"""MiB by which the memory of a server may grow after its warm-up: that of its libraries varies."""
+GROWTH = 48
+"""MiB by which the memory of a server may grow in the second half of the time: that of its
+libraries varies, up to 27 were measured. In three minutes 6 KiB for each request are more."""
 SETTLE_SECONDS = 30.0
 """How long a server has for becoming quiet when all clients have left."""
 SAMPLES = 12
@@ -92,6 +93,7 @@ class Report:
 
 def spread(values: Sequence[float]) -> dict[str, float]:
     """How many, median, 95th percentile and largest."""
+    # Twice, because one value has no quantiles.
     percentiles = quantiles([*values, *values], n=100, method="inclusive")
     return {
         "answers": len(values),
@@ -132,8 +134,9 @@ async def _campaign(server: ServerProcess, load: Load) -> Report:
         problems = [*warm.problems, *seen.problems]
         problems += await _miscounted(http, warm.answers + seen.answers)
         problems += await _lost(http, clients, before)
-    if memory[1] - memory[0] > GROWTH:
-        problems.append(f"memory grew from {memory[0]:.0f} to {memory[1]:.0f} MiB")
+    middle, last = courses[1][SAMPLES // 2 - 1], courses[1][-1]
+    if last - middle > GROWTH:
+        problems.append(f"memory grew from {middle:.0f} to {last:.0f} MiB in the second half")
     return Report(load, seen, (memory[0], memory[1]), courses[1], problems)
 
 
@@ -228,9 +231,9 @@ def show(report: Report) -> None:
     for kind, times in sorted(seen.milliseconds.items()):
         row = spread(times)
         print(f"{kind:8s}{row['answers']:10.0f}{row['p50']:9.0f}{row['p95']:9.0f}{row['max']:9.0f}")
-    print(
-        f"memory: {report.memory[0]:.0f} MiB after the warm-up, {report.memory[1]:.0f} at the end"
-    )
+    course = ", ".join(f"{one:.0f}" for one in report.course)
+    print(f"memory: {report.memory[0]:.0f} MiB after the warm-up, under load {course},")
+    print(f"        {report.memory[1]:.0f} at the end")
     for problem in report.problems[:20]:
         print(f"wrong: {problem}")
 
