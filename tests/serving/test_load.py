@@ -11,7 +11,7 @@ from t1_command import QUERIES
 
 from thought1.t1 import T1
 
-serve_load, load_clients = benchmark_module("serve_load"), benchmark_module("load_clients")
+serve_load = benchmark_module("serve_load")
 
 
 def check_load(
@@ -25,13 +25,13 @@ def check_load(
     shown = report.to_json()
     assert shown["requests"] == report.seen.requests > shown["refused"]
     assert len(shown["memory_mib"]["under_load"]) == serve_load.SAMPLES
-    assert set(report.seen.milliseconds) == set(load_clients.SHARES)
+    assert {"add", "bm25", "think"} <= set(report.seen.milliseconds)
     assert report.seen.refused > 0  # more came than it takes
 
 
 def test_mixed_clients_get_what_they_were_promised(tmp_path: Path, model: T1) -> None:
-    few_places = ["--max-requests", "16"]
-    check_load(tmp_path / "notes.index", model, clients=40, seconds=3, options=few_places)
+    few_places = ["--max-requests", "12"]
+    check_load(tmp_path / "notes.index", model, clients=30, seconds=3, options=few_places)
 
 
 @pytest.mark.slow
