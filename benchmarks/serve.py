@@ -16,9 +16,6 @@ that rounding may turn: how many thoughts differ is told.
 
 import argparse
 import json
-import os
-import re
-import subprocess
 import sys
 import threading
 import time
@@ -33,6 +30,7 @@ from typing import Any
 
 import httpx2
 from record import ROOT, exit_code, origin, write_json
+from server_process import server_process
 
 from thought1 import T1, Index
 from thought1.data.formats import BeirFolder
@@ -41,7 +39,6 @@ from thought1.types import Thought1Error
 COLLECTION = BeirFolder(ROOT / "examples" / "everyday-science")
 GOAL = 4.0
 """Times the throughput of one request at a time, at the most clients."""
-START_SECONDS = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,40 +77,8 @@ def serving(folder: Path, options: Sequence[str] = ()) -> Iterator[str]:
     Raises:
         Thought1Error: it does not start.
     """
-    command = [sys.executable, "-m", "thought1.cli", "serve", str(folder), "--port", "0", *options]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=_environment()) as server:
-        assert server.stderr is not None
-        try:
-            url, seen = None, []
-            for line in server.stderr:
-                seen.append(line)
-                if found := re.search(r"http://127\.0\.0\.1:\d+", line):
-                    url = found[0]
-                    break
-            if url is None:
-                raise Thought1Error(f"the server did not start: {''.join(seen).strip()}")
-            # Nobody reads on: a full pipe would stop it.
-            threading.Thread(target=server.stderr.read, daemon=True).start()
-            _wait(url)
-            yield url
-        finally:
-            server.terminate()
-
-
-def _environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-
-
-def _wait(url: str) -> None:
-    until = time.monotonic() + START_SECONDS
-    while time.monotonic() < until:
-        try:
-            if httpx2.get(f"{url}/ready").is_success:
-                return
-        except httpx2.TransportError:
-            pass
-        time.sleep(0.1)
-    raise Thought1Error(f"the server at {url} is not ready after {START_SECONDS:.0f} seconds")
+    with server_process(folder, options) as server:
+        yield server.url
 
 
 def ask(client: httpx2.Client, question: str, think: int) -> tuple[str, list[str]]:

@@ -125,6 +125,12 @@ class Index:
         other.rerankers = self.rerankers
         return other
 
+    def through(self, way: Callable[[Store], Store]) -> "Index":
+        """The same index behind another way to its store, such as one that limits who reads."""
+        other = Index(self.path, self.model, way(self._store), self.info)
+        other.rerankers = self.rerankers
+        return other
+
     def add(
         self, documents: Iterable[Document], *, on_progress: Callable[[int], None] | None = None
     ) -> AddReport:

@@ -50,6 +50,13 @@ class IndexUnavailable(Thought1Error):
     """
 
 
+class DiskFull(IndexUnavailable):
+    """Nothing more can be written into the index, for want of space; what it holds can be searched.
+
+    A server answers 507.
+    """
+
+
 @dataclass(frozen=True, slots=True)
 class Document:
     """One retrievable text. `metadata` can be filtered on at search time."""

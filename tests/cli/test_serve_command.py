@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from t1_command import T1Command
+from t1_command import T1Command, small_checkpoint
 
 from thought1.serving.tokens import add_token
+from thought1.store import lance_commits
 
 
 def test_beyond_this_machine_it_needs_tokens(t1: T1Command, built: str) -> None:
@@ -41,6 +42,47 @@ def test_a_damaged_index_and_a_missing_model_are_told_at_the_start(
         file.write_bytes(bytes(file.stat().st_size))
     assert f"the index at {broken} cannot be used" in t1("serve", broken).error()
     assert "no-model" in t1("serve", built, "--model", tmp_path / "no-model").error()
+
+
+@pytest.mark.parametrize(
+    ("part", "content", "said"),
+    [
+        ("_versions", b"", "cannot be read"),
+        ("_versions", b"junk", "cannot be read"),
+        ("_indices", b"junk", "cannot be used"),
+        ("data", b"junk", "cannot be used"),
+    ],
+)
+def test_damage_of_any_part_is_told_at_the_start(
+    t1: T1Command,
+    built: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    part: str,
+    content: bytes,
+    said: str,
+) -> None:
+    monkeypatch.setattr(lance_commits, "FAILURE_SECONDS", 0.1)
+    broken = Path(shutil.copytree(built, tmp_path / "broken.index"))
+    for file in (broken / "documents.lance" / part).rglob("*"):
+        if file.is_file():
+            file.write_bytes(content)
+    assert f"the index at {broken} {said}" in t1("serve", broken).error()
+
+
+def test_a_model_that_is_gone_damaged_or_another_one_is_told_at_the_start(
+    t1: T1Command, built: str, collection: Path, tmp_path: Path
+) -> None:
+    other, folder = Path(small_checkpoint(tmp_path, seed=1)), tmp_path / "other.index"
+    error = t1("serve", built, "--model", other).error()
+    assert f"the index at {built} needs the model" in error
+    assert "differs in weights" in error
+    assert t1("index", collection, "-o", folder, "--model", other).code == 0
+    weights = other / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    assert f"{other} cannot be loaded" in t1("serve", folder).error()
+    shutil.rmtree(other)
+    assert str(other) in t1("serve", folder).error()
 
 
 def test_two_indexes_need_two_names(t1: T1Command, built: str) -> None:

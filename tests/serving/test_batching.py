@@ -311,6 +311,7 @@ def test_documents_of_several_requests_are_read_together(
         expected = model.encode_document(QUESTIONS[i : i + 2])
         np.testing.assert_allclose(future.result(60), expected, rtol=0, atol=1e-5)
     assert counts.read == [("document", 20)]
+    until(lambda: counts.waits == {"thought": 0, "document": 0})
 
 
 # -- ends ----------------------------------------------------------------------------------------

@@ -513,7 +513,7 @@ def test_metrics_count(served: Served) -> None:
 
 def test_readiness_tells_what_is_missing(serve: Serve) -> None:
     ending = serve()
-    assert ending.client.get("/ready").json() == {"status": "ok"}
+    assert ending.client.get("/ready").json() == {"status": "ok", "problems": []}
     ending.batcher.close()
     assert "takes no work" in refused(ending.client.get("/ready"), 503, "not_ready")["message"]
     refused(ending.post("/v1/think", query="a"), 503, "shutting_down")

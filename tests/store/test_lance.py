@@ -6,12 +6,21 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import lancedb
 import numpy as np
 import pytest
 
-from thought1.store import lance
+from thought1.store import lance, lance_connection
 from thought1.store.lance import LanceStore
-from thought1.types import Document, StoredRow, Thought1Error, Vectors
+from thought1.store.lance_commits import reason
+from thought1.types import (
+    DiskFull,
+    Document,
+    IndexUnavailable,
+    StoredRow,
+    Thought1Error,
+    Vectors,
+)
 
 DIM = 32
 
@@ -119,8 +128,57 @@ def test_what_another_process_spoilt_is_done_again(
         assert seconds < now[0] < seconds + 2
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "lance error: No space left on device (os error 28), /src/writer/structural.rs:191:9",
+        "Disk quota exceeded (os error 122)",
+    ],
+)
+def test_a_full_disk_is_named_at_once(tmp_path: Path, said: str) -> None:
+    store, tried = LanceStore.create(tmp_path / "store", DIM, {}), []
+
+    def write() -> None:
+        tried.append(said)
+        raise RuntimeError(said)
+
+    with pytest.raises(DiskFull, match=r"the disk is full: nothing more .* at .*/store\. .* free"):
+        store._retrying(write)
+    assert len(tried) == 1
+
+
+def test_a_faulty_query_is_no_damage(tmp_path: Path) -> None:
+    store = LanceStore.create(tmp_path / "store", DIM, {})
+    for condition in ("nosuch = 3", "id = ("):
+        with pytest.raises(ValueError, match=r"nosuch|parser"):
+            store._retrying(store._table.count_rows, condition)
+    for manifest in (tmp_path / "store" / "documents.lance" / "_versions").glob("*.manifest"):
+        manifest.write_bytes(bytes(manifest.stat().st_size))
+    with pytest.raises(IndexUnavailable, match="No field named id"):
+        store.get(["1"])
+
+
+def test_a_message_does_not_name_a_line_of_the_library() -> None:
+    said = "lance error: not found, /home/lance-13.0.0/src/io/commit.rs:653:26"
+    assert reason(RuntimeError(said)) == "lance error: not found"
+
+
+def test_what_lancedb_keeps_of_old_versions_is_bounded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit = 2**19
+    session = lancedb.Session(limit, limit)
+    monkeypatch.setattr(lance_connection, "_SESSION", session)
+    store = LanceStore.create(tmp_path / "store", DIM, {})
+    for seed in range(40):
+        store.upsert(rows(clustered(10, seed)))
+        store.search_bm25(["text"], 3)
+        store.search_dense(clustered(1, 0), 3)
+    assert 0 < session.size_bytes <= 2 * limit
+
+
 def test_a_folder_without_our_info_is_refused(tmp_path: Path) -> None:
-    lance._connect(tmp_path).create_table("documents", [{"id": "a"}])
+    lance.connect(tmp_path).create_table("documents", [{"id": "a"}])
     with pytest.raises(Thought1Error, match="not an index of Thought 1"):
         LanceStore.open(tmp_path)
 
@@ -185,7 +243,7 @@ def test_a_creation_that_fails_half_way_leaves_nothing(
         (path / "documents.lance").mkdir(parents=True)
         raise OSError("no space left on device")
 
-    monkeypatch.setattr(lance, "_connect", no_space)
-    with pytest.raises(Thought1Error, match="no space left"):
+    monkeypatch.setattr(lance, "connect", no_space)
+    with pytest.raises(Thought1Error, match="the disk is full"):
         LanceStore.create(tmp_path / "new" / "store", DIM, {})
     assert list(tmp_path.iterdir()) == []

@@ -155,6 +155,7 @@ class Batcher:
             except Exception as error:
                 logger.exception("a step of the model failed")
                 self._fail_all(error)
+            self._tell_waiting()
 
     def _queue_of(self, job: Job) -> deque[Any]:
         kinds = (ThinkJob, BareJob, CallJob, DocumentJob)
@@ -169,8 +170,6 @@ class Batcher:
         if self._bare.waiting:
             self._bare.turn()
         self._thoughts.turn()
-        self._meter.waiting("thought", sum(len(job.waiting) for job in self._thoughts.waiting))
-        self._meter.waiting("document", sum(len(job.waiting) for job in self._documents.waiting))
         if not self._documents.waiting:
             self._credit = 0.0
             return
@@ -179,6 +178,13 @@ class Batcher:
         self._credit += spent * DOCUMENT_SHARE / (1 - DOCUMENT_SHARE)
         if not questions or self._credit > 0:
             self._credit = min(self._credit, PIECE_SECONDS) - self._documents.turn()
+
+    def _tell_waiting(self) -> None:
+        for kind, jobs in (
+            ("thought", self._thoughts.waiting),
+            ("document", self._documents.waiting),
+        ):
+            self._meter.waiting(kind, sum(len(job.waiting) for job in jobs))
 
     def _let_go(self) -> None:
         """Removes jobs that no client waits for."""

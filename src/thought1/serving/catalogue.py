@@ -60,11 +60,12 @@ async def health() -> Health:
 
 @open_router.get("/ready")
 async def ready(server: Server) -> Health:
-    """Models take work and indexes can be read; else 503."""
+    """Models take work and indexes can be read; else 503. Degraded is who lacks space to write."""
     problem = await to_thread(server.readiness.problem)
     if problem is not None:
         raise ApiError(503, "not_ready", problem)
-    return Health()
+    full = await to_thread(server.readiness.nearly_full)
+    return Health(status="degraded" if full else "ok", problems=full)
 
 
 def _model(served: ServedModel) -> ModelOut:

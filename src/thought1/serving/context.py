@@ -13,7 +13,7 @@ from thought1.serving.metrics import Metrics
 from thought1.serving.readiness import Readiness
 from thought1.serving.shelf import Shelf
 
-STATUSES = (400, 401, 403, 404, 413, 421, 422, 429, 500, 503, 504)
+STATUSES = (400, 401, 403, 404, 413, 421, 422, 429, 500, 503, 504, 507)
 ERRORS: dict[int | str, dict[str, object]] = {status: {"model": ErrorBody} for status in STATUSES}
 """For the specification: whatever is no success has one shape."""
 

@@ -67,7 +67,7 @@ async def show(
 ) -> DocumentOut:
     """A stored document."""
     served = server.shelf.index(index)
-    found = await server.desk.run(request, "model", lambda _ticket: served.index.get([id]))
+    found = await server.desk.run(request, "model", lambda _ticket: served.searching.get([id]))
     if id not in found:
         raise ApiError(404, "document_not_found", "there is no such document in the index", "id")
     document = found[id]

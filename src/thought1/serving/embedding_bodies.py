@@ -218,4 +218,6 @@ class IndexesResponse(BaseModel):
 class Health(BaseModel):
     """The answer of GET /health and /ready."""
 
-    status: Literal["ok"] = "ok"
+    status: Literal["ok", "degraded"] = "ok"
+    problems: list[str] = Field(default_factory=list)
+    """What may fail although searches are answered; empty unless degraded."""

@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.routing import Match, Route
 
-from thought1.types import IndexUnavailable, Thought1Error
+from thought1.types import DiskFull, IndexUnavailable, Thought1Error
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +26,7 @@ TYPES = {
     500: "server_error",
     503: "server_error",
     504: "timeout_error",
+    507: "server_error",
 }
 
 
@@ -83,6 +84,12 @@ def as_api_error(error: BaseException) -> ApiError:
     """The error that a client sees; for an unexpected one, only that it happened."""
     if isinstance(error, ApiError):
         return error
+    if isinstance(error, DiskFull):
+        message = (
+            "the disk of an index is full: what was stored can be searched; send this again when "
+            "there is space"
+        )
+        return ApiError(507, "disk_full", message)
     if isinstance(error, IndexUnavailable):
         message = "an index of this server cannot be read or written now; the server's log says why"
         return ApiError(503, "index_unavailable", message)

@@ -4,6 +4,7 @@ That a folder can be opened and counted says little: a damaged file is found whe
 """
 
 import logging
+import shutil
 import threading
 import time
 from dataclasses import replace
@@ -19,6 +20,8 @@ logger = logging.getLogger(__name__)
 
 SECONDS = 1.0
 """Seconds for which a result is reused."""
+LOW_BYTES = 32 * 2**20
+"""Free space of a disk below which a write may fail: some times the largest request."""
 _WORD = "water"
 
 
@@ -58,6 +61,14 @@ class Readiness:
                 self._asked = time.monotonic()
             return self._problem
 
+    def nearly_full(self) -> list[str]:
+        """Of each index on a disk with little space, so much in words for clients."""
+        return [
+            f"the disk of the index {served.name} is nearly full: writes may fail"
+            for served in self._shelf.indexes.values()
+            if _lacks_space(served.index)
+        ]
+
     def _look(self) -> str | None:
         for served in self._shelf.indexes.values():
             try:
@@ -66,3 +77,10 @@ class Readiness:
                 logger.error("the index %s is not ready: %s", served.name, error)
                 return f"the index {served.name} cannot be read"
         return None
+
+
+def _lacks_space(index: Index) -> bool:
+    try:
+        return shutil.disk_usage(index.path).free < LOW_BYTES
+    except OSError:  # its folder is gone, which `problem` tells
+        return False

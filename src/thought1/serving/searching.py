@@ -115,7 +115,7 @@ def _search(
 ) -> tuple[list[SearchResult], Receipt]:
     asking = Asking(served.model.batcher, ticket, listener)
     options = body.options(asking.greedy if body.samples == 1 else asking.sampled)
-    index = served.index.with_model(asking)
+    index = served.searching.with_model(asking)
     if helpers.reranker is not None:
         index.rerankers = {helpers.reranker.name: helpers.reranker.of(asking)}
     if helpers.writer is not None:

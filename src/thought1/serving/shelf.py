@@ -4,6 +4,7 @@ A request names an index or a model by the name it has here; no path comes from 
 no HTTP but what to answer where a name is unknown.
 """
 
+import os
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -16,6 +17,7 @@ from thought1.index import Index
 from thought1.serving.batching import Batcher
 from thought1.serving.errors import ApiError
 from thought1.serving.reranking import ServedReranker
+from thought1.serving.turns import StoreInTurn, Turns
 
 T = TypeVar("T")
 
@@ -36,6 +38,8 @@ class ServedIndex:
 
     name: str
     index: Index
+    searching: Index
+    """The same, for the many requests that search: they read its store in turn."""
     model: ServedModel
     writing: threading.Lock = field(default_factory=threading.Lock)
     """Held by the one request that changes documents."""
@@ -147,6 +151,7 @@ def make_shelf(
         start: starts the thread of an index's model, of which it gets the name too; called once
             for each model object.
     """
+    turns = Turns(max(2, os.cpu_count() or 1))
     models: dict[str, ServedModel] = {}
     by_object: dict[int, ServedModel] = {}
     served: dict[str, ServedIndex] = {}
@@ -160,5 +165,6 @@ def make_shelf(
             own = by_object[id(index.model)] = models[shown] = ServedModel(
                 shown, start(index, shown)
             )
-        served[name] = ServedIndex(name, index, own)
+        searching = index.through(lambda store: StoreInTurn(store, turns))
+        served[name] = ServedIndex(name, index, searching, own)
     return Shelf(served, models, rerankers or {}, writers or {})

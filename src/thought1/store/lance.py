@@ -21,11 +21,18 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
-import lancedb
 import pyarrow as pa
 from lancedb.index import BTree, IvfFlat
 
-from thought1.store.lance_commits import alone, ensure_key, remove_doubles, retrying
+from thought1.store.lance_commits import (
+    alone,
+    ensure_key,
+    reason,
+    remove_doubles,
+    retrying,
+    unusable,
+)
+from thought1.store.lance_connection import connect
 from thought1.store.lance_filter import quote, to_sql, unmet
 from thought1.store.lance_rows import (
     document_columns,
@@ -65,6 +72,9 @@ rows that it lacks means to read them all."""
 _QUERIES = 64
 """Query vectors in one scan."""
 
+_FAULTY = ("Error parsing statement", "Schema error", "Error during planning")
+"""What LanceDB says of a query that no table could answer."""
+
 T = TypeVar("T")
 
 
@@ -103,7 +113,7 @@ class LanceStore:
         try:
             # LanceDB alone lets two creations at the same time replace one another.
             with alone(path):
-                table = _connect(path).create_table(_TABLE, schema=columns, mode=mode)
+                table = connect(path).create_table(_TABLE, schema=columns, mode=mode)
             return cls(table, path)
         except BaseException as error:
             # Another process may have made a store here in the meantime: leave that alone.
@@ -115,7 +125,7 @@ class LanceStore:
                     "with overwrite=True"
                 ) from error
             if isinstance(error, OSError | RuntimeError | IndexUnavailable):
-                raise Thought1Error(f"no index can be made at {path}: {error}") from error
+                raise Thought1Error(f"no index can be made at {path}: {reason(error)}") from error
             raise
 
     @classmethod
@@ -133,14 +143,16 @@ class LanceStore:
             with nullcontext() if made else alone(path):
                 if not (path / _FOLDER).is_dir():
                     raise Thought1Error(f"there is no index at {path}")
-                table = _connect(path).open_table(_TABLE)
+                table = connect(path).open_table(_TABLE)
         except ValueError as error:
             raise Thought1Error(
                 f"there is no index at {path}, only the rest of an interrupted creation: create "
                 "it again, with overwrite=True"
             ) from error
         except (OSError, RuntimeError) as error:
-            raise IndexUnavailable(f"the index at {path} cannot be read: {error}") from error
+            raise IndexUnavailable(
+                f"the index at {path} cannot be read: {reason(error)}"
+            ) from error
         return cls(table, path)
 
     @property
@@ -326,7 +338,19 @@ class LanceStore:
             self._table.create_index("body", config=word_index())
 
     def _retrying(self, operation: Callable[..., T], *arguments: object) -> T:
-        return retrying(self._path, operation, *arguments)
+        try:
+            return retrying(self._path, operation, *arguments)
+        except ValueError as error:
+            if self._faulty(error):
+                raise
+            raise unusable(self._path, error) from error
+
+    def _faulty(self, error: ValueError) -> bool:
+        """Whether a query is to blame, and not a damaged table, which lacks columns as well."""
+        if not any(words in str(error) for words in _FAULTY):
+            return False
+        names: list[str] = self._retrying(lambda: self._table.schema.names)
+        return names == list(self._columns.names)
 
     def _condition(self, k: int, where: Filter | None) -> str:
         if k < 1:
@@ -349,11 +373,6 @@ class LanceStore:
         """These columns of the rows, a block at most where there is a condition."""
         search = self._table.search().select(columns)
         return (search if condition is None else search.where(condition).limit(_BLOCK)).to_arrow()
-
-
-def _connect(path: Path) -> Any:
-    # interval 0: every read looks for commits of other processes
-    return lancedb.connect(str(path), read_consistency_interval=timedelta(0))
 
 
 def _refuse_other_content(path: Path) -> None:

@@ -7,6 +7,7 @@ then the later one reads again. That goes for every writer, of threads and proce
 
 import os
 import random
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ from typing import Any, TypeVar
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from thought1.types import IndexUnavailable
+from thought1.types import DiskFull, IndexUnavailable
 
 try:
     import fcntl
@@ -31,6 +32,9 @@ FAILURE_SECONDS = 1.5
 
 _KEY = b"lance-schema:unenforced-primary-key"
 _CONFLICT = ("conflict", "preempted", "concurrent", "contention")
+_NO_SPACE = ("no space left", "not enough space on the disk", "quota exceeded")
+_SOURCE_LINE = re.compile(r", /\S+\.rs(:\d+)*$")
+"""LanceDB ends a message with the line of its own source."""
 _BLOCK = 10_000
 """Rows in one SQL expression."""
 
@@ -69,12 +73,12 @@ def retrying(path: Path, operation: Callable[..., T], *arguments: object) -> T:
     """Do it, and again where another process got in between.
 
     LanceDB reports as RuntimeError that files of an older version were removed while they were
-    read, and that two commits conflict; as ValueError that a file is damaged, which no repetition
-    mends. The operation must be one that can be repeated and reads the latest version each time.
+    read, and that two commits conflict. The operation must be one that can be repeated and reads
+    the latest version each time.
 
     Raises:
-        IndexUnavailable: a file is damaged, or it still fails after CONFLICT_SECONDS or
-            FAILURE_SECONDS.
+        DiskFull: there is no space to write.
+        IndexUnavailable: it still fails after CONFLICT_SECONDS or FAILURE_SECONDS.
     """
     start = time.monotonic()
     pause = 0.05
@@ -83,12 +87,31 @@ def retrying(path: Path, operation: Callable[..., T], *arguments: object) -> T:
             return operation(*arguments)
         except (OSError, RuntimeError) as error:
             conflict = any(word in str(error).lower() for word in _CONFLICT)
-            if time.monotonic() - start > (CONFLICT_SECONDS if conflict else FAILURE_SECONDS):
-                raise IndexUnavailable(f"the index at {path} cannot be used: {error}") from error
-        except ValueError as error:
-            raise IndexUnavailable(f"the index at {path} cannot be used: {error}") from error
+            patience = CONFLICT_SECONDS if conflict else FAILURE_SECONDS
+            if _lacks_space(error) or time.monotonic() - start > patience:
+                raise unusable(path, error) from error
         time.sleep(pause * random.uniform(0.5, 1.0))  # apart from each other the next time
         pause = min(2 * pause, 1.0)
+
+
+def unusable(path: Path, error: BaseException) -> IndexUnavailable:
+    """What a failure of LanceDB means for a user."""
+    if _lacks_space(error):
+        return DiskFull(
+            f"the disk is full: nothing more can be written into the index at {path}. What was "
+            "stored before is there; free some space, then do the same again"
+        )
+    return IndexUnavailable(f"the index at {path} cannot be used: {reason(error)}")
+
+
+def reason(error: BaseException) -> str:
+    """A failure of LanceDB in words, without the place in its source."""
+    return "the disk is full" if _lacks_space(error) else _SOURCE_LINE.sub("", str(error))
+
+
+def _lacks_space(error: BaseException) -> bool:
+    """Whether the disk is full, or what this user may fill of it."""
+    return any(words in str(error).lower() for words in _NO_SPACE)
 
 
 @contextmanager
