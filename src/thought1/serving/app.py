@@ -24,6 +24,7 @@ from thought1.serving.limits import Limits
 from thought1.serving.metrics import Metrics
 from thought1.serving.readiness import Readiness
 from thought1.serving.shelf import Shelf
+from thought1.serving.tidying import Tidying
 from thought1.types import Thought1Error
 
 DESCRIPTION = "Search that thinks before it looks, embeddings and reranking."
@@ -59,7 +60,7 @@ def create_app(
         redirect_slashes=False,
     )
     desk = Desk(limits, metrics, shelf.without_paths)
-    app.state.context = Context(shelf, desk, limits, metrics, Readiness(shelf))
+    app.state.context = Context(shelf, desk, limits, metrics, Readiness(shelf), Tidying())
     modules = (searching, embedding, documents, catalogue)
     routers = [
         *(module.router for module in modules),

@@ -12,6 +12,7 @@ from thought1.serving.limits import Limits
 from thought1.serving.metrics import Metrics
 from thought1.serving.readiness import Readiness
 from thought1.serving.shelf import Shelf
+from thought1.serving.tidying import Tidying
 
 STATUSES = (400, 401, 403, 404, 413, 421, 422, 429, 500, 503, 504, 507)
 ERRORS: dict[int | str, dict[str, object]] = {status: {"model": ErrorBody} for status in STATUSES}
@@ -30,6 +31,7 @@ class Context:
     limits: Limits
     metrics: Metrics
     readiness: Readiness
+    tidying: Tidying
 
 
 def _context(request: Request) -> Context:

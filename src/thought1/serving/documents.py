@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Query, Request
+from fastapi import APIRouter, BackgroundTasks, Depends, Path, Query, Request
 
 from thought1.serving.asking import Asking
 from thought1.serving.checks import at_most, check_texts
@@ -16,6 +16,7 @@ from thought1.serving.embedding_bodies import (
 from thought1.serving.errors import ApiError
 from thought1.serving.jobs import Cancelled, Ticket
 from thought1.serving.shelf import ServedIndex
+from thought1.serving.tidying import tidy
 from thought1.types import Document
 
 router = APIRouter(dependencies=[Depends(BEARER)], responses=ERRORS)
@@ -25,7 +26,9 @@ IndexName = Annotated[str | None, Query(min_length=1, max_length=200)]
 
 
 @router.post("/v1/documents")
-async def add(body: DocumentsRequest, request: Request, server: Server) -> DocumentsResponse:
+async def add(
+    body: DocumentsRequest, request: Request, server: Server, later: BackgroundTasks
+) -> DocumentsResponse:
     """Add documents; one replaces the one that has its id, an unchanged one costs nothing."""
     limits = server.limits
     texts = [text for one in body.documents for text in (one.text, one.title)]
@@ -33,29 +36,34 @@ async def add(body: DocumentsRequest, request: Request, server: Server) -> Docum
     check_texts("documents", texts, 2 * limits.documents, limits.characters)
     served = server.shelf.index(body.index)
     documents = [Document(one.id, one.text, one.title, one.metadata) for one in body.documents]  # type: ignore[arg-type]  # storable converts
-    return await server.desk.run(request, "write", lambda ticket: _add(served, documents, ticket))
+    added = await server.desk.run(request, "write", lambda ticket: _add(served, documents, ticket))
+    if server.tidying.due(served):
+        later.add_task(tidy, served)
+    return added
 
 
 @router.delete("/v1/documents")
 async def delete_many(
     request: Request,
     server: Server,
+    later: BackgroundTasks,
     id: Annotated[list[Identifier], Query(min_length=1)],
     index: IndexName = None,
 ) -> DeleteResponse:
     """Remove documents; an id that is not there is no error."""
-    return await _delete(request, server, id, index)
+    return await _delete(request, server, later, id, index)
 
 
 @router.delete("/v1/documents/{id:path}")
 async def delete(
     request: Request,
     server: Server,
+    later: BackgroundTasks,
     id: Annotated[str, Path(min_length=1, max_length=1000)],
     index: IndexName = None,
 ) -> DeleteResponse:
     """Remove a document; that it is not there is no error."""
-    return await _delete(request, server, [id], index)
+    return await _delete(request, server, later, [id], index)
 
 
 @router.get("/v1/documents/{id:path}")
@@ -81,7 +89,7 @@ async def show(
 
 
 async def _delete(
-    request: Request, server: Context, ids: list[str], index: str | None
+    request: Request, server: Context, later: BackgroundTasks, ids: list[str], index: str | None
 ) -> DeleteResponse:
     at_most("id", len(ids), server.limits.documents)
     served = server.shelf.index(index)
@@ -91,7 +99,10 @@ async def _delete(
             deleted = served.index.delete(ids)
         return DeleteResponse(index=served.name, deleted=deleted, documents=len(served.index))
 
-    return await server.desk.run(request, "write", work)
+    deleted = await server.desk.run(request, "write", work)
+    if server.tidying.due(served):
+        later.add_task(tidy, served)
+    return deleted
 
 
 def _add(served: ServedIndex, documents: list[Document], ticket: Ticket) -> DocumentsResponse:
