@@ -79,6 +79,7 @@ def test_a_learnt_weight_ends_as_a_number(usual: Path) -> None:
     assert model.settings.lineage[-1]["stage"] == "reinforce"
 
 
+@pytest.mark.slow  # the same with other stages: test_train_resume.py
 def test_a_killed_training_ends_as_if_nothing_had_happened(room: Path, usual: Path) -> None:
     """Killed once in each stage while it saves; bit for bit, the weight included."""
     path = write_recipe(room, room / "killed", BOTH)
@@ -96,6 +97,7 @@ def test_a_killed_training_ends_as_if_nothing_had_happened(room: Path, usual: Pa
         assert anchor_of(ours) == anchor_of(theirs)
 
 
+@pytest.mark.slow  # the same with other stages: test_train_resume.py
 def test_two_processes_agree(room: Path, tmp_path: Path) -> None:
     """torchrun on CPU, GradCache in stage 2, rationales that read no anchor beside it."""
     (room / "data" / "why.tsv").write_text("why does ice melt\tno\tit was warm in the sun\n" * 9)

@@ -218,6 +218,7 @@ def test_a_stream_trains_as_its_texts_in_memory_do(room: Path, tmp_path: Path) -
 # -- interruptions and several processes -----------------------------------------------------
 
 
+@pytest.mark.slow  # the same with other stages: test_train_resume.py
 def test_a_killed_training_ends_as_if_nothing_had_happened(
     room: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -240,6 +241,7 @@ def test_a_killed_training_ends_as_if_nothing_had_happened(
     assert losses(stage) == [losses(whole.parent)[i] for i in (0, 1, 2, 2, 3)]
 
 
+@pytest.mark.slow  # the same with other stages: test_train_resume.py
 def test_two_processes_average_their_gradients(room: Path, tmp_path: Path) -> None:
     """torchrun on CPU: a plain stage, then one with GradCache; it equals accumulation.
 

@@ -200,6 +200,7 @@ def test_both_stages_train_it(usual: Path, encoder: str) -> None:
     assert len([entry for entry in logged(usual / "2-reinforce") if "loss_contrastive" in entry])
 
 
+@pytest.mark.slow  # the same with other stages: test_train_resume.py
 def test_a_killed_training_ends_as_if_nothing_had_happened(
     room: Path, usual: Path, encoder: str
 ) -> None:
@@ -222,6 +223,7 @@ def test_a_killed_training_ends_as_if_nothing_had_happened(
         assert anchor_of(ours) == anchor_of(theirs)
 
 
+@pytest.mark.slow  # the same with other stages: test_train_resume.py
 def test_two_processes_agree(room: Path, encoder: str, tmp_path: Path) -> None:
     path = write_recipe(room, tmp_path / "two", BOTH)
     script = tmp_path / "driver.py"
