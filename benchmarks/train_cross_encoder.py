@@ -4,7 +4,7 @@
         --without recipes/entailmentbank-validation.txt --output runs/cross-encoder
 
 The questions of a collection's split, without the ones that are kept for validation. The negatives
-are hard: documents that the bi-encoder it starts from ranks among its first 30 and that are not
+are hard: documents that the bi-encoder it starts from ranks among its first 100 and that are not
 judged relevant. Loss, optimizer and schedule are what sentence-transformers recommends for pairs
 with labels: BinaryCrossEntropyLoss with the number of negatives of each positive as the weight of
 positives, AdamW, linear schedule with 10 % warm-up; bf16 autocast where the processor has
@@ -39,7 +39,7 @@ from thought1.search.exact import exact_run
 from thought1.training.data.sources import read_ids
 from thought1.types import Thought1Error, Vectors
 
-NEGATIVES_FROM = 30
+NEGATIVES_FROM = 100
 """Places of the bi-encoder's ranking among which the negatives are."""
 MAX_TOKENS = 128
 """Of a question and a document together, in training."""

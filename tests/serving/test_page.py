@@ -279,6 +279,34 @@ def test_three_ways_beside_each_other(open_page: Open) -> None:
     assert watched.said == []
 
 
+def test_each_hit_says_why_it_was_found(open_page: Open, url: str) -> None:
+    watched = open_page()
+    page = watched.page
+    page.get_by_label("Explain each hit").check()
+    watched.ask()
+    watched.says("Found after 8 tokens of thought.")
+    page.get_by_label("Thought", exact=True).fill("Rust eats iron; ice is cold.")
+    page.get_by_role("button", name="Search with this thought").click()
+    watched.says("Found with the edited thought.")
+    body = watched.sent()
+    assert body.pop("explain") is True and body.pop("stream")
+    answer = httpx.post(f"{url}/v1/search", json={**body, "explain": True}).json()
+    hits = answer["results"][0]["hits"]
+    assert hits
+    for hit, card in zip(hits, page.locator(".hit").all(), strict=True):
+        told = hit["explanation"]
+        lines = card.get_by_role("list", name="Why").locator("li").all_inner_texts()
+        effects = [float(line.split()[0].replace("\u2212", "-")) for line in lines[:2]]
+        assert effects == pytest.approx([part["effect"] for part in told["parts"]], abs=6e-4)
+        assert [line.split(maxsplit=1)[1] for line in lines[:2]] == [
+            part["text"] for part in told["parts"]
+        ]
+        assert len(lines) == 2 + bool(told["words"])
+        start, end = told["highlight"]["start"], told["highlight"]["end"]
+        assert card.locator(".best").inner_text().startswith(hit["text"][start:end].split()[0])
+    assert watched.said == []
+
+
 def test_markup_in_documents_and_questions_is_text(open_page: Open) -> None:
     watched = open_page()
     page = watched.page

@@ -37,9 +37,10 @@ function finder(question, thought) {
 
 /**
  * A text in sentences, each in parts {text, from}; from is "question", "thought" or undefined.
- * best is the place of the sentence with most matching words, -1 where none matches.
+ * best is the place of the sentence at `nearest` (an offset) where there is one, else of the one with
+ * most matching words, -1 where none matches.
  */
-export function match(text, question, thought) {
+export function match(text, question, thought, nearest) {
   const find = finder(question, thought);
   const sentences = [...new Intl.Segmenter(undefined, { granularity: "sentence" }).segment(text)];
   let best = -1;
@@ -60,5 +61,6 @@ export function match(text, question, thought) {
     if (seen.size > most) [best, most] = [place, seen.size];
     return parts;
   });
+  if (nearest !== null) best = sentences.findLastIndex(({ index }) => index <= nearest);
   return { sentences: split, best };
 }

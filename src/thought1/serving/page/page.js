@@ -77,6 +77,7 @@ function budgetShown() {
 function requestBody() {
   const [query, index, mode] = ["question", "index", "mode"].map((id) => by(id).value);
   const body = { query: query.trim(), index, k: by("k").valueAsNumber, mode };
+  if (by("explain").checked) body.explain = true;
   return mode === "bm25" ? body : { ...body, think: by("budget").valueAsNumber };
 }
 

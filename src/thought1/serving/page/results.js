@@ -16,8 +16,13 @@ function part({ text, from }) {
   return from ? element("mark", { class: from, title: `from the ${from}` }, text) : text;
 }
 
-function passage(text, question, thought) {
-  const { sentences, best } = match(text, question, thought);
+/** Where a character that Python counts (code points) stands in a text of JavaScript. */
+const unit = (text, point) => [...text].slice(0, point).join("").length;
+
+function passage(hit, question, thought) {
+  const lit = hit.explanation?.highlight;
+  const nearest = lit ? unit(hit.text, lit.start) : null;
+  const { sentences, best } = match(hit.text, question, thought, nearest);
   const shown = sentences.map((parts, place) => {
     const made = element("span", place === best ? { class: "best" } : {}, ...parts.map(part));
     made.hidden = sentences.length > LONG && Math.abs(place - Math.max(best, 0)) > 1;
@@ -56,6 +61,28 @@ function movement(hit, before) {
   return told ? [element("span", { class: "moved", title: told[1] }, told[0])] : [];
 }
 
+const signed = (value) => (value < 0 ? "−" : "+") + Math.abs(value).toFixed(3);
+
+/** What each part of the thought did for a hit, and what each word did for BM25. */
+function why({ parts, words }) {
+  const strongest = Math.max(...parts.map((one) => one.effect), 0);
+  const lines = parts.map(({ text, effect }) =>
+    element(
+      "li",
+      {},
+      element("span", { class: "effect" }, signed(effect)),
+      element("span", effect > 0 && effect === strongest ? { class: "strongest" } : {}, text),
+    ),
+  );
+  if (words.length) {
+    const told = words.map(({ word, score }) => `${word} ${score.toFixed(1)}`).join(", ");
+    lines.push(
+      element("li", {}, element("span", { class: "effect" }, "words"), element("span", {}, told)),
+    );
+  }
+  return lines.length ? [element("ul", { class: "why", "aria-label": "Why" }, ...lines)] : [];
+}
+
 function card(hit, question, thought, before) {
   const facts = Object.entries(hit.metadata).map(([name, value]) => `${name}: ${value}`);
   const head = element(
@@ -67,7 +94,8 @@ function card(hit, question, thought, before) {
     element("span", { class: "score", title: "score" }, hit.score.toFixed(3)),
   );
   const tail = [...(hit.title ? [`id: ${hit.id}`] : []), ...facts].join(" · ");
-  const made = element("li", { class: "hit" }, head, ...passage(hit.text, question, thought));
+  const made = element("li", { class: "hit" }, head, ...passage(hit, question, thought));
+  if (hit.explanation) made.append(...why(hit.explanation));
   if (tail) made.append(element("p", { class: "facts" }, tail));
   return made;
 }
@@ -84,11 +112,18 @@ export function hitList(found, before) {
   return element("ol", { class: "hits" }, ...cards);
 }
 
-/** Which colour means what. */
-export function legend() {
-  return element(
-    "p",
-    { class: "note legend" },
+const EFFECTS =
+  "Under each hit: how much nearer to the question each part of the thought brought it (cosine), " +
+  "and what each word adds to BM25. The underlined sentence is the one nearest to the question.";
+
+/** Which colour means what; explained: whether the hits say why they were found. */
+export function legend(explained) {
+  const shared = explained ? [EFFECTS] : sharedWords();
+  return element("p", { class: "note legend" }, ...shared);
+}
+
+function sharedWords() {
+  return [
     "Words that a hit shares with ",
     element("mark", { class: "question" }, "the question"),
     " and, beyond it, with ",
@@ -96,7 +131,7 @@ export function legend() {
     "; the ",
     element("span", { class: "best" }, "sentence"),
     " with most of them. A hit found by its meaning may share none.",
-  );
+  ];
 }
 
 const number = (value) => value.toLocaleString("en", { maximumFractionDigits: 1 });

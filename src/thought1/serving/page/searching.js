@@ -25,14 +25,14 @@ export async function searchOnce(body, place, signal, on) {
   place.replaceChildren();
   const { found, receipt } = await search(body, signal, on);
   const title = element("h2", {}, `${found.hits.length} ${found.hits.length === 1 ? "hit" : "hits"}`);
-  place.replaceChildren(title, legend(), hitList(found), receiptTable(receipt));
+  place.replaceChildren(title, legend(body.explain), hitList(found), receiptTable(receipt));
   return found;
 }
 
 /** The bodies of three searches, from one that thinks. */
-export function threeWays({ query, index, k, mode, think }) {
+export function threeWays({ query, index, k, mode, think, explain }) {
   const meaning = mode === "bm25" ? "hybrid" : mode;
-  const shared = { query, index, k };
+  const shared = { query, index, k, ...(explain && { explain }) };
   return [
     ["BM25", { ...shared, mode: "bm25" }],
     ["Not thinking", { ...shared, mode: meaning, think: 0 }],
@@ -47,7 +47,7 @@ export async function searchBeside(ways, place, signal) {
     return { body, whole: element("section", { "aria-label": name }, element("h3", {}, name), body) };
   });
   const beside = element("div", { class: "beside" }, ...columns.map((one) => one.whole));
-  place.replaceChildren(element("h2", {}, "Three ways"), legend(), beside);
+  place.replaceChildren(element("h2", {}, "Three ways"), legend(ways[0][1].explain), beside);
   const runs = ways.map(([, body], number) => {
     const written = element("p", { class: "written", dir: "auto" });
     const first = (text) => {
