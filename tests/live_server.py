@@ -11,6 +11,7 @@ import uvicorn
 from fastapi import FastAPI
 from t1_command import NOTES
 
+from thought1.files.bounded import BoundedFile
 from thought1.index import Index
 from thought1.serving.address import Address
 from thought1.serving.app import create_app
@@ -44,12 +45,13 @@ def notes_index(folder: Path, model: Any) -> Index:
     return index
 
 
-def notes_app(folder: Path, model: T1, **options: Any) -> FastAPI:
+def notes_app(folder: Path, model: T1, kept: BoundedFile | None = None, **options: Any) -> FastAPI:
     """A server's application over such an index; `options` are those of `create_app`."""
     metrics = Metrics()
     shelf = make_shelf(
         {"notes": notes_index(folder, model)},
         lambda _index, name: Batcher(model, ModelMeter(metrics, name)),
+        kept=kept,
     )
     return create_app(shelf, metrics=metrics, **options)
 

@@ -117,6 +117,14 @@ Thinkers = Annotated[
         "name openai. May be repeated.",
     ),
 ]
+KeepThoughts = Annotated[
+    bool,
+    typer.Option(
+        "--thought-cache",
+        help="Keep thoughts on disk, and take those that are there: questions and thoughts are "
+        "stored. At most 256 MB in the user's cache folder.",
+    ),
+]
 LogRequests = Annotated[
     bool | None,
     typer.Option("--log-requests/--no-log-requests", help="A line on stderr for each request."),
@@ -141,6 +149,7 @@ def serve(
     timeout: Timeout = None,
     rerank: Rerankers = None,
     thinker: Thinkers = None,
+    thought_cache: KeepThoughts = False,
     log_requests: LogRequests = None,
     log_format: LogFormat = None,
     model: IndexModel = None,
@@ -160,6 +169,7 @@ def serve(
         "timeout": timeout,
         "rerank": rerank or None,
         "thinker": thinker or None,
+        "thought_cache": thought_cache or None,
         "log_requests": log_requests,
         "log_format": log_format,
         "model": model,
@@ -176,6 +186,7 @@ def serve(
 
 def _serve(settings: "ServeSettings") -> None:
     """Serve until the process is signalled to stop."""
+    from thought1.search.thought_cache import default_file
     from thought1.serving.address import Address
     from thought1.serving.admission import Admission
     from thought1.serving.app import create_app
@@ -199,6 +210,7 @@ def _serve(settings: "ServeSettings") -> None:
         _starting(metrics, settings.max_batch),
         _rerankers(settings.rerank),
         _writers(settings.thinker),
+        default_file() if settings.thought_cache else None,
     )
     app = create_app(
         shelf,

@@ -90,6 +90,8 @@ class ReceiptOut(BaseModel):
     """Wall time by step, waiting included."""
     rerank_calls: int
     rerank_tokens: int
+    cached: int
+    """Thoughts that were kept, and are not counted as written."""
     left_out: int
     """Questions that were answered without a step that failed."""
 
@@ -104,6 +106,7 @@ class ReceiptOut(BaseModel):
             milliseconds=dict(receipt.milliseconds),
             rerank_calls=receipt.rerank_calls,
             rerank_tokens=receipt.rerank_tokens,
+            cached=receipt.cached,
             left_out=receipt.left_out,
         )
 

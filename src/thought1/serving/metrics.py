@@ -1,9 +1,9 @@
 """What a server counts, for Prometheus. It knows counters and times, no request and no model."""
 
-from collections.abc import Mapping
-
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+from thought1.types import Receipt
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 ROWS = (1, 2, 4, 8, 16, 32, 64, 128)
@@ -74,6 +74,12 @@ class Metrics:
         self.tokens = Counter(
             "t1_thought_tokens", "Tokens of thoughts", ["model"], registry=registry
         )
+        self.cached = Counter(
+            "t1_cached_thoughts",
+            "Thoughts that were kept and not written again",
+            ["model"],
+            registry=registry,
+        )
         self.texts = Counter(
             "t1_embedded_texts",
             "Texts that were read without a thought",
@@ -90,10 +96,11 @@ class Metrics:
             registry=registry,
         )
 
-    def searched(self, milliseconds: Mapping[str, float]) -> None:
-        """The steps of one search, as its receipt has them."""
-        for step, spent in milliseconds.items():
+    def searched(self, receipt: Receipt, model: str) -> None:
+        """The steps of one search, and its thoughts that were kept."""
+        for step, spent in receipt.milliseconds.items():
             self.search_steps.labels(step).observe(spent / 1000)
+        self.cached.labels(model).inc(receipt.cached)
 
     def text(self) -> bytes:
         """All of them as Prometheus reads them."""

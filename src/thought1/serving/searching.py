@@ -1,6 +1,7 @@
 """POST /v1/think and POST /v1/search: the one search pipeline, whole or as a stream."""
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import APIRouter, Depends, Request
@@ -52,7 +53,7 @@ async def search(
         results, receipt = await server.desk.run(
             request, "model", lambda ticket: _search(served, body, helpers, ticket)
         )
-        server.metrics.searched(receipt.milliseconds)
+        server.metrics.searched(receipt, served.model.name)
         return SearchResponse(
             index=served.name,
             model=served.model.name,
@@ -63,8 +64,9 @@ async def search(
     def work(ticket: Ticket, emit: Emit) -> None:
         listener = _reporter(served.model, emit, server.metrics)
         results, receipt = _search(served, body, helpers, ticket, listener)
-        server.metrics.searched(receipt.milliseconds)
+        server.metrics.searched(receipt, served.model.name)
         for number, result in enumerate(results):
+            _report_cached(listener, number, result.thoughts)
             shown = dict(ResultOut.of(result))
             emit(HitsEvent(number=number, index=served.name, **shown))
         _emit_receipt(receipt, served.model, emit)
@@ -82,6 +84,7 @@ async def think(body: ThinkRequest, request: Request, server: Server) -> ThinkRe
         thoughts, receipt = await server.desk.run(
             request, "model", lambda ticket: _think(model, body, ticket)
         )
+        server.metrics.searched(receipt, model.name)
         starts = range(0, len(thoughts), body.samples)
         return ThinkResponse(
             model=model.name,
@@ -100,7 +103,12 @@ async def think(body: ThinkRequest, request: Request, server: Server) -> ThinkRe
         )
 
     def work(ticket: Ticket, emit: Emit) -> None:
-        _, receipt = _think(model, body, ticket, _reporter(model, emit, server.metrics))
+        listener = _reporter(model, emit, server.metrics)
+        thoughts, receipt = _think(model, body, ticket, listener)
+        server.metrics.searched(receipt, model.name)
+        for number in range(len(body.queries)):
+            own = thoughts[number * body.samples : (number + 1) * body.samples]
+            _report_cached(listener, number, own)
         _emit_receipt(receipt, model, emit)
 
     return sent_events(await server.desk.stream(request, work))
@@ -115,7 +123,7 @@ def _search(
 ) -> tuple[list[SearchResult], Receipt]:
     asking = Asking(served.model.batcher, ticket, listener)
     options = body.options(asking.greedy if body.samples == 1 else asking.sampled)
-    index = served.searching.with_model(asking)
+    index = served.searching.with_model(served.model.thinker(asking))
     if helpers.reranker is not None:
         index.rerankers = {helpers.reranker.name: helpers.reranker.of(asking)}
     if helpers.writer is not None:
@@ -129,18 +137,20 @@ def _think(
     asking = Asking(model.batcher, ticket, listener, body.task)
     usual = asking.greedy if body.samples == 1 else asking.sampled
     start = time.perf_counter()
-    thoughts = asking.think(
+    thoughts = model.thinker(asking).think(
         body.queries,
         budget=body.think,
         sampling=usual if body.sampling is None else body.sampling.over(usual),
         samples=body.samples,
     )
+    new = [thought for thought in thoughts if not thought.cached]
     receipt = Receipt(
         queries=len(body.queries),
         prompt_tokens=asking.count_prompt_tokens(body.queries),
-        thought_tokens=sum(len(thought.token_ids) for thought in thoughts),
-        forced=sum(thought.forced for thought in thoughts),
+        thought_tokens=sum(len(thought.token_ids) for thought in new),
+        forced=sum(thought.forced for thought in new),
         milliseconds={"think": 1000 * (time.perf_counter() - start)},
+        cached=len(thoughts) - len(new),
     )
     return thoughts, receipt
 
@@ -150,6 +160,13 @@ def _reporter(model: ServedModel, emit: Emit, metrics: Metrics) -> Listener | No
     if not isinstance(loaded, T1):
         return None
     return Reporter(emit, loaded.queries.decode, metrics.first_token.observe)
+
+
+def _report_cached(listener: Listener | None, query: int, thoughts: Sequence[Thought]) -> None:
+    """Thoughts that were there are shown as a whole."""
+    for sample, thought in enumerate(thoughts if listener else ()):
+        if thought.cached and listener:
+            listener.thought(query, sample, thought)
 
 
 def _emit_receipt(receipt: Receipt, model: ServedModel, emit: Emit) -> None:

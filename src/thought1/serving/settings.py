@@ -70,6 +70,8 @@ class ServeSettings(BaseSettings):
     """Rerankers that requests may name, each as RERANKER or NAME=RERANKER."""
     thinker: Names = Field(default_factory=list)
     """Chat models that requests may let write the thoughts, likewise."""
+    thought_cache: bool = False
+    """Keep thoughts in the user's cache folder, and take those that are there."""
     log_requests: bool = False
     log_format: Literal["text", "json"] = "text"
 

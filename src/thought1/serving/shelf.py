@@ -13,11 +13,17 @@ from pathlib import Path
 from typing import TypeVar
 
 from thought1.contracts import ThoughtWriter
+from thought1.data.hashing import hash_json
+from thought1.files.bounded import BoundedFile
 from thought1.index import Index
+from thought1.search.found import IndexModel
+from thought1.search.thought_cache import CachedThinker
+from thought1.serving.asking import Asking
 from thought1.serving.batching import Batcher
 from thought1.serving.errors import ApiError
 from thought1.serving.reranking import ServedReranker
 from thought1.serving.turns import StoreInTurn, Turns
+from thought1.t1 import T1
 
 T = TypeVar("T")
 
@@ -30,6 +36,16 @@ class ServedModel:
     batcher: Batcher
     created: int = field(default_factory=lambda: int(time.time()))
     """When it was loaded, in seconds since 1970."""
+    kept: BoundedFile | None = None
+    """Where its thoughts are kept, if they are."""
+
+    def thinker(self, asking: Asking) -> IndexModel:
+        """The model for one request, which takes the thoughts that are there."""
+        model = self.batcher.model
+        if self.kept is None or not isinstance(model, T1):
+            return asking
+        identity = hash_json([model.checkpoint.thinking_identity, asking.instruction])
+        return CachedThinker(asking, identity, self.kept)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,12 +158,14 @@ def make_shelf(
     start: Callable[[Index, str], Batcher],
     rerankers: Mapping[str, ServedReranker] | None = None,
     writers: Mapping[str, ThoughtWriter] | None = None,
+    kept: BoundedFile | None = None,
 ) -> Shelf:
     """Indexes by name, with a thread for each of their models.
 
     Args:
         rerankers: by the names that requests give.
         writers: of thoughts, likewise.
+        kept: where thoughts are kept; None keeps none.
         start: starts the thread of an index's model, of which it gets the name too; called once
             for each model object.
     """
@@ -163,7 +181,7 @@ def make_shelf(
             while shown in models:
                 shown, number = f"{base}-{number}", number + 1
             own = by_object[id(index.model)] = models[shown] = ServedModel(
-                shown, start(index, shown)
+                shown, start(index, shown), kept=kept
             )
         searching = index.through(lambda store: StoreInTurn(store, turns))
         served[name] = ServedIndex(name, index, searching, own)
