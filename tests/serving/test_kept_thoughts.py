@@ -1,4 +1,4 @@
-"""`t1 serve --thought-cache`: a question that was thought about before is not thought about again."""
+"""`t1 serve --thought-cache`: a question that was thought about once is not thought about again."""
 
 import json
 from collections.abc import Iterator
