@@ -37,7 +37,7 @@ async function search(query, think) {
 
 /** The address of the page of a hit, at the last heading that begins before its text. */
 function address({ source, start }) {
-  const above = (headings[source] ?? []).filter(([offset]) => offset <= start);
+  const above = headings[source].filter(([offset]) => offset <= start);
   const anchor = above.length ? above[above.length - 1][1] : "";
   return new URL(source.replace(/index\.html$/, "") + (anchor ? `#${anchor}` : ""), site);
 }
@@ -51,7 +51,8 @@ function item({ title, text, metadata }) {
   return made;
 }
 
-function show({ hits, thoughts }) {
+function show({ hits: all, thoughts }) {
+  const hits = all.filter(({ metadata }) => Object.hasOwn(headings, metadata.source ?? ""));
   const said = thoughts?.[0]?.text?.trim();
   const found = hits.length ? `${hits.length} pages.` : "Nothing found.";
   say(element("p", found), ...(said ? [element("p", `Thought: ${said}`, "find-thought")] : []));
