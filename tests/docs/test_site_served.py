@@ -186,6 +186,25 @@ def test_the_search_page_finds_the_heading(browser: "Browser", url: str, width: 
     context.close()
 
 
+def test_markup_in_hits_is_text(browser: "Browser", url: str) -> None:
+    evil = "<img src=x onerror=\"document.title='taken'\">"
+    sources = ("serving/index.html", "javascript:alert(1)", "__proto__")
+    hits = [
+        {"title": evil, "text": evil, "metadata": {"source": source, "start": 0}}
+        for source in sources
+    ]
+    found = {"results": [{"hits": hits, "thoughts": [{"text": evil}]}]}
+    page = browser.new_page()
+    page.route("**/v1/search", lambda route: route.fulfill(json=found))
+    page.goto(f"{url}/docs/find/?q=ice")
+    page.locator("#find-status", has_text="1 page.").wait_for()
+    assert page.locator("#find-hits a").all_inner_texts() == [evil]
+    assert evil in page.locator(".find-thought").inner_text()
+    assert page.locator("#find-hits img, #find-status img").count() == 0
+    assert page.title() != "taken"
+    page.close()
+
+
 def test_the_search_page_says_what_is_missing(
     browser: "Browser", serve: Serve, built_site: Path, tmp_path: Path
 ) -> None:
