@@ -14,7 +14,7 @@ MINI := PIP_QUIET=2 PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/t1 models get t1-mini
 
 PYTEST := $(BIN)/python -m pytest -q
 
-.PHONY: help demo test test-slow test-numerics lint bench train-nano train-mini clean
+.PHONY: help demo test test-slow test-numerics lint bench docs docs-index docs-serve train-nano train-mini clean
 .DELETE_ON_ERROR:
 
 help:
@@ -24,6 +24,8 @@ help:
 	@echo "make test-numerics the tests of trained floats and sampled tokens, as two processors would run them"
 	@echo "make lint          ruff and mypy"
 	@echo "make bench         speed against the peers, in one run"
+	@echo "make docs          the documentation as a site, in site/"
+	@echo "make docs-serve    the same, served on http://127.0.0.1:8000/docs/ and searched by t1 itself"
 	@echo "make train-nano    train t1-nano again"
 	@echo "make train-mini    train t1-mini-companion again"
 	@echo "make clean         remove caches and builds (.venv stays)"
@@ -58,6 +60,16 @@ bench: $(VENV)/installed-dev
 	@$(BIN)/python benchmarks/speed.py
 	@$(BIN)/python benchmarks/train_speed.py
 
+# Strict: a link that leads nowhere fails.
+docs: $(VENV)/installed-docs
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs --quiet build
+
+docs-index: docs
+	@$(BIN)/t1 index build/docs-text -o build/docs.index
+
+docs-serve: docs-index
+	@$(BIN)/t1 serve build/docs.index --site site
+
 # All three stages. DATA: the folder of the training files. About two and a half hours of one core, 20
 # minutes of them for the teacher.
 DATA ?= ../shared/data
@@ -72,7 +84,7 @@ train-mini: $(VENV)/installed-dev
 	@$(BIN)/t1 train recipes/mini-companion.toml data=$(DATA)
 
 clean:
-	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf build dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find src tests examples benchmarks -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
 
 $(BIN)/python:
@@ -95,5 +107,11 @@ $(VENV)/installed-demo: pyproject.toml constraints.txt | $(VENV)/installed-torch
 $(VENV)/installed-dev: pyproject.toml constraints.txt | $(VENV)/installed-torch
 	@echo "Installing thought1 with training, evaluation and test tools"
 	@$(PIP) -e ".[dev]"
+	@$(MINI)
+	@touch $@
+
+$(VENV)/installed-docs: pyproject.toml constraints.txt | $(VENV)/installed-torch
+	@echo "Installing thought1 with what builds and serves its documentation"
+	@$(PIP) -e ".[docs,serve,mini]"
 	@$(MINI)
 	@touch $@

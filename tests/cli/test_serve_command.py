@@ -31,6 +31,7 @@ def test_what_is_wrong_is_told_before_a_model_is_loaded(
     (tmp_path / "tokens.json").write_text("{}")
     (tmp_path / "tokens.json").chmod(0o600)
     assert "no token file" in t1("serve", built, "--tokens", tmp_path / "tokens.json").error()
+    assert "no site at" in t1("serve", built, "--site", tmp_path).error()
     assert "NAME=DIR" in t1("serve", "a/b=c").error()
 
 

@@ -18,7 +18,7 @@ def file(tmp_path: Path) -> Path:
     path = tmp_path / "serve.toml"
     path.write_text(
         'indexes = ["notes.index", "papers=/data/papers.index"]\n'
-        'port = 7000\nhost = "::1"\nmax_think = 64\ntokens = "tokens.json"\n'
+        'port = 7000\nhost = "::1"\nmax_think = 64\ntokens = "tokens.json"\nsite = "pages"\n'
         'model = "owner/name"\n',
         encoding="utf-8",
     )
@@ -53,6 +53,7 @@ def test_paths_of_a_file_are_beside_it(file: Path, monkeypatch: pytest.MonkeyPat
     found = read_settings({}, file)
     assert found.indexes == [str(file.parent / "notes.index"), "papers=/data/papers.index"]
     assert found.tokens == file.parent / "tokens.json"
+    assert found.site == file.parent / "pages"
     assert found.model == "owner/name"
 
 

@@ -15,13 +15,30 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from socket import socket
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from thought1.cli.console import note
 from thought1.cli.models import Encoder, open_index
 from thought1.cli.options import IndexModel, TrustRemoteCode
+from thought1.cli.serve_options import (
+    AllowHost,
+    Config,
+    Host,
+    Indexes,
+    KeepThoughts,
+    LogFormat,
+    LogRequests,
+    MaxBatch,
+    MaxRequests,
+    MaxThink,
+    NoToken,
+    Port,
+    Rerankers,
+    SiteFolder,
+    Thinkers,
+    Timeout,
+    Tokens,
+)
 from thought1.types import Thought1Error
 
 if TYPE_CHECKING:
@@ -35,106 +52,6 @@ if TYPE_CHECKING:
     from thought1.serving.settings import ServeSettings
 
 
-Indexes = Annotated[
-    list[str] | None,
-    typer.Argument(
-        metavar="[NAME=]DIR...", help="Folders of indexes; by default named as their folders."
-    ),
-]
-Config = Annotated[
-    Path | None,
-    typer.Option(
-        "--config",
-        metavar="FILE",
-        help="Settings in TOML; flags and T1_SERVE_* variables win over it (docs/deployment.md).",
-    ),
-]
-Host = Annotated[
-    str | None,
-    typer.Option("--host", metavar="ADDRESS", help="Address to listen on; 127.0.0.1 by default."),
-]
-Port = Annotated[
-    int | None,
-    typer.Option(
-        "--port", min=0, max=65535, metavar="N", help="0 takes a free one; 8000 by default."
-    ),
-]
-Tokens = Annotated[
-    Path | None,
-    typer.Option(
-        "--tokens", metavar="FILE", help="Accept only these tokens; `t1 tokens add` makes one."
-    ),
-]
-AllowHost = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--allow-host",
-        metavar="NAME",
-        help="A host name by which clients call the server. May be repeated.",
-    ),
-]
-NoToken = Annotated[
-    bool,
-    typer.Option(
-        "--no-token", help="Let whoever reaches an address beyond loopback read and write."
-    ),
-]
-MaxBatch = Annotated[
-    int | None,
-    typer.Option(
-        "--max-batch", metavar="N", help="Thoughts that are written together at most; 32."
-    ),
-]
-MaxRequests = Annotated[
-    int | None,
-    typer.Option("--max-requests", metavar="N", help="Requests at a time, 128; beyond it, 429."),
-]
-MaxThink = Annotated[
-    int | None,
-    typer.Option("--max-think", metavar="N", help="Most tokens of a thought in a request; 512."),
-]
-Timeout = Annotated[
-    float | None,
-    typer.Option(
-        "--timeout", metavar="SECONDS", help="How long a request may take, 120; beyond it, 504."
-    ),
-]
-Rerankers = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--rerank",
-        metavar="[NAME=]RERANKER",
-        help="A reranker that requests may name, as of t1 search --rerank; by default it goes by "
-        "its first word, such as cross-encoder. May be repeated.",
-    ),
-]
-Thinkers = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--thinker",
-        metavar="[NAME=]openai:URL#MODEL",
-        help="A chat model that requests may let write the thoughts; by default it goes by the "
-        "name openai. May be repeated.",
-    ),
-]
-KeepThoughts = Annotated[
-    bool,
-    typer.Option(
-        "--thought-cache",
-        help="Keep thoughts on disk, and take those that are there: questions and thoughts are "
-        "stored. At most 256 MB in the user's cache folder.",
-    ),
-]
-LogRequests = Annotated[
-    bool | None,
-    typer.Option("--log-requests/--no-log-requests", help="A line on stderr for each request."),
-]
-LogFormat = Annotated[
-    str | None,
-    typer.Option("--log-format", metavar="text|json", help="Lines of the log; text by default."),
-]
-
-
 def serve(
     indexes: Indexes = None,
     config: Config = None,
@@ -143,6 +60,7 @@ def serve(
     tokens: Tokens = None,
     allow_host: AllowHost = None,
     no_token: NoToken = False,
+    site: SiteFolder = None,
     max_batch: MaxBatch = None,
     max_requests: MaxRequests = None,
     max_think: MaxThink = None,
@@ -163,6 +81,7 @@ def serve(
         "tokens": tokens,
         "allow_host": allow_host or None,
         "no_token": no_token or None,
+        "site": site,
         "max_batch": max_batch,
         "max_requests": max_requests,
         "max_think": max_think,
@@ -193,6 +112,7 @@ def _serve(settings: "ServeSettings") -> None:
     from thought1.serving.logs import lifecycle, log_to
     from thought1.serving.metrics import Metrics
     from thought1.serving.shelf import make_shelf
+    from thought1.serving.site import Site
     from thought1.serving.tokens import BearerTokenFile
 
     if not settings.indexes:
@@ -202,6 +122,7 @@ def _serve(settings: "ServeSettings") -> None:
         settings.host, settings.port, settings.allow_host, bool(tokens), settings.no_token
     )
     accepted = BearerTokenFile(tokens) if tokens else None
+    site = Site(settings.site) if settings.site else None
     opened = _open(settings.indexes, settings.model, settings.trust_remote_code)
     log_to(sys.stderr, settings.log_format, requests=settings.log_requests)
     metrics = Metrics()
@@ -217,6 +138,7 @@ def _serve(settings: "ServeSettings") -> None:
         metrics=metrics,
         limits=settings.limits,
         admission=Admission(address.names, accepted),
+        site=site,
     )
     with address.bind() as listening:
         url = address.url(listening)

@@ -29,6 +29,8 @@ PAGE = (
 """The page and its files: the same for everybody, without data."""
 OPEN = ("/health", "/ready", *PAGE)
 """What needs no token: it tells nothing but that the server is there."""
+SITE = "/docs/"
+"""What lies below is the folder of `t1 serve --site`, for everybody too."""
 _WRITES = "/v1/documents"
 _PORTS = {"http": 80, "https": 443}
 
@@ -37,8 +39,8 @@ Needs = Callable[[str, str], TokenScope | None]
 
 
 def needs(method: str, path: str) -> TokenScope | None:
-    """Of the API: to change documents "write", else "read", but for `OPEN`."""
-    if path in OPEN:
+    """Of the API: to change documents "write", else "read", but for `OPEN` and the site."""
+    if path in OPEN or path.startswith(SITE):
         return None
     documents = path == _WRITES or path.startswith(f"{_WRITES}/")
     return "write" if documents and method not in ("GET", "HEAD") else "read"

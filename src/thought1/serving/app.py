@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from thought1 import __version__
 from thought1.serving import catalogue, documents, embedding, searching, static_page
 from thought1.serving.address import LOOPBACK
-from thought1.serving.admission import Admission
+from thought1.serving.admission import SITE, Admission
 from thought1.serving.context import Context
 from thought1.serving.desk import Desk
 from thought1.serving.errors import ApiError, answer, not_allowed
@@ -24,6 +24,7 @@ from thought1.serving.limits import Limits
 from thought1.serving.metrics import Metrics
 from thought1.serving.readiness import Readiness
 from thought1.serving.shelf import Shelf
+from thought1.serving.site import Site
 from thought1.serving.tidying import Tidying
 from thought1.types import Thought1Error
 
@@ -36,12 +37,14 @@ def create_app(
     metrics: Metrics | None = None,
     limits: Limits | None = None,
     admission: Admission | None = None,
+    site: Site | None = None,
 ) -> FastAPI:
     """An application that serves the shelf; at its end the shelf's models finish what they have.
 
     Args:
         metrics: that the shelf's models count into.
         admission: who may ask; by default everybody on this machine.
+        site: pages that are served below /docs/.
     """
     limits, metrics = limits or Limits(), metrics or Metrics()
 
@@ -69,6 +72,8 @@ def create_app(
     ]
     for router in routers:
         app.include_router(router)
+    if site is not None:
+        app.mount(SITE.rstrip("/"), site)
     app.add_exception_handler(405, not_allowed(routers))
     for kind in (ApiError, Thought1Error, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, answer)

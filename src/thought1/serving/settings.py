@@ -51,6 +51,8 @@ class ServeSettings(BaseSettings):
     tokens: Path | None = None
     allow_host: Names = Field(default_factory=list)
     no_token: bool = False
+    site: Path | None = None
+    """A folder of pages to serve below /docs/."""
     max_batch: Positive = 32
     timeout: Annotated[float, Field(ge=0.1, le=86_400)] = _USUAL.seconds
     max_requests: Annotated[int, Field(ge=1, le=4096)] = _USUAL.requests
@@ -152,7 +154,7 @@ def _content(file: Path) -> dict[str, Any]:
     if unknown:
         known = ", ".join(ServeSettings.model_fields)
         raise Thought1Error(f"{file}: there is no setting {unknown[0]!r}; there are: {known}")
-    for name in ("indexes", "tokens", "model"):  # a service starts in no certain folder
+    for name in ("indexes", "tokens", "site", "model"):  # a service starts in no certain folder
         if name in content:
             content[name] = _beside(file, content[name], name)
     return content
