@@ -65,6 +65,10 @@ NOT_RUN = {
     ("docs/deployment.md", "python3 -m venv /opt/thought1 && /opt/thought1/bin/pip install"): (
         "it needs root and systemd"
     ),
+    (
+        "docs/deployment.md",
+        'pip install "thought1[serve,traces]"',
+    ): "it needs a collector of traces",
     ("docs/deployment.md", "podman build -f deploy/Containerfile -t thought1 ."): (
         "it needs a container engine and a registry"
     ),
