@@ -233,6 +233,7 @@ def test_another_base_is_refused(trained: Path, encoder: str, tmp_path: Path) ->
         SentenceModel.load(str(folder))
 
 
+@pytest.mark.slow
 def test_a_killed_training_ends_as_if_nothing_had_happened(
     trained: Path, room: Path, encoder: str, tmp_path: Path
 ) -> None:

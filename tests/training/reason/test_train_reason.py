@@ -331,6 +331,7 @@ def test_the_thoughts_of_another_recipe_are_not_read(
 # -- several processes ---------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_two_processes_read_the_same_thoughts(room: Path, tmp_path: Path) -> None:
     """torchrun on CPU with own thoughts and GradCache: both ranks end with equal parameters, and
     with those of one process that accumulates the same batches."""

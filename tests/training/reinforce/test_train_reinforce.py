@@ -158,6 +158,7 @@ def test_killed_and_resumed_bit_for_bit(room: Path, usual: Path) -> None:
     assert [batch.step for batch in kept] == [0, 2, 4]
 
 
+@pytest.mark.slow
 def test_low_rank_updates_resumed_bit_for_bit(room: Path, tmp_path: Path) -> None:
     """With adapters the tied embedding has other names, under which a checkpoint holds it once."""
     rank = "stages.0.lora_rank=2"
