@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 
 _FENCE = re.compile(r"^ *(```|~~~)")
-_LINK = re.compile(r"\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)")
+_LINK = re.compile(r"(?<!!)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)")
 _ELSEWHERE = re.compile(r"[a-z]+:|#")
 
 

@@ -60,6 +60,20 @@ def test_a_step_that_fails(index: Index, recorded: InMemorySpanExporter) -> None
     assert "t1.search" in failed and len(failed) == 2
 
 
+def test_no_error_brings_a_question_into_a_span(
+    index: Index, recorded: InMemorySpanExporter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise Thought1Error(f"not valid: {SECRET}")
+
+    monkeypatch.setattr(FakeModel, "think", fail)
+    with pytest.raises(Thought1Error):
+        index.search_many([SECRET], SearchOptions(think=4))
+    spans = recorded.get_finished_spans()
+    assert any(span.status.description == "Thought1Error" for span in spans)
+    assert not any(SECRET in span.to_json() for span in spans)
+
+
 def test_it_is_not_loaded_for_nothing() -> None:
     code = (
         "import sys; from thought1.search.tracing import span\n"

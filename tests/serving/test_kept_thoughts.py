@@ -68,3 +68,13 @@ def test_without_the_setting_nothing_is_kept(tmp_path: Path, checkpoint: str) ->
     app = notes_app(tmp_path / "notes", T1.from_pretrained(checkpoint))
     with listening(app) as url, httpx.Client(base_url=url, timeout=60) as client:
         assert [post(client, "/v1/search")["receipt"]["cached"] for _ in range(2)] == [0, 0]
+
+
+def test_a_stream_with_several_questions_numbers_its_events_rightly(client: httpx.Client) -> None:
+    post(client, "/v1/search")
+    body = {"query": [QUESTION, "Why does bread rise?"], "think": 6, "stream": True}
+    lines = client.post("/v1/search", json=body).text.splitlines()
+    events = [json.loads(line[6:]) for line in lines if line.startswith("data: {")]
+    ended = [event["query"] for event in events if event["type"] == "thought_end"]
+    assert sorted(ended) == [0, 1]
+    assert {event["query"] for event in events if event["type"] == "thought"} == {0, 1}

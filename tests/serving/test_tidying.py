@@ -58,3 +58,18 @@ def test_a_compaction_that_fails_is_logged(
         assert client.post("/v1/documents", json=body).status_code == 200
         assert client.get("/v1/documents/new").status_code == 200
     assert "notes was not compacted: no space" in caplog.text
+
+
+def test_a_large_index_is_left_alone(
+    tmp_path: Path, checkpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would get a vector index, and its search would no longer be exact."""
+    monkeypatch.setattr(tidying, "AFTER", 1)
+    monkeypatch.setattr(tidying, "EXACT_LIMIT", 2)
+    compacted: list[Index] = []
+    monkeypatch.setattr(Index, "optimize", compacted.append)
+    app = notes_app(tmp_path / "notes", T1.from_pretrained(checkpoint))
+    with listening(app) as url, httpx.Client(base_url=url, timeout=30) as client:
+        body = {"documents": [{"id": "new", "text": "zebra"}]}
+        assert client.post("/v1/documents", json=body).status_code == 200
+    assert compacted == []  # the server has ended, and what it had started as well

@@ -12,7 +12,7 @@ import math
 import re
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from socket import socket
 from typing import TYPE_CHECKING, Any
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from thought1.contracts import ThoughtWriter
+    from thought1.files.bounded import BoundedFile
     from thought1.index import Index
     from thought1.serving.batching import Batcher
     from thought1.serving.metrics import Metrics
@@ -105,7 +106,6 @@ def serve(
 
 def _serve(settings: "ServeSettings") -> None:
     """Serve until the process is signalled to stop."""
-    from thought1.search.thought_cache import default_file
     from thought1.serving.address import Address
     from thought1.serving.admission import Admission
     from thought1.serving.app import create_app
@@ -131,7 +131,7 @@ def _serve(settings: "ServeSettings") -> None:
         _starting(metrics, settings.max_batch),
         _rerankers(settings.rerank),
         _writers(settings.thinker),
-        default_file() if settings.thought_cache else None,
+        _kept(opened) if settings.thought_cache else None,
     )
     app = create_app(
         shelf,
@@ -147,6 +147,20 @@ def _serve(settings: "ServeSettings") -> None:
         else:
             note(f"serving {', '.join(shelf.indexes)} at {url}")
         _run(app, listening, settings.timeout)
+
+
+def _kept(indexes: "Mapping[str, Index]") -> "BoundedFile":
+    """Where thoughts are kept.
+
+    Raises:
+        Thought1Error: no model of these thinks, or there is no place.
+    """
+    from thought1.search.thought_cache import default_file
+    from thought1.t1 import T1
+
+    if not any(isinstance(index.model, T1) for index in indexes.values()):
+        raise Thought1Error("--thought-cache is for models that think, with a T1: leave it out")
+    return default_file()
 
 
 def _starting(metrics: "Metrics", rows: int) -> "Callable[[Index, str], Batcher]":

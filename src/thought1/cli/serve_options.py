@@ -99,7 +99,7 @@ KeepThoughts = Annotated[
     bool,
     typer.Option(
         "--thought-cache",
-        help="Keep thoughts on disk, and take those that are there: questions and thoughts are "
+        help="Keep thoughts on disk, and take those that are there; of questions only hashes are "
         "stored. At most 256 MB in the user's cache folder.",
     ),
 ]

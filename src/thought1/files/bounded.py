@@ -55,6 +55,7 @@ class BoundedFile:
         """One transaction: all of it or nothing."""
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.path.touch(0o600)  # a new file is its owner's alone
             with closing(sqlite3.connect(self.path, timeout=PATIENCE)) as file, file:
                 file.execute("PRAGMA auto_vacuum = FULL")  # of a new file: it shrinks again
                 file.execute(_TABLE)

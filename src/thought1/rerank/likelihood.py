@@ -60,6 +60,11 @@ class LikelihoodReranker:
             before, between = self.model.renderer.leading, self.model.renderer.words(BETWEEN)
             around = max(len(prompt), len(before) + len(between) + len(question))
             room = min(MAX_DOCUMENT_TOKENS, self.engine.max_positions - around)
+            if room < 1:
+                raise Thought1Error(
+                    f"the {self.engine.max_positions} positions of {self.model.name} do not hold a "
+                    "question with its prompt and a document"
+                )
             texts = [ids[:room] for ids in read if ids]
             behind = [[*ids, *between] for ids in texts]
             nothing: list[Ids] = [()] * len(texts)

@@ -25,8 +25,17 @@ def span(name: str, attributes: Attributes) -> Iterator[dict[str, str | int | fl
         yield later
         return
     tracer = trace.get_tracer("thought1", __version__)
-    with tracer.start_as_current_span(PREFIX + name, attributes=_named(attributes)) as current:
-        yield later
+    with tracer.start_as_current_span(
+        PREFIX + name,
+        attributes=_named(attributes),
+        record_exception=False,  # its message may quote a question
+        set_status_on_exception=False,
+    ) as current:
+        try:
+            yield later
+        except BaseException as error:
+            current.set_status(trace.StatusCode.ERROR, type(error).__name__)
+            raise
         current.set_attributes(_named(later))
 
 

@@ -46,11 +46,12 @@ def create_app(
         admission: who may ask; by default everybody on this machine.
         site: pages that are served below /docs/.
     """
-    limits, metrics = limits or Limits(), metrics or Metrics()
+    limits, metrics, tidying = limits or Limits(), metrics or Metrics(), Tidying()
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         yield
+        await asyncio.to_thread(tidying.close)
         await asyncio.to_thread(shelf.close)
 
     app = FastAPI(
@@ -63,7 +64,7 @@ def create_app(
         redirect_slashes=False,
     )
     desk = Desk(limits, metrics, shelf.without_paths)
-    app.state.context = Context(shelf, desk, limits, metrics, Readiness(shelf), Tidying())
+    app.state.context = Context(shelf, desk, limits, metrics, Readiness(shelf), tidying)
     modules = (searching, embedding, documents, catalogue)
     routers = [
         *(module.router for module in modules),

@@ -60,7 +60,7 @@ async def health() -> Health:
 
 @open_router.get("/ready")
 async def ready(server: Server) -> Health:
-    """Models take work and indexes can be read; else 503. Degraded is who lacks space to write."""
+    """Models take work and indexes can be read; else 503. `degraded`: a disk is nearly full."""
     problem = await to_thread(server.readiness.problem)
     if problem is not None:
         raise ApiError(503, "not_ready", problem)

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, BackgroundTasks, Depends, Path, Query, Request
+from fastapi import APIRouter, Depends, Path, Query, Request
 
 from thought1.serving.asking import Asking
 from thought1.serving.checks import at_most, check_texts
@@ -16,7 +16,6 @@ from thought1.serving.embedding_bodies import (
 from thought1.serving.errors import ApiError
 from thought1.serving.jobs import Cancelled, Ticket
 from thought1.serving.shelf import ServedIndex
-from thought1.serving.tidying import tidy
 from thought1.types import Document
 
 router = APIRouter(dependencies=[Depends(BEARER)], responses=ERRORS)
@@ -26,9 +25,7 @@ IndexName = Annotated[str | None, Query(min_length=1, max_length=200)]
 
 
 @router.post("/v1/documents")
-async def add(
-    body: DocumentsRequest, request: Request, server: Server, later: BackgroundTasks
-) -> DocumentsResponse:
+async def add(body: DocumentsRequest, request: Request, server: Server) -> DocumentsResponse:
     """Add documents; one replaces the one that has its id, an unchanged one costs nothing."""
     limits = server.limits
     texts = [text for one in body.documents for text in (one.text, one.title)]
@@ -37,8 +34,7 @@ async def add(
     served = server.shelf.index(body.index)
     documents = [Document(one.id, one.text, one.title, one.metadata) for one in body.documents]  # type: ignore[arg-type]  # storable converts
     added = await server.desk.run(request, "write", lambda ticket: _add(served, documents, ticket))
-    if server.tidying.due(served):
-        later.add_task(tidy, served)
+    server.tidying.written(served)
     return added
 
 
@@ -46,24 +42,22 @@ async def add(
 async def delete_many(
     request: Request,
     server: Server,
-    later: BackgroundTasks,
     id: Annotated[list[Identifier], Query(min_length=1)],
     index: IndexName = None,
 ) -> DeleteResponse:
     """Remove documents; an id that is not there is no error."""
-    return await _delete(request, server, later, id, index)
+    return await _delete(request, server, id, index)
 
 
 @router.delete("/v1/documents/{id:path}")
 async def delete(
     request: Request,
     server: Server,
-    later: BackgroundTasks,
     id: Annotated[str, Path(min_length=1, max_length=1000)],
     index: IndexName = None,
 ) -> DeleteResponse:
     """Remove a document; that it is not there is no error."""
-    return await _delete(request, server, later, [id], index)
+    return await _delete(request, server, [id], index)
 
 
 @router.get("/v1/documents/{id:path}")
@@ -89,7 +83,7 @@ async def show(
 
 
 async def _delete(
-    request: Request, server: Context, later: BackgroundTasks, ids: list[str], index: str | None
+    request: Request, server: Context, ids: list[str], index: str | None
 ) -> DeleteResponse:
     at_most("id", len(ids), server.limits.documents)
     served = server.shelf.index(index)
@@ -100,8 +94,7 @@ async def _delete(
         return DeleteResponse(index=served.name, deleted=deleted, documents=len(served.index))
 
     deleted = await server.desk.run(request, "write", work)
-    if server.tidying.due(served):
-        later.add_task(tidy, served)
+    server.tidying.written(served)
     return deleted
 
 

@@ -123,7 +123,7 @@ def _search(
 ) -> tuple[list[SearchResult], Receipt]:
     asking = Asking(served.model.batcher, ticket, listener)
     options = body.options(asking.greedy if body.samples == 1 else asking.sampled)
-    index = served.searching.with_model(served.model.thinker(asking))
+    index = served.searching.with_model(served.model.thinker(asking, len(body.queries)))
     if helpers.reranker is not None:
         index.rerankers = {helpers.reranker.name: helpers.reranker.of(asking)}
     if helpers.writer is not None:
@@ -137,7 +137,7 @@ def _think(
     asking = Asking(model.batcher, ticket, listener, body.task)
     usual = asking.greedy if body.samples == 1 else asking.sampled
     start = time.perf_counter()
-    thoughts = model.thinker(asking).think(
+    thoughts = model.thinker(asking, len(body.queries)).think(
         body.queries,
         budget=body.think,
         sampling=usual if body.sampling is None else body.sampling.over(usual),

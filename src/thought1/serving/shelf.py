@@ -39,12 +39,19 @@ class ServedModel:
     kept: BoundedFile | None = None
     """Where its thoughts are kept, if they are."""
 
-    def thinker(self, asking: Asking) -> IndexModel:
-        """The model for one request, which takes the thoughts that are there."""
+    def thinker(self, asking: Asking, queries: int) -> IndexModel:
+        """The model for one request, which takes the thoughts that are there.
+
+        Events of a stream number the questions that are thought about, so that one with several
+        questions takes none.
+        """
         model = self.batcher.model
-        if self.kept is None or not isinstance(model, T1):
+        several = asking.listener is not None and queries > 1
+        if self.kept is None or several or not isinstance(model, T1):
             return asking
-        identity = hash_json([model.checkpoint.thinking_identity, asking.instruction])
+        identity = model.checkpoint.thinking_identity
+        if asking.instruction is not None:
+            identity = hash_json([identity, asking.instruction])
         return CachedThinker(asking, identity, self.kept)
 
 

@@ -47,6 +47,7 @@ from thought1.store.lance_search import matching, nearest, partitions
 from thought1.store.lance_words import word_index
 from thought1.store.search_text import search_text
 from thought1.types import (
+    DiskFull,
     Document,
     Filter,
     IndexUnavailable,
@@ -124,6 +125,8 @@ class LanceStore:
                     f"there is an index at {path} already: open it to add to it, or replace it "
                     "with overwrite=True"
                 ) from error
+            if isinstance(error, DiskFull):
+                raise
             if isinstance(error, OSError | RuntimeError | IndexUnavailable):
                 raise Thought1Error(f"no index can be made at {path}: {reason(error)}") from error
             raise
@@ -349,7 +352,10 @@ class LanceStore:
         """Whether a query is to blame, and not a damaged table, which lacks columns as well."""
         if not any(words in str(error) for words in _FAULTY):
             return False
-        names: list[str] = self._retrying(lambda: self._table.schema.names)
+        try:
+            names: list[str] = retrying(self._path, lambda: self._table.schema.names)
+        except ValueError:
+            return False
         return names == list(self._columns.names)
 
     def _condition(self, k: int, where: Filter | None) -> str:

@@ -113,13 +113,13 @@ export function hitList(found, before) {
 }
 
 const EFFECTS =
-  "Under each hit: how much nearer to the question each part of the thought brought it (cosine), " +
-  "and what each word adds to BM25. The underlined sentence is the one nearest to the question.";
+  "Where vectors were searched, under each hit: how much nearer to the question each part of the thought brought it (cosine), " +
+  "and what each word adds to BM25. The underlined sentence is then the one nearest to the question.";
 
 /** Which colour means what; explained: whether the hits say why they were found. */
 export function legend(explained) {
-  const shared = explained ? [EFFECTS] : sharedWords();
-  return element("p", { class: "note legend" }, ...shared);
+  const more = explained ? [" ", EFFECTS] : [];
+  return element("p", { class: "note legend" }, ...sharedWords(), ...more);
 }
 
 function sharedWords() {
