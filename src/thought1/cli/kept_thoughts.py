@@ -1,4 +1,4 @@
-"""The option of `t1 search` that keeps thoughts on disk. Knows no file."""
+"""The option of `t1 search` and `t1 serve` that keeps thoughts on disk. Knows no file."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,7 +15,8 @@ ThoughtCache = Annotated[
     typer.Option(
         "--thought-cache",
         help="Keep thoughts on disk, and take those that are there: the same question, model and "
-        "settings are thought about once. At most 256 MB in the user's cache folder.",
+        "settings are thought about once. Of questions only hashes are stored. At most 256 MB in "
+        "the user's cache folder.",
     ),
 ]
 

@@ -18,6 +18,7 @@ from socket import socket
 from typing import TYPE_CHECKING, Any
 
 from thought1.cli.console import note
+from thought1.cli.kept_thoughts import ThoughtCache
 from thought1.cli.models import Encoder, open_index
 from thought1.cli.options import IndexModel, TrustRemoteCode
 from thought1.cli.serve_options import (
@@ -25,7 +26,6 @@ from thought1.cli.serve_options import (
     Config,
     Host,
     Indexes,
-    KeepThoughts,
     LogFormat,
     LogRequests,
     MaxBatch,
@@ -68,7 +68,7 @@ def serve(
     timeout: Timeout = None,
     rerank: Rerankers = None,
     thinker: Thinkers = None,
-    thought_cache: KeepThoughts = False,
+    thought_cache: ThoughtCache = False,
     log_requests: LogRequests = None,
     log_format: LogFormat = None,
     model: IndexModel = None,

@@ -95,14 +95,6 @@ Thinkers = Annotated[
         "name openai. May be repeated.",
     ),
 ]
-KeepThoughts = Annotated[
-    bool,
-    typer.Option(
-        "--thought-cache",
-        help="Keep thoughts on disk, and take those that are there; of questions only hashes are "
-        "stored. At most 256 MB in the user's cache folder.",
-    ),
-]
 LogRequests = Annotated[
     bool | None,
     typer.Option("--log-requests/--no-log-requests", help="A line on stderr for each request."),

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 import torch
 
 from thought1.engines.hf import HFEngine
+from thought1.engines.padding import Ids
 from thought1.engines.prefix import PrefixCache
 
 BATCH = 16
 """Sequences that go through the model together."""
-
-Ids = Sequence[int]
 
 
 @torch.inference_mode()
@@ -23,9 +22,8 @@ def mean_logprobs(
     Products are those of thoughts.
 
     Args:
-        prefix: 1 token or more, which all contexts begin with; it is read once where the model
-            shares prefixes.
-        contexts: n sequences.
+        prefix: what all contexts begin with; it is read once where the model shares prefixes.
+        contexts: n sequences, none of them empty where the prefix is.
         targets: n sequences of 1 token or more.
     """
     # The last token of the prefix is read again: it may be what a target's first token follows.

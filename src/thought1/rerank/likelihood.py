@@ -19,6 +19,7 @@ from threading import Lock
 
 from thought1.engines.hf import HFEngine
 from thought1.engines.likelihood import BATCH, mean_logprobs
+from thought1.engines.padding import Ids
 from thought1.search.thought_cache import CachedThinker
 from thought1.t1 import T1
 from thought1.types import Reranked, Thought1Error
@@ -32,8 +33,6 @@ MAX_DOCUMENT_TOKENS = 512
 """Of a document; the rest is cut."""
 MAX_QUERY_TOKENS = 256
 """Of a question, and at most half of the model's positions; the rest is cut."""
-
-Ids = Sequence[int]
 
 
 @dataclass

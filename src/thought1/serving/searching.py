@@ -164,8 +164,10 @@ def _reporter(model: ServedModel, emit: Emit, metrics: Metrics) -> Listener | No
 
 def _report_cached(listener: Listener | None, query: int, thoughts: Sequence[Thought]) -> None:
     """Thoughts that were there are shown as a whole."""
-    for sample, thought in enumerate(thoughts if listener else ()):
-        if thought.cached and listener:
+    if listener is None:
+        return
+    for sample, thought in enumerate(thoughts):
+        if thought.cached:
             listener.thought(query, sample, thought)
 
 
