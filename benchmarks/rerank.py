@@ -180,8 +180,8 @@ def table(made: Sequence[Row]) -> str:
 
 def run_benchmark(options: argparse.Namespace, arguments: Sequence[str]) -> None:
     """Search, rerank, print, write."""
-    depths = _numbers(options.depths, int)
-    weights = _numbers(options.weights, float)
+    depths = numbers(options.depths, int)
+    weights = numbers(options.weights, float)
     collection = load_collection(options.folder, options.split, options.ids)
     model = T1.from_pretrained(locate(options.model), dtype="float32")
     run = searched(Thinking(model, collection, options.kept), max(SHOWN, *depths), options.thoughts)
@@ -215,7 +215,12 @@ def _shown(row: Row) -> dict[str, Any]:
     }
 
 
-def _numbers(text: str, kind: type) -> list[Any]:
+def numbers(text: str, kind: type) -> list[Any]:
+    """Numbers with commas between them.
+
+    Raises:
+        Thought1Error: something else.
+    """
     try:
         return [kind(part) for part in text.split(",")]
     except ValueError:

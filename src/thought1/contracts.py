@@ -135,6 +135,11 @@ class Reranker(Protocol):
     def name(self) -> str:
         """How `SearchOptions.rerank` calls it."""
 
+    @property
+    def pointwise(self) -> bool:
+        """Whether the score of a document does not depend on what else is read with it, so that
+        those of several calls can be compared."""
+
     def rerank(self, query: str, documents: Sequence[str]) -> Reranked:
         """A finite score for each of the documents (titles and texts), 1 or more, which come in the
         order of the search. What it says nothing about keeps that order.

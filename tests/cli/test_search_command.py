@@ -383,6 +383,16 @@ def test_a_search_is_reranked(t1: T1Command, built: str) -> None:
     assert "3 calls and" in shown.out.splitlines()[-1]
 
 
+def test_a_reranker_guides_a_search(t1: T1Command, built: str) -> None:
+    flags = ("--no-think", "--rerank", "t1", "--rerank-depth", "12", "--rerank-guided")
+    found = t1("search", built, "ice", *flags, "--json").json()
+    options = SearchOptions(think=0, rerank="t1", rerank_depth=12, rerank_guided=True)
+    index = Index.open(built, T1.from_pretrained(Index.remembered(built).model))
+    (result,), receipt = index.search_many(["ice"], options)
+    assert found["results"] == [result_data(result)]
+    assert found["receipt"]["rerank_calls"] == receipt.rerank_calls
+
+
 def test_a_broken_reranker_is_told(t1: T1Command, built: str) -> None:
     flags = ("--mode", "bm25", "--rerank", "openai:http://[::1#m")
     ran = t1("search", built, "ice cubes", *flags)
@@ -420,6 +430,7 @@ def test_thoughts_of_a_server(t1: T1Command, built: str) -> None:
     ("flags", "message"),
     [
         (["--rerank-depth", "5"], "are of --rerank"),
+        (["--rerank-guided"], "are of --rerank"),
         (["--rerank", "nothing"], "there is no reranker named 'nothing'"),
         (["--rerank", "t1", "--mode", "bm25"], "this index has none"),
         (["--thinker", "openai:u#m", "--thoughts", "f"], "contradict each other"),

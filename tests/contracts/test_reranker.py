@@ -77,6 +77,12 @@ def test_one_finite_score_each(reranker: Reranker) -> None:
     assert reranker.name.partition(":")[0] in RERANKERS
 
 
+def test_scores_of_several_calls_compare_where_it_says_so(reranker: Reranker) -> None:
+    together = reranker.rerank(QUERY, DOCUMENTS).scores
+    alone = [reranker.rerank(QUERY, [text]).scores[0] for text in DOCUMENTS]
+    assert (alone == pytest.approx(together, abs=1e-4)) is reranker.pointwise
+
+
 def test_one_document(reranker: Reranker) -> None:
     assert len(reranker.rerank(QUERY, DOCUMENTS[:1]).scores) == 1
 

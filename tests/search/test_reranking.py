@@ -26,6 +26,7 @@ class Fixed:
     """A reranker that says what it is told."""
 
     name = "fixed"
+    pointwise = True
 
     def __init__(self, say: Callable[[str, Sequence[str]], Any]) -> None:
         self.say = say

@@ -77,6 +77,21 @@ def test_a_reranked_search_is_that_of_the_library(
     assert "rerank" in found["receipt"]["milliseconds"]
 
 
+def test_a_reranker_guides_a_search_where_it_can(
+    client: httpx.Client, index: Index, checkpoint: str, chat: ChatState
+) -> None:
+    found = search(client, rerank="t1", rerank_depth=3, rerank_guided=True)
+    own = index.with_model(T1.from_pretrained(checkpoint))
+    own.rerankers = {}
+    options = SearchOptions(mode="dense", think=0, rerank="t1", rerank_depth=3, rerank_guided=True)
+    (result,), _ = own.search_many([QUESTION], options)
+    assert [hit["id"] for hit in found["results"][0]["hits"]] == [hit.id for hit in result.hits]
+    body = {"query": QUESTION, "rerank": "chat", "rerank_guided": True}
+    answer = client.post("/v1/search", json=body)
+    assert answer.status_code == 400 and "one document at a time" in answer.text
+    assert chat.url not in answer.text
+
+
 def test_a_chat_model_reranks(client: httpx.Client) -> None:
     plain = [hit["id"] for hit in search(client)["results"][0]["hits"]]
     found = search(client, rerank="chat", rerank_weight=1.0)["results"][0]

@@ -36,21 +36,34 @@ RerankWeight = Annotated[
         "by default 0.5, and 1 is the reranker alone.",
     ),
 ]
+RerankGuided = Annotated[
+    bool,
+    typer.Option(
+        "--rerank-guided",
+        help="Read neighbours of what the reranker has found best so far, instead of the first "
+        "documents only.",
+    ),
+]
 
 
 def with_reranker(
-    options: "SearchOptions", name: str | None, depth: int | None, weight: float | None
+    options: "SearchOptions",
+    name: str | None,
+    depth: int | None,
+    weight: float | None,
+    guided: bool,
 ) -> "SearchOptions":
     """The options with what the flags say.
 
     Raises:
-        Thought1Error: depth or weight of no reranker.
+        Thought1Error: settings of no reranker.
     """
-    if name is None and (depth is not None or weight is not None):
-        raise Thought1Error("--rerank-depth and --rerank-weight are of --rerank")
+    if name is None and (depth is not None or weight is not None or guided):
+        raise Thought1Error("--rerank-depth, --rerank-weight and --rerank-guided are of --rerank")
     return replace(
         options,
         rerank=name,
         rerank_depth=options.rerank_depth if depth is None else depth,
         rerank_weight=options.rerank_weight if weight is None else weight,
+        rerank_guided=guided,
     )

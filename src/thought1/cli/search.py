@@ -46,7 +46,13 @@ from thought1.cli.options import (
     thought_sampling,
 )
 from thought1.cli.questions import read_questions
-from thought1.cli.reranking import Rerank, RerankDepth, RerankWeight, with_reranker
+from thought1.cli.reranking import (
+    Rerank,
+    RerankDepth,
+    RerankGuided,
+    RerankWeight,
+    with_reranker,
+)
 from thought1.cli.search_options import (
     Combine,
     Conditions,
@@ -113,6 +119,7 @@ def search(
     rerank: Rerank = None,
     rerank_depth: RerankDepth = None,
     rerank_weight: RerankWeight = None,
+    rerank_guided: RerankGuided = False,
     model: IndexModel = None,
     trust_remote_code: TrustRemoteCode = False,
     as_json: Json = False,
@@ -142,7 +149,7 @@ def search(
         neighbours=neighbours,
         explain=explain,
     )
-    options = with_reranker(options, rerank, rerank_depth, rerank_weight)
+    options = with_reranker(options, rerank, rerank_depth, rerank_weight, rerank_guided)
     if thought is not None:
         _check_thought(question, options, (*sampled, thinker, thoughts))
     questions = read_questions([] if question is None else [question])

@@ -77,6 +77,7 @@ class T1Retriever(BaseRetriever):
     rerank: str | None = None
     rerank_depth: int = 50
     rerank_weight: float = 0.5
+    rerank_guided: bool = False
 
     _searched: Searchable = PrivateAttr()
 

@@ -30,6 +30,7 @@ class CrossEncoderReranker:
     model: Any
     _lock: Lock = field(default_factory=Lock)
     """A tokenizer cuts for one thread at a time."""
+    pointwise = True
 
     def rerank(self, query: str, documents: Sequence[str]) -> Reranked:
         """The model's score of each document; see `contracts.Reranker`."""

@@ -43,6 +43,7 @@ class LikelihoodReranker:
     model: T1
     engine: HFEngine
     _lock: Lock = field(default_factory=Lock)
+    pointwise = True
 
     def rerank(self, query: str, documents: Sequence[str]) -> Reranked:
         """The scores; see `contracts.Reranker`. One without words gets the lowest of the others.

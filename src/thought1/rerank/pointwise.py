@@ -29,6 +29,7 @@ class PointwiseReranker:
 
     name: str
     server: ChatServer
+    pointwise = True
 
     def rerank(self, query: str, documents: Sequence[str]) -> Reranked:
         """How probable a yes is, for each document; see `contracts.Reranker`.

@@ -125,6 +125,9 @@ class SearchOptions:
     rerank_weight: float = 0.5
     """Weight w of the reranker, from 0 to 1: w * its score + (1 - w) * that of the search, each
     scaled to 0 to 1 over these documents."""
+    rerank_guided: bool = False
+    """Read neighbours of what the reranker has found best so far, instead of the first documents
+    only (`guided.guided`); `rerank_depth` is how many are read. Not for listwise rerankers."""
 
     def __post_init__(self) -> None:
         if not _whole(self.k) or not 1 <= self.k <= MAX_K:
@@ -221,6 +224,8 @@ class SearchOptions:
             raise Thought1Error(
                 f"the weight of a reranker is a number from 0 to 1, not {self.rerank_weight}"
             )
+        if self.rerank_guided and self.rerank is None:
+            raise Thought1Error("a search is guided by a reranker: name one")
         if self.rerank is not None and self.checkpoints:
             raise Thought1Error(
                 "checkpoints show what retrieval alone finds: leave them or the reranker out"

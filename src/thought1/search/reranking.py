@@ -1,4 +1,4 @@
-"""The step that lets a reranker reorder the first documents of each query.
+"""The step that lets a reranker reorder documents of each query.
 
 Knows the contracts of a store and of a reranker. Where the reranker fails, the answer is that of
 the search without it, and says so.
@@ -7,10 +7,11 @@ the search without it, and says so.
 import logging
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from thought1.contracts import Reranker, Store
 from thought1.search.found import Found
+from thought1.search.guided import guided
 from thought1.search.options import SearchOptions
 from thought1.types import LeftOut, Ranking, Reranked, Thought1Error
 
@@ -20,58 +21,114 @@ PATIENCE = 3
 """Queries in a row for which a reranker may fail before it is no longer called."""
 
 
+class _Failed(Exception):
+    """A reranker gave nothing of use; the text says why."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rerank:
-    """The first documents of each ranking in the order of a reranker, fused with the search's."""
+    """Documents of each ranking in the order of a reranker, fused with the search's: the first
+    ones, or those of a walk that the reranker guides.
+
+    Raises:
+        Thought1Error: a reranker that compares documents with each other is to guide.
+    """
 
     store: Store
     reranker: Reranker
     options: SearchOptions
     name: str = "rerank"
 
+    def __post_init__(self) -> None:
+        if self.options.rerank_guided and not self.reranker.pointwise:
+            raise Thought1Error(
+                "a reranker that orders documents which it reads together cannot guide a search: "
+                "use one that scores one document at a time"
+            )
+
     def __call__(self, found: Found) -> None:
         """Replaces `rankings`; adds to the counts of calls and tokens, and to `left_out`."""
-        depth, failed = self.options.rerank_depth, 0
-        first = [ranking[:depth] for ranking in found.rankings]
-        documents = self.store.get([id_ for ranking in first for id_, _ in ranking])
+        failed = 0
         rankings = list(found.rankings)
         for place, (query, ranking) in enumerate(zip(found.queries, rankings, strict=True)):
-            # A document may have been deleted since.
-            known = [(id_, score) for id_, score in ranking[:depth] if id_ in documents]
-            if not known:
+            if not ranking:
                 continue
             if failed == PATIENCE:
                 reason = f"{self.reranker.name} has failed for {PATIENCE} queries in a row"
                 found.left_out[place] = LeftOut(self.name, reason)
                 continue
+            reading = _Reading(self.store, self.reranker, query)
             try:
-                given = self._ask(query, [documents[id_].full_text for id_, _ in known])
-            except Exception as error:  # whatever a reranker does, the search has an answer
+                rankings[place] = self._reordered(reading, ranking)
+            except _Failed as error:
                 failed += 1
-                found.left_out[place] = LeftOut(self.name, self._told(error))
+                found.left_out[place] = LeftOut(self.name, str(error))
                 continue
             failed = 0
-            found.rerank_calls += given.calls
-            found.rerank_tokens += given.tokens
-            weight = self.options.rerank_weight
-            rankings[place] = fused_scores(known, given.scores, weight, ranking[depth:])
+            found.rerank_calls += reading.calls
+            found.rerank_tokens += reading.tokens
         found.rankings = rankings
 
-    def _ask(self, query: str, texts: Sequence[str]) -> Reranked:
-        given = self.reranker.rerank(query, texts)
-        if len(given.scores) != len(texts) or not all(map(math.isfinite, given.scores)):
-            raise Thought1Error(
-                f"{self.reranker.name} did not give one finite score for each of "
-                f"{len(texts)} documents"
-            )
-        return given
+    def _reordered(self, reading: "_Reading", ranking: Ranking) -> Ranking:
+        depth = self.options.rerank_depth
+        if self.options.rerank_guided:
+            walked = guided(self.store, reading, ranking, depth, self.options.where)
+            behind = [(id_, score) for id_, score in ranking if id_ not in reading.seen]
+        else:
+            given = reading([id_ for id_, _ in ranking[:depth]])
+            walked = [(id_, score) for id_, score in ranking[:depth] if id_ in given]
+            behind = ranking[depth:]
+        if not walked:
+            return ranking
+        scores = [reading.scores[id_] for id_, _ in walked]
+        return fused_scores(walked, scores, self.options.rerank_weight, behind)
 
-    def _told(self, error: Exception) -> str:
-        if not isinstance(error, Thought1Error):
-            logger.warning("the reranker %s failed", self.reranker.name, exc_info=error)
-            return f"{self.reranker.name} failed: {type(error).__name__}: {error}"
-        logger.warning("not reranked: %s", error)
-        return str(error)
+
+@dataclass
+class _Reading:
+    """What a reranker says about documents, in one call or several, and what that cost."""
+
+    store: Store
+    reranker: Reranker
+    query: str
+    scores: dict[str, float] = field(default_factory=dict)
+    seen: set[str] = field(default_factory=set)
+    calls: int = 0
+    tokens: int = 0
+
+    def __call__(self, ids: Sequence[str]) -> dict[str, float]:
+        """The scores of these documents; one that has been deleted since has none.
+
+        Raises:
+            _Failed: the reranker gave none.
+        """
+        self.seen.update(ids)
+        documents = self.store.get(ids)
+        known = [id_ for id_ in ids if id_ in documents]
+        if not known:
+            return {}
+        given = self._given([documents[id_].full_text for id_ in known])
+        self.calls += given.calls
+        self.tokens += given.tokens
+        scores = dict(zip(known, given.scores, strict=True))
+        self.scores |= scores
+        return scores
+
+    def _given(self, texts: Sequence[str]) -> Reranked:
+        name = self.reranker.name
+        try:
+            given = self.reranker.rerank(self.query, texts)
+            if len(given.scores) != len(texts) or not all(map(math.isfinite, given.scores)):
+                raise Thought1Error(
+                    f"{name} did not give one finite score for each of {len(texts)} documents"
+                )
+        except Thought1Error as error:
+            logger.warning("not reranked: %s", error)
+            raise _Failed(str(error)) from error
+        except Exception as error:  # whatever a reranker does, the search has an answer
+            logger.warning("the reranker %s failed", name, exc_info=error)
+            raise _Failed(f"{name} failed: {type(error).__name__}: {error}") from error
+        return given
 
 
 def fused_scores(

@@ -176,6 +176,8 @@ class SearchRequest(Questions):
     """One of the rerankers that GET /v1/indexes names."""
     rerank_depth: Annotated[int, Field(ge=1)] = 50
     rerank_weight: Annotated[float, Field(ge=0, le=1)] = 0.5
+    rerank_guided: bool = False
+    """Read neighbours of what the reranker has found best so far, not the first documents only."""
     thinker: Name | None = None
     """Who writes the thoughts instead of the model: one that GET /v1/indexes names."""
     thoughts: list[str] | None = None
@@ -217,6 +219,7 @@ class SearchRequest(Questions):
             rerank=self.rerank,
             rerank_depth=self.rerank_depth,
             rerank_weight=self.rerank_weight,
+            rerank_guided=self.rerank_guided,
         )
 
     def _check_given(self, thoughts: list[str]) -> None:

@@ -50,6 +50,11 @@ class QueuedReranker:
         """The reranker's."""
         return self.reranker.name
 
+    @property
+    def pointwise(self) -> bool:
+        """The reranker's."""
+        return self.reranker.pointwise
+
     def rerank(self, query: str, documents: Sequence[str]) -> Reranked:
         """See `contracts.Reranker`; it waits for its turn."""
         found: Reranked = self.asking.batcher.call(
