@@ -1,4 +1,4 @@
-"""benchmarks/rerank.py and train_cross_encoder.py: on a few sentences, with tiny models."""
+"""benchmarks/rerank.py, rerank_guided.py, train_cross_encoder.py: a few sentences, tiny models."""
 
 import importlib
 import json
@@ -48,6 +48,31 @@ def test_every_depth_and_weight_has_a_row(folder: Path) -> None:
         best = rows[f"oracle, depth {depth}"]["values"] if depth else {}
         assert all(best[query] >= value for query, value in row["values"].items() if best)
     assert rows["t1, depth 4, weight 1"]["tokens"] > rows["t1, depth 2, weight 1"]["tokens"] > 0
+
+
+def test_a_walk_stands_beside_the_first_documents(folder: Path) -> None:
+    out = folder / "guided.json"
+    command = [
+        str(folder / "facts"), "--split", "dev", "--model", str(folder / "qwen3"),
+        "--reranker", "t1", "--budgets", "2,100", "--weights", "0,1",
+        "--kept", str(folder / "kept"), "--json", str(out),
+    ]  # fmt: skip
+    assert module("rerank_guided").main(command) == 0
+    report = json.loads(out.read_text())
+    rows: dict[str, Any] = {row["name"]: row for row in report["rows"]}
+    ways = [
+        f"{way}, {budget} read, weight {weight}"
+        for budget in (2, 100)
+        for way in ("first", "walk")
+        for weight in (0, 1)
+    ]
+    assert list(rows) == ["search alone", *ways]
+    # Where all is read, both ways have read the same.
+    for weight in (0, 1):
+        first, walk = (rows[f"{way}, 100 read, weight {weight}"] for way in ("first", "walk"))
+        assert first["values"] == walk["values"]
+        assert walk["walk minus first"]["mean"] == 0
+    assert rows["first, 2 read, weight 0"]["values"] == rows["search alone"]["values"]
 
 
 def test_a_deep_score_serves_smaller_depths() -> None:
