@@ -125,6 +125,20 @@ def test_evaluate_keeps_the_index(
     assert "holds 5 documents and the collection 4" in t1(*arguments).error()
 
 
+def test_a_reranker_that_fails_measures_nothing(
+    t1: T1Command, tmp_path: Path, collection: Path, model: str
+) -> None:
+    nobody = "openai:http://127.0.0.1:9#m"
+    results = tmp_path / "results"
+    message = t1(
+        "evaluate", collection, "--split", "dev", "--model", model, "--think", "0",
+        "--rerank", nobody, "--results", results,
+    ).error()  # fmt: skip
+    assert "2 of 2 queries were not reranked, so that nothing was measured: " in message
+    assert "127.0.0.1:9" in message
+    assert not list(results.rglob("*.json"))
+
+
 def test_evaluate_refuses_what_cannot_work(t1: T1Command, tmp_path: Path, collection: Path) -> None:
     def refused(*arguments: object) -> str:
         return t1("evaluate", *arguments).error()
@@ -145,6 +159,11 @@ def test_evaluate_refuses_what_cannot_work(t1: T1Command, tmp_path: Path, collec
     assert "need a thinking budget of 1 token or more" in refused(*own)
     assert "greedy thoughts: leave --samples out" in refused(*own, "--curve", "0,4")
     assert "--samples is for the system t1" in refused(*words, "--samples", "4")
+    assert "--rerank is for the system t1" in refused(*words, "--rerank", "t1")
+    assert "are of --rerank" in refused(*nano, "--rerank-guided")
+    assert "there is no reranker named 'no'" in refused(*nano, "--rerank", "no")
+    assert "leave --rerank out" in refused(*nano, "--rerank", "t1", "--curve", "0,4")
+    assert "--fusion is of --mode hybrid" in refused(*nano, "--fusion", "ranks")
     read = [*nano, "--evidence", "2"]
     assert "evidence is read before thinking" in refused(*read)
     assert "greedy thoughts: leave --evidence out" in refused(*read, "--faithfulness")

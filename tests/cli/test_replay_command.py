@@ -78,6 +78,42 @@ def test_several_thoughts_are_replayed(t1: T1Command, copy: Path, model: str) ->
     assert "samples" not in single["request"]
 
 
+@pytest.mark.parametrize(
+    ("flags", "tail"),
+    [
+        (["--think", "0"], "model@0-rerank-t1-depth-3-weight-0.5"),
+        (["--mode", "hybrid", "--think", "0", "--fusion", "ranks"],
+         "model@0-hybrid-fusion-ranks-rerank-t1-depth-3-weight-0.5"),
+        (["--think", "0", "--rerank-guided", "--rerank-weight", "1"],
+         "model@0-rerank-t1-guided-3-weight-1"),
+    ],
+)  # fmt: skip
+def test_a_reranked_search_is_replayed(
+    t1: T1Command, copy: Path, model: str, flags: list[str], tail: str
+) -> None:
+    file = kept(t1, copy, "--model", model, *flags, "--rerank", "t1", "--rerank-depth", "3")
+    content = json.loads(file.read_text())
+    assert content["system"]["name"] == tail
+    assert content["request"]["rerank_depth"] == 3
+    command = " ".join(content["origin"]["command"])
+    assert " --rerank t1 --rerank-depth 3 " in command
+    assert ("--rerank-guided" in command) is ("--rerank-guided" in flags)
+    assert content["cost"]["milliseconds"]["rerank"] > 0
+    found = t1("replay", file, "--json").json()
+    assert (found["equal"], found["changed"]) == (True, [])
+    plain = json.loads(kept(t1, copy, "--model", model, "--think", "0").read_text())
+    assert plain["system"]["settings"] != content["system"]["settings"]
+    assert not any("rerank" in name or name == "fusion" for name in plain["request"])
+
+
+def test_words_are_reranked_too(t1: T1Command, copy: Path, model: str) -> None:
+    file = kept(t1, copy, "--mode", "bm25", "--rerank", f"t1:{model}", "--rerank-depth", "2")
+    assert json.loads(file.read_text())["system"]["name"] == (
+        "index-bm25-rerank-t1-model-depth-2-weight-0.5"
+    )
+    assert t1("replay", file, "--json").json()["equal"] is True
+
+
 def test_a_search_that_reads_first_is_replayed(t1: T1Command, copy: Path, model: str) -> None:
     arguments = ("--model", model, "--think", "4", "--evidence", "2", "--mode", "hybrid")
     file = kept(t1, copy, *arguments, "--samples", "2")

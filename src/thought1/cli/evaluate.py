@@ -49,6 +49,14 @@ from thought1.cli.options import (
     option,
     thought_budget,
 )
+from thought1.cli.reranking import (
+    Rerank,
+    RerankDepth,
+    RerankGuided,
+    RerankWeight,
+    with_reranker,
+)
+from thought1.cli.search_options import FusedByOption
 
 if TYPE_CHECKING:
     from thought1.evaluation.measure import Measured
@@ -66,6 +74,11 @@ def evaluate(
     samples: Samples = 1,
     thoughts: Thoughts = None,
     evidence: Evidence = 0,
+    fused_by: FusedByOption = None,
+    rerank: Rerank = None,
+    rerank_depth: RerankDepth = None,
+    rerank_weight: RerankWeight = None,
+    rerank_guided: RerankGuided = False,
     model: IndexOrBundledModel = None,
     trust_remote_code: TrustRemoteCode = False,
     index_folder: KeptIndex = None,
@@ -102,7 +115,9 @@ def evaluate(
         samples,
         None if thoughts is None else str(thoughts),
         evidence,
+        fused_by or "scores",
     )
+    request = with_reranker(request, rerank, rerank_depth, rerank_weight, rerank_guided)
     check_request(request, option)
     quiet_libraries()
     done = run.evaluate(

@@ -1,14 +1,17 @@
 """The options of `t1 search` that name a reranker. Knows no reranker."""
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
 from thought1.types import Thought1Error
 
 if TYPE_CHECKING:
+    from thought1.evaluation.request import Request
     from thought1.search.options import SearchOptions
+
+T = TypeVar("T", "SearchOptions", "Request")
 
 Rerank = Annotated[
     str | None,
@@ -47,13 +50,13 @@ RerankGuided = Annotated[
 
 
 def with_reranker(
-    options: "SearchOptions",
+    options: T,
     name: str | None,
     depth: int | None,
     weight: float | None,
     guided: bool,
-) -> "SearchOptions":
-    """The options with what the flags say.
+) -> T:
+    """Options of a search, or a request of an evaluation, with what the flags say.
 
     Raises:
         Thought1Error: settings of no reranker.

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from thought1.evaluation.systems.base import SystemOptions
 from thought1.model.inventory import default_model
 from thought1.opening import holds_something
-from thought1.search.options import Mode
+from thought1.search.options import FusedBy, Fusion, Mode, SearchOptions
 from thought1.types import Thought1Error
 
 logger = logging.getLogger(__name__)
@@ -18,6 +18,20 @@ R = TypeVar("R", bound="Request")
 
 T1 = "t1"
 """The system that searches an index, with the model or by its BM25."""
+
+
+YOUNG: Mapping[str, Any] = {
+    "anchor": "",
+    "samples": 1,
+    "thoughts": None,
+    "evidence": 0,
+    "fusion": "scores",
+    "rerank": None,
+    "rerank_depth": 50,
+    "rerank_weight": 0.5,
+    "rerank_guided": False,
+}
+"""Fields that are younger than the format, with their defaults."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +61,13 @@ class Request:
     """File of thoughts that are read instead of the model's own."""
     evidence: int = 0
     """Documents that are read before thinking; see `SearchOptions.evidence`."""
+    fusion: FusedBy = "scores"
+    """In mode hybrid; see `Fusion`."""
+    rerank: str | None = None
+    """Name of a reranker; see `SearchOptions.rerank`, as of the next three."""
+    rerank_depth: int = 50
+    rerank_weight: float = 0.5
+    rerank_guided: bool = False
 
     @property
     def task_name(self) -> str:
@@ -75,13 +96,25 @@ class Request:
     def options(
         self, thoughts: Mapping[str, str], *, trust_remote_code: bool = False
     ) -> SystemOptions:
-        """What the system is opened with; `thoughts` are those of the task."""
+        """What the system is opened with; `thoughts` are those of the task.
+
+        Raises:
+            Thought1Error: no search has such options.
+        """
+        search = SearchOptions(
+            mode=self.mode,
+            think=self.think,
+            samples=self.samples,
+            evidence=self.evidence,
+            fusion=Fusion(by=self.fusion),
+            rerank=self.rerank,
+            rerank_depth=self.rerank_depth,
+            rerank_weight=self.rerank_weight,
+            rerank_guided=self.rerank_guided,
+        )
         return SystemOptions(
             trust_remote_code,
-            self.mode,
-            self.think,
-            self.samples,
-            self.evidence,
+            search,
             self.model,
             None if self.index is None else Path(self.index),
             self.anchor,
@@ -89,10 +122,8 @@ class Request:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """JSON data, the fields by their names; fields younger than the format are left out at
-        their default."""
-        young = {"anchor": "", "samples": 1, "thoughts": None, "evidence": 0}
-        return {k: v for k, v in asdict(self).items() if young.get(k, ()) != v}
+        """JSON data, the fields by their names; younger ones are left out at their default."""
+        return {k: v for k, v in asdict(self).items() if YOUNG.get(k, ()) != v}
 
     def command(self) -> list[str]:
         """The command line that measures this."""
@@ -104,6 +135,9 @@ class Request:
             "--samples": self.samples if self.samples > 1 else None,
             "--thoughts": self.thoughts,
             "--evidence": self.evidence or None,
+            "--fusion": self.fusion if self.fusion != YOUNG["fusion"] else None,
+            "--rerank": self.rerank,
+            **(self._reranking() if self.rerank is not None else {}),
             "--model": self.model,
             "--index": self.index,
             "--rewritten": self.rewritten,
@@ -117,8 +151,12 @@ class Request:
         flags = {
             "--faithfulness": self.faithfulness,
             "--ignore-identical-ids": self.ignore_identical_ids,
+            "--rerank-guided": self.rerank_guided,
         }
         return [*command, *(name for name, given in flags.items() if given)]
+
+    def _reranking(self) -> dict[str, float]:
+        return {"--rerank-depth": self.rerank_depth, "--rerank-weight": self.rerank_weight}
 
 
 def check_request(request: Request, called: Callable[[str], str] = str) -> None:
@@ -146,11 +184,17 @@ def check_request(request: Request, called: Callable[[str], str] = str) -> None:
             raise Thought1Error(
                 f"{called(name)} studies the model's own greedy thoughts: leave {called(way)} out"
             )
+        if request.rerank is not None:
+            raise Thought1Error(
+                f"{called(name)} studies the model's vectors: leave {called('rerank')} out"
+            )
     written = {"think": request.think is not None, **ways, "thoughts": False}
     for name in _given(written) if request.thoughts is not None else []:
         raise Thought1Error(
             f"with {called('thoughts')} the model writes none: leave {called(name)} out"
         )
+    if request.fusion != YOUNG["fusion"] and request.mode != "hybrid":
+        raise Thought1Error(f"{called('fusion')} is of {called('mode')} hybrid")
     if request.evidence and request.ignore_identical_ids:
         raise Thought1Error(
             f"{called('evidence')} would show a query the document with its own id, which "
@@ -172,6 +216,7 @@ def _check_owner(
         "model": request.model is not None,
         "index": request.index is not None,
         "anchor": request.anchor != "",
+        "rerank": request.rerank is not None,
         "think": request.think is not None,
         **others,
     }

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from thought1.data.corpus import Corpus
-from thought1.search.options import Mode
+from thought1.search.options import SearchOptions
 from thought1.types import Document, Receipt, Run, Thought, Thought1Error
 
 WEIGHTS_SHOWN = 12
@@ -124,13 +124,8 @@ class SystemOptions:
     """How a system is opened. What the kind of system does not know is left at its default."""
 
     trust_remote_code: bool = False
-    mode: Mode = "dense"
-    think: int | None = None
-    """Most tokens of a thought; None is the checkpoint's own budget."""
-    samples: int = 1
-    """See `SearchOptions.samples`."""
-    evidence: int = 0
-    """See `SearchOptions.evidence`."""
+    search: SearchOptions = field(default_factory=lambda: SearchOptions(mode="dense"))
+    """Their `k` is set by `System.rank`."""
     model: str | None = None
     """None is the index's model, or the default one."""
     index: Path | None = None

@@ -3,6 +3,7 @@
 Knows no judgements.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
+from thought1.contracts import Reranker
 from thought1.data.hashing import hash_json
 from thought1.evaluation.results.provenance import version_of
 from thought1.evaluation.systems.base import (
@@ -28,6 +30,7 @@ from thought1.index import Index
 from thought1.model.sentence_model import SentenceModel
 from thought1.model.settings import anchor_weight
 from thought1.opening import holds_something, load_t1, open_with_model, open_without_model
+from thought1.rerank.opening import open_reranker
 from thought1.search.options import SearchOptions
 from thought1.search.pipeline import search_in_batches
 from thought1.search.words_only import WordsOnly
@@ -46,6 +49,7 @@ class T1Index:
         index: Index | None = None,
         folder: Path | None = None,
         thoughts: Mapping[str, str] | None = None,
+        reranker: Reranker | None = None,
     ) -> None:
         """A system that searches with `options`; their `k` is set by `rank`.
 
@@ -54,6 +58,7 @@ class T1Index:
             index: of the whole collection, opened with the model.
             folder: where the index is made and stays; by default it is a temporary one.
             thoughts: query id -> the thought that is read, so that the model writes none.
+            reranker: the one that the options name.
         """
         self.model = model
         self.options = options
@@ -61,6 +66,7 @@ class T1Index:
             options, None if options.mode == "bm25" else model, given=bool(thoughts)
         )
         self._thoughts = thoughts or {}
+        self._reranker = reranker
         self._index = index
         self._folder = folder
         self._scratch: TemporaryDirectory[str] | None = None
@@ -76,8 +82,8 @@ class T1Index:
         """The `depth` best documents of each query, from the index or one that is made now.
 
         Raises:
-            Thought1Error: the index holds another number of documents, or the folder cannot be
-                used.
+            Thought1Error: the index holds another number of documents, the folder cannot be
+                used, or the reranker fails for a query.
         """
         with bars("index", None, "documents") as bar:
             if self._index is None:
@@ -112,7 +118,16 @@ class T1Index:
     ) -> tuple[list[SearchResult], Receipt]:
         options, texts = replace(self.options, k=depth), list(queries.values())
         given = [self._thoughts[query] for query in queries] if self._thoughts else None
-        return search_in_batches(index, texts, options, given, on_progress=on_progress)
+        if self._reranker is not None:
+            index.rerankers[self._reranker.name] = self._reranker
+        results, receipt = search_in_batches(index, texts, options, given, on_progress=on_progress)
+        failed = [one.left_out[0] for one in results if one.left_out]
+        if failed:
+            raise Thought1Error(
+                f"{len(failed)} of {len(texts)} queries were not reranked, so that nothing was "
+                f"measured: {failed[0].reason}"
+            )
+        return results, receipt
 
     def _check_size(self, index: Index, documents: Documents) -> None:
         if len(index) != documents.size:
@@ -140,27 +155,24 @@ def open_t1(spec: str, options: SystemOptions) -> T1Index:
     """
     if spec != "t1":
         raise unknown_system(spec)
-    search = SearchOptions(
-        mode=options.mode,
-        think=options.think,
-        samples=options.samples,
-        evidence=options.evidence,
-    )
-    folder, words_only = options.index, options.mode == "bm25"
+    search, folder = options.search, options.index
+    words_only = search.mode == "bm25"
     if folder is not None and holds_something(folder):
-        if words_only:
-            return T1Index(search, None, index=open_without_model(folder))
-        return _over_index(folder, search, options)
+        if not words_only:
+            return _over_index(folder, options)
+        found = open_without_model(folder)
+        return T1Index(search, None, index=found, reranker=_reranker(search, found.model))
     if words_only and folder is None:
-        return T1Index(search, None)
+        return T1Index(search, None, reranker=_reranker(search, None))
     # An index that stays needs vectors, even if this search does not.
     model = load_t1(options.model, options.trust_remote_code)
     _check_thinking(model, options)  # before anything is encoded
     anchored = _anchored(model, options.anchor)
-    return T1Index(search, anchored, folder=folder, thoughts=options.thoughts)
+    reranker = _reranker(search, anchored)
+    return T1Index(search, anchored, folder=folder, thoughts=options.thoughts, reranker=reranker)
 
 
-def _over_index(folder: Path, search: SearchOptions, options: SystemOptions) -> T1Index:
+def _over_index(folder: Path, options: SystemOptions) -> T1Index:
     index, model = open_with_model(folder, options.model, options.trust_remote_code)
     if isinstance(model, SentenceModel):
         raise Thought1Error(
@@ -170,14 +182,23 @@ def _over_index(folder: Path, search: SearchOptions, options: SystemOptions) -> 
     _check_thinking(model, options)
     anchored = _anchored(model, options.anchor)
     index = Index.open(folder, anchored) if options.anchor else index
-    return T1Index(search, anchored, index=index, thoughts=options.thoughts)
+    reranker = _reranker(options.search, anchored)
+    return T1Index(
+        options.search, anchored, index=index, thoughts=options.thoughts, reranker=reranker
+    )
+
+
+def _reranker(search: SearchOptions, model: object) -> Reranker | None:
+    """Opened before anything is encoded."""
+    return None if search.rerank is None else open_reranker(search.rerank, model)
 
 
 def _check_thinking(model: T1, options: SystemOptions) -> None:
+    search = options.search
     if not options.thoughts:
-        model.queries.tokens(options.think, options.samples)
-    if options.evidence:
-        model.check_evidence(options.think)
+        model.queries.tokens(search.think, search.samples)
+    if search.evidence:
+        model.check_evidence(search.think)
 
 
 def _anchored(model: T1, anchor: str) -> T1:
@@ -192,8 +213,11 @@ def facts_of(options: SearchOptions, model: T1 | None, *, given: bool = False) -
     Args:
         given: the thoughts are, so that the model writes none.
     """
+    reranking = _reranking(options)
     if model is None:
-        return SystemFacts("index-bm25", "bm25", f"lancedb-{version_of('lancedb')}", "bm25")
+        tail = "".join(f"-{name}-{value}" for name, value in reranking.items())
+        revision = f"lancedb-{version_of('lancedb')}"
+        return SystemFacts(f"index-bm25{tail}", "bm25", revision, "bm25")
     thought, sampling = model.settings.thought, options.sampling
     if options.samples > 1:
         several = sampling or model.sampled
@@ -205,8 +229,10 @@ def facts_of(options: SearchOptions, model: T1 | None, *, given: bool = False) -
     mode = "" if options.mode == "dense" else f"-{options.mode}"
     weight, usual = model.settings.anchor_weight, 0.0 if model.companion is None else 1.0
     anchor = "" if weight == usual else f"-anchor-{weight:g}"
-    ways = {"samples": options.samples} if options.samples > 1 else {}
+    ways: dict[str, object] = {"samples": options.samples} if options.samples > 1 else {}
     ways |= {"evidence": options.evidence} if options.evidence else {}
+    ways |= {"fusion": options.fusion.by} if options.fusion.by != "scores" else {}
+    ways |= reranking
     tail = "".join(f"-{name}-{value}" for name, value in ways.items())
     return SystemFacts(
         f"{short_name(model.name)}@{'given' if given else budget}{mode}{anchor}{tail}",
@@ -218,3 +244,17 @@ def facts_of(options: SearchOptions, model: T1 | None, *, given: bool = False) -
         hash_json([model.templates_hash, asdict(thought), *([ways] if ways else [])]),
         model.name,
     )
+
+
+def _reranking(options: SearchOptions) -> dict[str, object]:
+    """What identifies a reranker and how it is used; no folder and no address of a server."""
+    if options.rerank is None:
+        return {}
+    kind, _, place = options.rerank.partition(":")
+    name = re.split(r"[/#]", place.rstrip("/"))[-1]
+    guided = {"guided": options.rerank_depth} if options.rerank_guided else {}
+    return {
+        "rerank": f"{kind}-{name}" if name else kind,
+        **(guided or {"depth": options.rerank_depth}),
+        "weight": f"{options.rerank_weight:g}",
+    }
