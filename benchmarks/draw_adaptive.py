@@ -77,7 +77,7 @@ def run(options: argparse.Namespace) -> None:
             found = json.loads(path.read_text("utf-8"))
         except (OSError, ValueError) as error:
             raise Thought1Error(f"{path} cannot be read: {error}") from error
-        if not isinstance(found, dict) or "points" not in found:
+        if not isinstance(found, dict) or not found.get("points"):
             raise Thought1Error(f"{path} is no result of search_adaptive.py")
         reports[path.stem.removeprefix("search-adaptive-")] = found
     draw(reports, options.output)

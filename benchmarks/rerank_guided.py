@@ -30,7 +30,8 @@ from thought1.evaluation.statistics.protocol import bootstrap_ci, paired_bootstr
 from thought1.model.place import locate
 from thought1.rerank.opening import open_reranker
 from thought1.search.guided import guided
-from thought1.search.reranking import fused_scores
+from thought1.search.options import SearchOptions
+from thought1.search.reranking import check_guide, fused_scores
 from thought1.search.steps import GUIDED_DEPTH
 from thought1.store.lance import LanceStore
 from thought1.t1 import T1
@@ -118,6 +119,7 @@ def run_benchmark(options: argparse.Namespace, arguments: Sequence[str]) -> None
     run = searched(thinking, GUIDED_DEPTH, options.thoughts)
     run = dict(list(run.items())[: options.questions])
     reranker = open_reranker(options.reranker, model)
+    check_guide(reranker, SearchOptions(rerank=options.reranker, rerank_guided=True))
     made: dict[str, dict[str, Ranking]] = {}
     read, began = 0, perf_counter()
     with tempfile.TemporaryDirectory() as folder:
@@ -130,7 +132,8 @@ def run_benchmark(options: argparse.Namespace, arguments: Sequence[str]) -> None
     seconds = perf_counter() - began
     values = {name: dict(judged(collection, one).per_query[MEASURE]) for name, one in made.items()}
     print(f"{len(run)} questions, {len(collection.documents)} documents")
-    print(f"{read / len(run):.0f} documents read for a question, {seconds / len(run):.1f} s\n")
+    both = f"{read / len(run):.0f} documents, {seconds / len(run):.1f} s"
+    print(f"read for a question, by both ways together: {both}\n")
     print(table(values))
     if options.json:
         content = {"questions": len(run), "documents": len(collection.documents)}

@@ -140,6 +140,10 @@ class Reranker(Protocol):
         """Whether the score of a document does not depend on what else is read with it, so that
         those of several calls can be compared."""
 
+    @property
+    def weights_hash(self) -> str | None:
+        """Represents the weights that score; None where they are not known, as on a server."""
+
     def rerank(self, query: str, documents: Sequence[str]) -> Reranked:
         """A finite score for each of the documents (titles and texts), 1 or more, which come in the
         order of the search. What it says nothing about keeps that order.

@@ -24,6 +24,7 @@ from thought1.search.elsewhere import check_elsewhere, write_thoughts
 from thought1.search.found import IndexModel as IndexModel
 from thought1.search.options import Mode, SearchOptions
 from thought1.search.pipeline import search_many
+from thought1.search.reranking import check_guide
 from thought1.store.writer import AddReport, Writer
 from thought1.types import (
     Document,
@@ -276,19 +277,24 @@ class Index:
             Thought1Error: as `search`, or there is no such reranker, or the writer cannot work.
         """
         options = options or SearchOptions()
+        reranker = self._reranker(options)
         if writer is not None:
             check_elsewhere(options)
             if thoughts is not None:
                 raise ValueError("thoughts are given or written, not both")
             written = write_thoughts(writer, self.model, queries, options.think)
             return written.noted(*self.search_many(queries, options, written.thoughts))
-        reranker = self._reranker(options.rerank)
         return search_many(self._store, self.model, queries, options, thoughts, reranker)
 
-    def _reranker(self, name: str | None) -> Reranker | None:
-        if name is not None and name not in self.rerankers:
+    def _reranker(self, options: SearchOptions) -> Reranker | None:
+        """Opened and checked before anything is thought."""
+        name = options.rerank
+        if name is None:
+            return None
+        if name not in self.rerankers:
             self.rerankers[name] = open_reranker(name, self.model)
-        return None if name is None else self.rerankers[name]
+        check_guide(self.rerankers[name], options)
+        return self.rerankers[name]
 
 
 def _read_info(store: Store, path: Path) -> IndexInfo:

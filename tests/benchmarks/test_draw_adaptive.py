@@ -44,7 +44,12 @@ def test_the_drawing_names_every_rule_and_is_the_same_twice(
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [("{}", "no result of search_adaptive.py"), ("no", "cannot be read"), (None, "cannot be read")],
+    [
+        ("{}", "no result of search_adaptive.py"),
+        ('{"points": []}', "no result"),
+        ("no", "cannot be read"),
+        (None, "cannot be read"),
+    ],
 )
 def test_other_files_are_refused(
     draw: ModuleType,

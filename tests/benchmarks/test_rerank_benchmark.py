@@ -50,7 +50,11 @@ def test_every_depth_and_weight_has_a_row(folder: Path) -> None:
     assert rows["t1, depth 4, weight 1"]["tokens"] > rows["t1, depth 2, weight 1"]["tokens"] > 0
 
 
-def test_a_walk_stands_beside_the_first_documents(folder: Path) -> None:
+def test_a_walk_stands_beside_the_first_documents(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("thought1.search.guided.STARTS", 1)
+    monkeypatch.setattr("thought1.search.guided.DEGREE", 1)
     out = folder / "guided.json"
     command = [
         str(folder / "facts"), "--split", "dev", "--model", str(folder / "qwen3"),
@@ -73,6 +77,17 @@ def test_a_walk_stands_beside_the_first_documents(folder: Path) -> None:
         assert first["values"] == walk["values"]
         assert walk["walk minus first"]["mean"] == 0
     assert rows["first, 2 read, weight 0"]["values"] == rows["search alone"]["values"]
+
+
+def test_a_reranker_that_cannot_guide_is_refused(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = [
+        str(folder / "facts"), "--split", "dev", "--model", str(folder / "qwen3"),
+        "--reranker", "openai:http://127.0.0.1:9#m", "--kept", str(folder / "kept"),
+    ]  # fmt: skip
+    assert module("rerank_guided").main(command) == 2
+    assert "one document at a time" in capsys.readouterr().err
 
 
 def test_a_deep_score_serves_smaller_depths() -> None:

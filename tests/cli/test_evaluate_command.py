@@ -164,6 +164,13 @@ def test_evaluate_refuses_what_cannot_work(t1: T1Command, tmp_path: Path, collec
     assert "there is no reranker named 'no'" in refused(*nano, "--rerank", "no")
     assert "leave --rerank out" in refused(*nano, "--rerank", "t1", "--curve", "0,4")
     assert "--fusion is of --mode hybrid" in refused(*nano, "--fusion", "ranks")
+    assert "--fusion is for the system t1" in refused(*words, "--fusion", "ranks")
+    assert "would read the document" in refused(*bm25, "--rerank", "t1", "--ignore-identical-ids")
+    chat = ("--rerank", "openai:http://127.0.0.1:9#m", "--rerank-guided")
+    assert "one document at a time" in refused(*nano, "--think", "0", *chat)
+    kept = tmp_path / "bm25.index"
+    for _ in range(2):  # whether the index is there or not
+        assert "this index has none" in refused(*bm25, "--rerank", "t1", "--index", kept)
     read = [*nano, "--evidence", "2"]
     assert "evidence is read before thinking" in refused(*read)
     assert "greedy thoughts: leave --evidence out" in refused(*read, "--faithfulness")

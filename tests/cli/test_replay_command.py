@@ -108,9 +108,10 @@ def test_a_reranked_search_is_replayed(
 
 def test_words_are_reranked_too(t1: T1Command, copy: Path, model: str) -> None:
     file = kept(t1, copy, "--mode", "bm25", "--rerank", f"t1:{model}", "--rerank-depth", "2")
-    assert json.loads(file.read_text())["system"]["name"] == (
-        "index-bm25-rerank-t1-model-depth-2-weight-0.5"
-    )
+    content = json.loads(file.read_text())
+    assert content["system"]["name"] == "index-bm25-rerank-t1-model-depth-2-weight-0.5"
+    assert content["system"]["settings"]
+    assert content["cost"]["rerank_tokens"] > 0
     assert t1("replay", file, "--json").json()["equal"] is True
 
 

@@ -383,14 +383,19 @@ def test_a_search_is_reranked(t1: T1Command, built: str) -> None:
     assert "3 calls and" in shown.out.splitlines()[-1]
 
 
-def test_a_reranker_guides_a_search(t1: T1Command, built: str) -> None:
-    flags = ("--no-think", "--rerank", "t1", "--rerank-depth", "12", "--rerank-guided")
+def test_a_reranker_guides_a_search(
+    t1: T1Command, built: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("thought1.search.guided.STARTS", 1)
+    monkeypatch.setattr("thought1.search.guided.DEGREE", 1)
+    flags = ("--no-think", "--rerank", "t1", "--rerank-depth", "3", "--rerank-guided")
     found = t1("search", built, "ice", *flags, "--json").json()
-    options = SearchOptions(think=0, rerank="t1", rerank_depth=12, rerank_guided=True)
+    options = SearchOptions(think=0, rerank="t1", rerank_depth=3, rerank_guided=True)
     index = Index.open(built, T1.from_pretrained(Index.remembered(built).model))
     (result,), receipt = index.search_many(["ice"], options)
     assert found["results"] == [result_data(result)]
-    assert found["receipt"]["rerank_calls"] == receipt.rerank_calls
+    # Three forward passes for each call: the first documents alone are one call.
+    assert found["receipt"]["rerank_calls"] == receipt.rerank_calls > 3
 
 
 def test_a_broken_reranker_is_told(t1: T1Command, built: str) -> None:

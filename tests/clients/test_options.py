@@ -21,7 +21,8 @@ CASES = [
     SearchOptions(checkpoints=(2, 4)),
     SearchOptions(adaptive=Adaptive((2, 4), cosine=0.9, gate=Gate("margin", 0.1))),
     SearchOptions(group_by="source", group_best=2, neighbours=1, explain=True),
-    SearchOptions(rerank="small", rerank_depth=7, rerank_weight=0.2, rerank_guided=True),
+    SearchOptions(rerank="small", rerank_depth=7, rerank_weight=0.2, evidence=2),
+    SearchOptions(rerank="small", rerank_guided=True),
 ]
 
 

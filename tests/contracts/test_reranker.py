@@ -83,6 +83,12 @@ def test_scores_of_several_calls_compare_where_it_says_so(reranker: Reranker) ->
     assert (alone == pytest.approx(together, abs=1e-4)) is reranker.pointwise
 
 
+def test_the_same_weights_have_the_same_hash(reranker: Reranker) -> None:
+    kind = reranker.name.partition(":")[0]
+    assert (reranker.weights_hash is not None) is (kind in LOCAL)
+    assert reranker.weights_hash == reranker.weights_hash
+
+
 def test_one_document(reranker: Reranker) -> None:
     assert len(reranker.rerank(QUERY, DOCUMENTS[:1]).scores) == 1
 

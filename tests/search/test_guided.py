@@ -10,7 +10,7 @@ import pytest
 
 from thought1.index import Index
 from thought1.search.guided import DEGREE, STARTS, guided
-from thought1.search.options import SearchOptions
+from thought1.search.options import Mode, SearchOptions
 from thought1.store.lance import LanceStore
 from thought1.testing import FakeModel
 from thought1.types import Document, Ranking, Reranked, StoredRow, Thought1Error
@@ -118,6 +118,7 @@ class Longest:
 
     name = "longest"
     pointwise = True
+    weights_hash = None
 
     def __init__(self) -> None:
         self.seen: list[str] = []
@@ -145,6 +146,31 @@ def found(index: Index, reranker: Any, **options: Any) -> tuple[list[str], Any]:
     return [hit.id for hit in result.hits], (result, receipt)
 
 
+def test_documents_without_words_are_not_read(index: Index) -> None:
+    index.add([Document(f"blank{i}", " ") for i in range(3)])
+    reranker = Longest()
+    ids, (result, _) = found(index, reranker, k=42, rerank_depth=42)
+    assert len(ids) == 42
+    assert all(text.strip() for text in reranker.seen) and len(reranker.seen) == 39
+    behind = {hit.id: hit.score for hit in result.hits[39:]}
+    assert behind.keys() == {"blank0", "blank1", "blank2"}
+    assert all(-1 <= score < 0 for score in behind.values())
+
+
+def test_equal_scores_go_on_from_the_first_that_was_read(store: LanceStore) -> None:
+    calls: list[tuple[str, ...]] = []
+
+    def read(ids: Sequence[str]) -> dict[str, float]:
+        calls.append(tuple(ids))
+        return dict.fromkeys(ids, 0.5)
+
+    ranking = [(str(degree), 1.0) for degree in range(-20, 20)]
+    guided(store, read, ranking, STARTS + 5)
+    near = store.search_dense(np.stack([row(-20).vector]), DEGREE + 1)[0]
+    first = [id_ for id_, _ in near if id_ not in calls[0]]
+    assert list(calls[1]) == first[:5]
+
+
 @pytest.mark.parametrize("mode", ["dense", "hybrid"])
 def test_a_search_shows_what_the_walk_has_found(index: Index, mode: str) -> None:
     reranker = Longest()
@@ -158,18 +184,21 @@ def test_a_search_shows_what_the_walk_has_found(index: Index, mode: str) -> None
     assert not result.left_out
 
 
-def test_a_reranker_that_fails_on_its_way_leaves_the_search_as_it_was(index: Index) -> None:
+@pytest.mark.parametrize("mode", ["dense", "hybrid"])
+def test_a_reranker_that_fails_on_its_way_leaves_the_search_as_it_was(
+    index: Index, mode: Mode
+) -> None:
     class Breaks(Longest):
         def rerank(self, query: str, documents: Sequence[str]) -> Reranked:
             if self.seen:
                 raise Thought1Error("it is gone")
             return super().rerank(query, documents)
 
-    plain = [hit.id for hit in index.search("word0", mode="dense", think=0).hits]
-    ids, (result, receipt) = found(index, Breaks(), rerank_depth=30)
+    plain = [hit.id for hit in index.search("word0", mode=mode, think=0).hits]
+    ids, (result, receipt) = found(index, Breaks(), rerank_depth=30, mode=mode)
     assert ids == plain
     assert result.left_out[0].reason == "it is gone"
-    assert receipt.rerank_calls == 0
+    assert (receipt.rerank_calls, receipt.rerank_tokens) == (1, 5)  # what was read is paid
 
 
 def test_a_reranker_that_compares_documents_guides_nothing(index: Index) -> None:
@@ -180,6 +209,23 @@ def test_a_reranker_that_compares_documents_guides_nothing(index: Index) -> None
     assert reranker.seen == []
 
 
-def test_a_walk_needs_a_guide() -> None:
-    with pytest.raises(Thought1Error, match="name one"):
-        SearchOptions(rerank_guided=True)
+def test_it_is_refused_before_thoughts_are_written(index: Index) -> None:
+    class Never:
+        def think(self, queries: Sequence[str], *, budget: int | None = None) -> list[str]:
+            raise AssertionError("nothing is to be written")
+
+    reranker = Longest()
+    reranker.pointwise = False
+    index.rerankers["r"] = reranker
+    options = SearchOptions(mode="dense", rerank="r", rerank_guided=True)
+    with pytest.raises(Thought1Error, match="scores one document at a time"):
+        index.search_many(["word0"], options, writer=Never())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({}, "name one"), ({"rerank": "r", "mode": "bm25"}, "walks over vectors")],
+)
+def test_a_walk_needs_a_guide_and_vectors(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(Thought1Error, match=message):
+        SearchOptions(rerank_guided=True, **options)

@@ -27,6 +27,7 @@ class Fixed:
 
     name = "fixed"
     pointwise = True
+    weights_hash = None
 
     def __init__(self, say: Callable[[str, Sequence[str]], Any]) -> None:
         self.say = say
@@ -77,7 +78,7 @@ def test_fused_scores() -> None:
     assert fused_scores(ranking, [0, 10, 5], 0.5) == [("b", 0.75), ("a", 0.5), ("c", 0.25)]
     assert fused_scores(ranking, [3, 3, 3], 1) == [("a", 1.0), ("b", 1.0), ("c", 1.0)]
     behind = fused_scores(ranking, [1, 2, 3], 1, [("d", 0.5), ("e", 0.5)])
-    assert behind[2:] == [("a", 0.0), ("d", -1.0), ("e", -2.0)]
+    assert behind[2:] == [("a", 0.0), ("d", -0.5), ("e", -1.0)]
     assert fused_scores([("a", 2.0)], [-7], 0.5) == [("a", 1.0)]
 
 

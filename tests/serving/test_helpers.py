@@ -78,9 +78,16 @@ def test_a_reranked_search_is_that_of_the_library(
 
 
 def test_a_reranker_guides_a_search_where_it_can(
-    client: httpx.Client, index: Index, checkpoint: str, chat: ChatState
+    client: httpx.Client,
+    index: Index,
+    checkpoint: str,
+    chat: ChatState,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("thought1.search.guided.STARTS", 1)
+    monkeypatch.setattr("thought1.search.guided.DEGREE", 1)
     found = search(client, rerank="t1", rerank_depth=3, rerank_guided=True)
+    assert found["receipt"]["rerank_calls"] > 3  # a call of the first documents is three
     own = index.with_model(T1.from_pretrained(checkpoint))
     own.rerankers = {}
     options = SearchOptions(mode="dense", think=0, rerank="t1", rerank_depth=3, rerank_guided=True)

@@ -1,4 +1,4 @@
-"""The options of `t1 search` that name a reranker. Knows no reranker."""
+"""The options of `t1 search` and `t1 evaluate` that name a reranker. Knows no reranker."""
 
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, TypeVar
@@ -26,7 +26,9 @@ Rerank = Annotated[
 ]
 RerankDepth = Annotated[
     int | None,
-    typer.Option("--rerank-depth", min=1, metavar="N", help="How many of them; by default 50."),
+    typer.Option(
+        "--rerank-depth", min=1, metavar="N", help="How many documents it reads; by default 50."
+    ),
 ]
 RerankWeight = Annotated[
     float | None,

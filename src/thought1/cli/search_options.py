@@ -1,4 +1,4 @@
-"""The options of `t1 search` that no other command has."""
+"""The options of `t1 search`; `t1 evaluate` has one of them."""
 
 from typing import Annotated
 

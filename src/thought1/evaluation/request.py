@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,18 +20,18 @@ T1 = "t1"
 """The system that searches an index, with the model or by its BM25."""
 
 
-YOUNG: Mapping[str, Any] = {
-    "anchor": "",
-    "samples": 1,
-    "thoughts": None,
-    "evidence": 0,
-    "fusion": "scores",
-    "rerank": None,
-    "rerank_depth": 50,
-    "rerank_weight": 0.5,
-    "rerank_guided": False,
-}
-"""Fields that are younger than the format, with their defaults."""
+ADDED_LATER = (
+    "anchor",
+    "samples",
+    "thoughts",
+    "evidence",
+    "fusion",
+    "rerank",
+    "rerank_depth",
+    "rerank_weight",
+    "rerank_guided",
+)
+"""Fields that earlier versions of the format did not have: absent at their default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +122,9 @@ class Request:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """JSON data, the fields by their names; younger ones are left out at their default."""
-        return {k: v for k, v in asdict(self).items() if YOUNG.get(k, ()) != v}
+        """JSON data, the fields by their names."""
+        usual = {one.name: one.default for one in fields(self) if one.name in ADDED_LATER}
+        return {k: v for k, v in asdict(self).items() if usual.get(k, ()) != v}
 
     def command(self) -> list[str]:
         """The command line that measures this."""
@@ -135,7 +136,7 @@ class Request:
             "--samples": self.samples if self.samples > 1 else None,
             "--thoughts": self.thoughts,
             "--evidence": self.evidence or None,
-            "--fusion": self.fusion if self.fusion != YOUNG["fusion"] else None,
+            "--fusion": self.fusion if self.fusion != "scores" else None,
             "--rerank": self.rerank,
             **(self._reranking() if self.rerank is not None else {}),
             "--model": self.model,
@@ -193,11 +194,12 @@ def check_request(request: Request, called: Callable[[str], str] = str) -> None:
         raise Thought1Error(
             f"with {called('thoughts')} the model writes none: leave {called(name)} out"
         )
-    if request.fusion != YOUNG["fusion"] and request.mode != "hybrid":
+    if request.fusion != "scores" and request.mode != "hybrid":
         raise Thought1Error(f"{called('fusion')} is of {called('mode')} hybrid")
-    if request.evidence and request.ignore_identical_ids:
+    reads = {"evidence": request.evidence > 0, "rerank": request.rerank is not None}
+    for name in _given(reads) if request.ignore_identical_ids else []:
         raise Thought1Error(
-            f"{called('evidence')} would show a query the document with its own id, which "
+            f"{called(name)} would read the document with a query's own id, which "
             f"{called('ignore_identical_ids')} leaves out: leave one of them out"
         )
     vectors = {"anchor": request.anchor != "", "thoughts": request.thoughts is not None}
@@ -217,6 +219,7 @@ def _check_owner(
         "index": request.index is not None,
         "anchor": request.anchor != "",
         "rerank": request.rerank is not None,
+        "fusion": request.fusion != "scores",
         "think": request.think is not None,
         **others,
     }

@@ -14,6 +14,7 @@ import numpy as np
 
 from thought1.model.loading import check_pointers, loading_errors
 from thought1.model.place import locate
+from thought1.model.sentence_identity import weights_of
 from thought1.types import Reranked, Thought1Error
 
 BATCH = 32
@@ -28,9 +29,16 @@ class CrossEncoderReranker:
 
     name: str
     model: Any
+    place: str
+    """Folder or hub id."""
     _lock: Lock = field(default_factory=Lock)
     """A tokenizer cuts for one thread at a time."""
     pointwise = True
+
+    @property
+    def weights_hash(self) -> str | None:
+        """Over the files of its weights."""
+        return weights_of(self.place)
 
     def rerank(self, query: str, documents: Sequence[str]) -> Reranked:
         """The model's score of each document; see `contracts.Reranker`."""
@@ -77,4 +85,4 @@ def open_cross_encoder(spec: str, model: object) -> CrossEncoderReranker:
         raise Thought1Error(
             f"{name} gives {loaded.num_labels} numbers for a pair; a reranker gives one"
         )
-    return CrossEncoderReranker(spec, loaded)
+    return CrossEncoderReranker(spec, loaded, place)

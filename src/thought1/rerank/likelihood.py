@@ -45,6 +45,11 @@ class LikelihoodReranker:
     _lock: Lock = field(default_factory=Lock)
     pointwise = True
 
+    @property
+    def weights_hash(self) -> str:
+        """The T1's."""
+        return self.model.weights_hash
+
     def rerank(self, query: str, documents: Sequence[str]) -> Reranked:
         """The scores; see `contracts.Reranker`. One without words gets the lowest of the others.
 

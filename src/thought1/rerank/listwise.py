@@ -34,6 +34,7 @@ class ListwiseReranker:
     name: str
     server: ChatServer
     pointwise = False
+    weights_hash = None
 
     def rerank(self, query: str, documents: Sequence[str]) -> Reranked:
         """The negative of each document's last place; see `contracts.Reranker`.

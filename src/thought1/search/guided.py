@@ -3,7 +3,7 @@
 Xu and Chen, "Beyond sequential reranking: reranker-guided search improves reasoning intensive
 retrieval", arXiv 2509.07163: a greedy walk over the graph of near documents, under a fixed number
 of documents that are read. The graph is the store's: the neighbours of a document are the nearest
-ones of its vector. `STARTS` and `DEGREE` are our choice (docs/search.md).
+ones of its vector. `STARTS` and `DEGREE` are our choice, before anything was measured.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +18,7 @@ STARTS = 10
 DEGREE = 8
 """Neighbours of a document."""
 Read = Callable[[Sequence[str]], Mapping[str, float]]
-"""The reranker's scores of documents by id; what is no longer stored is missing."""
+"""The reranker's scores of documents by id; what it cannot read is missing."""
 
 
 def guided(
@@ -48,8 +48,8 @@ def guided(
 
     visit([id_ for id_, _ in ranking[:STARTS]])
     while len(seen) < budget:
-        if waiting := scores.keys() - expanded:
-            best = max(waiting, key=lambda id_: (scores[id_], id_))
+        if waiting := [id_ for id_ in scores if id_ not in expanded]:
+            best = max(waiting, key=scores.__getitem__)
             expanded.add(best)
             visit(_neighbours(store, best, where))
         elif rest := [id_ for id_, _ in ranking if id_ not in seen]:

@@ -226,6 +226,10 @@ class SearchOptions:
             )
         if self.rerank_guided and self.rerank is None:
             raise Thought1Error("a search is guided by a reranker: name one")
+        if self.rerank_guided and self.mode == "bm25":
+            raise Thought1Error(
+                "a guided search walks over vectors, which mode bm25 does not search"
+            )
         if self.rerank is not None and self.checkpoints:
             raise Thought1Error(
                 "checkpoints show what retrieval alone finds: leave them or the reranker out"

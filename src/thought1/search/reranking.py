@@ -21,6 +21,15 @@ PATIENCE = 3
 """Queries in a row for which a reranker may fail before it is no longer called."""
 
 
+def check_guide(reranker: Reranker, options: SearchOptions) -> None:
+    """Raises Thought1Error where the reranker is to guide the search and cannot."""
+    if options.rerank_guided and not reranker.pointwise:
+        raise Thought1Error(
+            "a reranker that orders documents which it reads together cannot guide a search: use "
+            "one that scores one document at a time"
+        )
+
+
 class _Failed(Exception):
     """A reranker gave nothing of use; the text says why."""
 
@@ -40,11 +49,7 @@ class Rerank:
     name: str = "rerank"
 
     def __post_init__(self) -> None:
-        if self.options.rerank_guided and not self.reranker.pointwise:
-            raise Thought1Error(
-                "a reranker that orders documents which it reads together cannot guide a search: "
-                "use one that scores one document at a time"
-            )
+        check_guide(self.reranker, self.options)
 
     def __call__(self, found: Found) -> None:
         """Replaces `rankings`; adds to the counts of calls and tokens, and to `left_out`."""
@@ -60,11 +65,10 @@ class Rerank:
             reading = _Reading(self.store, self.reranker, query)
             try:
                 rankings[place] = self._reordered(reading, ranking)
+                failed = 0
             except _Failed as error:
                 failed += 1
                 found.left_out[place] = LeftOut(self.name, str(error))
-                continue
-            failed = 0
             found.rerank_calls += reading.calls
             found.rerank_tokens += reading.tokens
         found.rankings = rankings
@@ -72,16 +76,15 @@ class Rerank:
     def _reordered(self, reading: "_Reading", ranking: Ranking) -> Ranking:
         depth = self.options.rerank_depth
         if self.options.rerank_guided:
-            walked = guided(self.store, reading, ranking, depth, self.options.where)
-            behind = [(id_, score) for id_, score in ranking if id_ not in reading.seen]
+            known = guided(self.store, reading, ranking, depth, self.options.where)
         else:
             given = reading([id_ for id_, _ in ranking[:depth]])
-            walked = [(id_, score) for id_, score in ranking[:depth] if id_ in given]
-            behind = ranking[depth:]
-        if not walked:
+            known = [(id_, score) for id_, score in ranking[:depth] if id_ in given]
+        if not known:
             return ranking
-        scores = [reading.scores[id_] for id_, _ in walked]
-        return fused_scores(walked, scores, self.options.rerank_weight, behind)
+        scores = [reading.scores[id_] for id_, _ in known]
+        behind = [(id_, score) for id_, score in ranking if id_ not in reading.scores]
+        return fused_scores(known, scores, self.options.rerank_weight, behind)
 
 
 @dataclass
@@ -92,19 +95,17 @@ class _Reading:
     reranker: Reranker
     query: str
     scores: dict[str, float] = field(default_factory=dict)
-    seen: set[str] = field(default_factory=set)
     calls: int = 0
     tokens: int = 0
 
     def __call__(self, ids: Sequence[str]) -> dict[str, float]:
-        """The scores of these documents; one that has been deleted since has none.
+        """The scores of these documents; one without words, or deleted since, has none.
 
         Raises:
             _Failed: the reranker gave none.
         """
-        self.seen.update(ids)
         documents = self.store.get(ids)
-        known = [id_ for id_ in ids if id_ in documents]
+        known = [id_ for id_ in ids if id_ in documents and documents[id_].full_text.strip()]
         if not known:
             return {}
         given = self._given([documents[id_].full_text for id_ in known])
@@ -142,7 +143,7 @@ def fused_scores(
     Args:
         retrieved: best first; its order decides between equal sums.
         scores: the reranker's, one for each of them.
-        behind: what was not reranked; it follows in its order, with scores below 0.
+        behind: what was not reranked; it follows in its order, with scores from 0 down to -1.
     """
     own = _scaled([score for _, score in retrieved])
     given = _scaled(scores)
@@ -150,7 +151,8 @@ def fused_scores(
         (id_, weight * new + (1 - weight) * old)
         for (id_, _), old, new in zip(retrieved, own, given, strict=True)
     ]
-    rest = [(id_, -float(place)) for place, (id_, _) in enumerate(behind or [], start=1)]
+    behind = behind or []
+    rest = [(id_, -place / len(behind)) for place, (id_, _) in enumerate(behind, start=1)]
     return sorted(sums, key=lambda item: -item[1]) + rest
 
 

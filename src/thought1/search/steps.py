@@ -29,8 +29,9 @@ HYBRID_DEPTH = 100
 """Documents that hybrid search takes from each side before fusing, or more for a larger `k`."""
 
 GUIDED_DEPTH = 1000
-"""Documents that each side retrieves where a reranker guides the search: the walk goes beyond the
-first ones, and what it reaches keeps the score that the search gave it."""
+"""Documents that dense search retrieves where a reranker guides it: the walk goes beyond the first
+ones, and what it reaches keeps its similarity. More of both sides would change how they are fused.
+"""
 
 GROUP_DEPTH = 10
 """Passages that are ranked for each document that is wanted, where they are grouped."""
@@ -263,10 +264,10 @@ def depth_of(options: SearchOptions) -> int:
     """Documents that each side retrieves."""
     deeper = GROUP_DEPTH if options.group_by else 1
     depth = max(deeper * options.depth, options.evidence, TOP if options.adaptive else 0)
-    if options.rerank is not None:
-        depth = max(depth, options.rerank_depth, GUIDED_DEPTH if options.rerank_guided else 0)
-    both = options.mode == "hybrid" or options.min_confidence is not None
-    return max(depth, HYBRID_DEPTH) if both else depth
+    depth = max(depth, options.rerank_depth) if options.rerank is not None else depth
+    if options.mode == "hybrid" or options.min_confidence is not None:
+        return max(depth, HYBRID_DEPTH)
+    return max(depth, GUIDED_DEPTH) if options.rerank_guided else depth
 
 
 def stacked(thoughts: Sequence[Thought]) -> Vectors:

@@ -3,8 +3,9 @@
 It knows no HTTP.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from thought1.contracts import Reranker
 from thought1.rerank.opening import open_reranker
@@ -31,36 +32,51 @@ class ServedReranker:
             Thought1Error: the index's model has no language head.
         """
         if self.loaded is not None:
-            return self.loaded
+            return _Held(self.loaded, partial(_unless_cancelled, asking))
         model = asking.batcher.model
         if not isinstance(model, T1):
             raise Thought1Error(f"{model.name} has no language model to rerank with")
-        return QueuedReranker(asking, open_reranker(OWN, model))
+        return _Held(open_reranker(OWN, model), partial(_in_turn, asking))
+
+
+Call = Callable[[], Reranked]
+
+
+def _in_turn(asking: Asking, call: Call) -> Reranked:
+    """Computed with a served model, hence in that model's thread."""
+    found: Reranked = asking.batcher.call(call, asking.ticket)
+    return found
+
+
+def _unless_cancelled(asking: Asking, call: Call) -> Reranked:
+    if asking.ticket.cancelled:
+        raise Thought1Error("the request has ended")
+    return call()
 
 
 @dataclass(frozen=True, slots=True)
-class QueuedReranker:
-    """A reranker that computes with a served model, hence in that model's thread."""
+class _Held:
+    """A reranker whose calls end with the request that they are for."""
 
-    asking: Asking
     reranker: Reranker
+    do: Callable[[Call], Reranked]
 
     @property
     def name(self) -> str:
-        """The reranker's."""
+        """The reranker's, as of the next two."""
         return self.reranker.name
 
     @property
     def pointwise(self) -> bool:
-        """The reranker's."""
         return self.reranker.pointwise
 
+    @property
+    def weights_hash(self) -> str | None:
+        return self.reranker.weights_hash
+
     def rerank(self, query: str, documents: Sequence[str]) -> Reranked:
-        """See `contracts.Reranker`; it waits for its turn."""
-        found: Reranked = self.asking.batcher.call(
-            lambda: self.reranker.rerank(query, documents), self.asking.ticket
-        )
-        return found
+        """See `contracts.Reranker`; it may wait for its turn."""
+        return self.do(lambda: self.reranker.rerank(query, documents))
 
 
 def serve_reranker(name: str, spec: str) -> ServedReranker:

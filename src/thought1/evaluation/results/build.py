@@ -79,14 +79,17 @@ def cost_of(measured: Measured, price: float | None = None) -> dict[str, Any]:
     lengths = [thought_tokens(thoughts.get(query.id, ())) for query in measured.task.judged]
     samples = max(map(len, thoughts.values()), default=0)
     prompt, thought = receipt.prompt_tokens / receipt.queries, float(np.mean(lengths))
+    reranking = receipt.rerank_tokens / receipt.queries
+    tokens = prompt + thought + reranking
     return {
         "prompt_tokens": prompt,
         "thought_tokens": {"mean": thought, "p95": float(np.percentile(lengths, 95))},
         "forced": receipt.forced / (receipt.queries * max(1, samples)),
+        **({"rerank_tokens": reranking} if reranking else {}),
         "milliseconds": {s: ms / receipt.queries for s, ms in receipt.milliseconds.items()},
         "peak_memory_mb": peak_memory_mb(),
         "price_per_million_tokens": price,
-        "cost_per_1000_queries": None if price is None else (prompt + thought) * price / 1000,
+        "cost_per_1000_queries": None if price is None else tokens * price / 1000,
     }
 
 

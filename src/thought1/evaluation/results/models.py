@@ -78,6 +78,7 @@ class CostRecord(_Record):
     prompt_tokens: float | None = None
     thought_tokens: ThoughtTokensRecord = ThoughtTokensRecord()
     forced: float | None = None
+    rerank_tokens: float | None = None
     milliseconds: dict[str, float] = {}
     """By step."""
     peak_memory_mb: float | None = None

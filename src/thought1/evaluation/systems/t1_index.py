@@ -3,7 +3,6 @@
 Knows no judgements.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -33,6 +32,7 @@ from thought1.opening import holds_something, load_t1, open_with_model, open_wit
 from thought1.rerank.opening import open_reranker
 from thought1.search.options import SearchOptions
 from thought1.search.pipeline import search_in_batches
+from thought1.search.reranking import check_guide
 from thought1.search.words_only import WordsOnly
 from thought1.t1 import T1
 from thought1.types import Receipt, SearchResult, Thought1Error, Vectors
@@ -63,7 +63,10 @@ class T1Index:
         self.model = model
         self.options = options
         self.facts = facts_of(
-            options, None if options.mode == "bm25" else model, given=bool(thoughts)
+            options,
+            None if options.mode == "bm25" else model,
+            given=bool(thoughts),
+            reranker=reranker,
         )
         self._thoughts = thoughts or {}
         self._reranker = reranker
@@ -160,15 +163,15 @@ def open_t1(spec: str, options: SystemOptions) -> T1Index:
     if folder is not None and holds_something(folder):
         if not words_only:
             return _over_index(folder, options)
-        found = open_without_model(folder)
-        return T1Index(search, None, index=found, reranker=_reranker(search, found.model))
+        index = open_without_model(folder)
+        return T1Index(search, None, index=index, reranker=_reranker(search, None))
     if words_only and folder is None:
         return T1Index(search, None, reranker=_reranker(search, None))
     # An index that stays needs vectors, even if this search does not.
     model = load_t1(options.model, options.trust_remote_code)
     _check_thinking(model, options)  # before anything is encoded
     anchored = _anchored(model, options.anchor)
-    reranker = _reranker(search, anchored)
+    reranker = _reranker(search, None if words_only else anchored)
     return T1Index(search, anchored, folder=folder, thoughts=options.thoughts, reranker=reranker)
 
 
@@ -189,8 +192,12 @@ def _over_index(folder: Path, options: SystemOptions) -> T1Index:
 
 
 def _reranker(search: SearchOptions, model: object) -> Reranker | None:
-    """Opened before anything is encoded."""
-    return None if search.rerank is None else open_reranker(search.rerank, model)
+    """Opened and checked before anything is encoded."""
+    if search.rerank is None:
+        return None
+    found = open_reranker(search.rerank, model)
+    check_guide(found, search)
+    return found
 
 
 def _check_thinking(model: T1, options: SystemOptions) -> None:
@@ -207,17 +214,26 @@ def _anchored(model: T1, anchor: str) -> T1:
     return model.with_settings(replace(model.settings, anchor=anchor_weight(anchor) or "none"))
 
 
-def facts_of(options: SearchOptions, model: T1 | None, *, given: bool = False) -> SystemFacts:
+def facts_of(
+    options: SearchOptions,
+    model: T1 | None,
+    *,
+    given: bool = False,
+    reranker: Reranker | None = None,
+) -> SystemFacts:
     """What identifies the model with these options, or without one the index's BM25.
 
     Args:
         given: the thoughts are, so that the model writes none.
+        reranker: the one that the options name.
     """
-    reranking = _reranking(options)
+    reranking = {} if reranker is None else _reranking(options)
+    scoring = [] if reranker is None else [reranker.weights_hash]
     if model is None:
-        tail = "".join(f"-{name}-{value}" for name, value in reranking.items())
         revision = f"lancedb-{version_of('lancedb')}"
-        return SystemFacts(f"index-bm25{tail}", "bm25", revision, "bm25")
+        settings = hash_json([reranking, *scoring]) if reranking else None
+        name = f"index-bm25{_tail(reranking)}"
+        return SystemFacts(name, "bm25", revision, "bm25", settings=settings)
     thought, sampling = model.settings.thought, options.sampling
     if options.samples > 1:
         several = sampling or model.sampled
@@ -233,7 +249,7 @@ def facts_of(options: SearchOptions, model: T1 | None, *, given: bool = False) -
     ways |= {"evidence": options.evidence} if options.evidence else {}
     ways |= {"fusion": options.fusion.by} if options.fusion.by != "scores" else {}
     ways |= reranking
-    tail = "".join(f"-{name}-{value}" for name, value in ways.items())
+    tail = _tail(ways)
     return SystemFacts(
         f"{short_name(model.name)}@{'given' if given else budget}{mode}{anchor}{tail}",
         "t1",
@@ -241,20 +257,21 @@ def facts_of(options: SearchOptions, model: T1 | None, *, given: bool = False) -
         options.mode,
         budget,
         model.weights_hash,
-        hash_json([model.templates_hash, asdict(thought), *([ways] if ways else [])]),
+        hash_json([model.templates_hash, asdict(thought), *([ways] if ways else []), *scoring]),
         model.name,
     )
 
 
+def _tail(ways: Mapping[str, object]) -> str:
+    return "".join(f"-{name}-{value}" for name, value in ways.items())
+
+
 def _reranking(options: SearchOptions) -> dict[str, object]:
-    """What identifies a reranker and how it is used; no folder and no address of a server."""
-    if options.rerank is None:
-        return {}
-    kind, _, place = options.rerank.partition(":")
-    name = re.split(r"[/#]", place.rstrip("/"))[-1]
-    guided = {"guided": options.rerank_depth} if options.rerank_guided else {}
+    """How a reranker is called and used; no folder and no address of a server."""
+    kind, _, place = (options.rerank or "").partition(":")
+    name = place.rpartition("#")[2] if "#" in place else short_name(place) if place else ""
     return {
         "rerank": f"{kind}-{name}" if name else kind,
-        **(guided or {"depth": options.rerank_depth}),
+        "guided" if options.rerank_guided else "depth": options.rerank_depth,
         "weight": f"{options.rerank_weight:g}",
     }
