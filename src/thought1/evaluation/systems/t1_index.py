@@ -160,18 +160,19 @@ def open_t1(spec: str, options: SystemOptions) -> T1Index:
         raise unknown_system(spec)
     search, folder = options.search, options.index
     words_only = search.mode == "bm25"
-    if folder is not None and holds_something(folder):
-        if not words_only:
-            return _over_index(folder, options)
-        index = open_without_model(folder)
-        return T1Index(search, None, index=index, reranker=_reranker(search, None))
+    there = folder if folder is not None and holds_something(folder) else None
+    if there is not None and not words_only:
+        return _over_index(there, options)
+    reranker = _reranker(search, None) if words_only else None
+    if there is not None:
+        return T1Index(search, None, index=open_without_model(there), reranker=reranker)
     if words_only and folder is None:
-        return T1Index(search, None, reranker=_reranker(search, None))
+        return T1Index(search, None, reranker=reranker)
     # An index that stays needs vectors, even if this search does not.
     model = load_t1(options.model, options.trust_remote_code)
     _check_thinking(model, options)  # before anything is encoded
     anchored = _anchored(model, options.anchor)
-    reranker = _reranker(search, None if words_only else anchored)
+    reranker = reranker or _reranker(search, anchored)
     return T1Index(search, anchored, folder=folder, thoughts=options.thoughts, reranker=reranker)
 
 
