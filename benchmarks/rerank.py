@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 from collection import Collection, load_collection
 from record import exit_code, origin, write_json
+from search import collection_parser, difference
 from search_thoughts import Thinking
 
 from thought1.evaluation.statistics.protocol import (
@@ -164,13 +165,11 @@ def table(made: Sequence[Row]) -> str:
     lines = [["way", "nDCG@10", "minus search alone", "tokens", "ms"], ["---"] * 5]
     for row in made:
         low, high = bootstrap_ci(list(row.values.values()))
-        found = paired_bootstrap(row.values, made[0].values)
-        difference = f"{found.mean:+.4f} [{found.low:+.3f}, {found.high:+.3f}]"
         lines.append(
             [
                 row.name,
                 f"{row.evaluation.metrics[MEASURE]:.4f} [{low:.3f}, {high:.3f}]",
-                "" if row is made[0] else difference,
+                "" if row is made[0] else difference(row.values, made[0].values),
                 f"{row.tokens:.0f}",
                 f"{row.milliseconds:.0f}",
             ]
@@ -227,25 +226,25 @@ def numbers(text: str, kind: type) -> list[Any]:
         raise Thought1Error(f"{text!r}: give numbers with commas between them") from None
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; returns the exit code: 2 where the input is wrong."""
-    arguments = sys.argv[1:] if arguments is None else arguments
-    parser = argparse.ArgumentParser(description="What rerankers bring.")
-    parser.add_argument("folder", type=Path, help="collection in BEIR layout")
-    parser.add_argument("--split", required=True, help="judgements: qrels/SPLIT.tsv")
-    parser.add_argument("--ids", type=Path, help="file of question ids: use only these")
+def search_parser(description: str) -> argparse.ArgumentParser:
+    """The options of the search that is reranked."""
+    parser = collection_parser(description, "t1-mini-companion")
     parser.add_argument("--questions", type=int, metavar="N", help="only the first N of them")
-    parser.add_argument("--model", default="t1-mini-companion", help="a T1")
-    parser.add_argument(
-        "--reranker", action="append", default=[], help="as of t1 search --rerank; may be repeated"
-    )
     parser.add_argument(
         "--thoughts", type=int, default=0, help="about each question, before the search"
     )
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; returns the exit code: 2 where the input is wrong."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    parser = search_parser("What rerankers bring.")
+    parser.add_argument(
+        "--reranker", action="append", default=[], help="as of t1 search --rerank; may be repeated"
+    )
     parser.add_argument("--depths", default="25,50,100")
     parser.add_argument("--weights", default="0.5,1")
-    parser.add_argument("--kept", type=Path, required=True, help="vectors are kept here")
-    parser.add_argument("--json", type=Path, help="write the result here")
     options = parser.parse_args(arguments)
     return exit_code(lambda: run_benchmark(options, arguments))
 

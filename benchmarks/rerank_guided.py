@@ -22,7 +22,8 @@ from typing import Any
 import numpy as np
 from collection import Collection, load_collection
 from record import exit_code, origin, write_json
-from rerank import MEASURE, judged, numbers, searched
+from rerank import MEASURE, judged, numbers, search_parser, searched
+from search import difference, fill
 from search_thoughts import Thinking
 
 from thought1.contracts import Reranker
@@ -35,7 +36,7 @@ from thought1.search.reranking import check_guide, fused_scores
 from thought1.search.steps import GUIDED_DEPTH
 from thought1.store.lance import LanceStore
 from thought1.t1 import T1
-from thought1.types import Document, Ranking, StoredRow, Vectors
+from thought1.types import Ranking
 
 
 @dataclass
@@ -55,14 +56,6 @@ class Reader:
             given = self.reranker.rerank(self.collection.queries[self.query], texts)
             self.known.update(zip(fresh, given.scores, strict=True))
         return {id_: self.known[id_] for id_ in ids}
-
-
-def stored(folder: Path, collection: Collection, vectors_ND: Vectors) -> LanceStore:
-    """The documents with their vectors."""
-    store = LanceStore.create(folder / "store", vectors_ND.shape[1], {})
-    pairs = zip(collection.documents.items(), vectors_ND, strict=True)
-    store.upsert([StoredRow(Document(id_, text), vector, "-") for (id_, text), vector in pairs])
-    return store
 
 
 def rankings(
@@ -98,16 +91,11 @@ def table(values: dict[str, dict[str, float]]) -> str:
             [
                 name,
                 f"{np.mean(list(own.values())):.4f} [{low:.3f}, {high:.3f}]",
-                "" if name == "search alone" else _difference(own, values["search alone"]),
-                _difference(own, other) if other is not None and other is not own else "",
+                "" if name == "search alone" else difference(own, values["search alone"]),
+                difference(own, other) if other is not None and other is not own else "",
             ]
         )
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _difference(own: dict[str, float], other: dict[str, float]) -> str:
-    found = paired_bootstrap(own, other)
-    return f"{found.mean:+.4f} [{found.low:+.3f}, {found.high:+.3f}]"
 
 
 def run_benchmark(options: argparse.Namespace, arguments: Sequence[str]) -> None:
@@ -123,7 +111,7 @@ def run_benchmark(options: argparse.Namespace, arguments: Sequence[str]) -> None
     made: dict[str, dict[str, Ranking]] = {}
     read, began = 0, perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        store = stored(Path(folder), collection, thinking.documents())
+        store = fill(Path(folder), thinking)
         for query, ranking in run.items():
             reader = Reader(reranker, collection, query)
             for name, found in rankings(store, reader, ranking, budgets, weights).items():
@@ -154,20 +142,10 @@ def _shown(name: str, values: dict[str, dict[str, float]]) -> dict[str, Any]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns the exit code: 2 where the input is wrong."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    parser = argparse.ArgumentParser(description="A walk that the reranker guides.")
-    parser.add_argument("folder", type=Path, help="collection in BEIR layout")
-    parser.add_argument("--split", required=True, help="judgements: qrels/SPLIT.tsv")
-    parser.add_argument("--ids", type=Path, help="file of question ids: use only these")
-    parser.add_argument("--questions", type=int, metavar="N", help="only the first N of them")
-    parser.add_argument("--model", default="t1-mini-companion", help="a T1")
+    parser = search_parser("A walk that the reranker guides.")
     parser.add_argument("--reranker", default="t1", help="as of t1 search --rerank, pointwise")
-    parser.add_argument(
-        "--thoughts", type=int, default=0, help="about each question, before the search"
-    )
     parser.add_argument("--budgets", default="25,50,100", help="documents that are read")
     parser.add_argument("--weights", default="0.5", help="of the reranker")
-    parser.add_argument("--kept", type=Path, required=True, help="vectors are kept here")
-    parser.add_argument("--json", type=Path, help="write the result here")
     options = parser.parse_args(arguments)
     return exit_code(lambda: run_benchmark(options, arguments))
 

@@ -13,7 +13,7 @@ judgements.
 import argparse
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -245,11 +245,16 @@ def table(rows: Sequence[Row]) -> str:
         low, high = bootstrap_ci(list(row.values.values()))
         cells = [row.name, f"{row.evaluation.metrics[MEASURE]:.4f} [{low:.3f}, {high:.3f}]"]
         for name in references:
-            found = paired_bootstrap(row.values, by_name[name].values)
             same = name == row.name
-            cells.append("" if same else f"{found.mean:+.4f} [{found.low:+.3f}, {found.high:+.3f}]")
+            cells.append("" if same else difference(row.values, by_name[name].values))
         lines.append([*cells, f"{row.tokens:.1f}", f"{row.milliseconds:.0f}"])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def difference(own: Mapping[str, float], other: Mapping[str, float]) -> str:
+    """The mean of a paired difference, and its interval, for a table."""
+    found = paired_bootstrap(own, other)
+    return f"{found.mean:+.4f} [{found.low:+.3f}, {found.high:+.3f}]"
 
 
 def fill(folder: Path, thinking: Thinking) -> LanceStore:
@@ -300,13 +305,19 @@ def _content(rows: Sequence[Row], model: T1, bench: Bench) -> dict[str, Any]:
     }
 
 
-def collection_parser(description: str) -> argparse.ArgumentParser:
-    """The options that a collection, a model and its kept thoughts need."""
+def collection_parser(description: str, model: str | None = None) -> argparse.ArgumentParser:
+    """The options that a collection, a model and its kept thoughts need.
+
+    Args:
+        model: the default; without one the option is required.
+    """
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("folder", type=Path, help="collection in BEIR layout")
     parser.add_argument("--split", required=True, help="judgements: qrels/SPLIT.tsv")
     parser.add_argument("--ids", type=Path, help="file of question ids: use only these")
-    parser.add_argument("--model", required=True, help="folder, package or hub id of a T1")
+    parser.add_argument(
+        "--model", required=model is None, default=model, help="folder, package or hub id of a T1"
+    )
     parser.add_argument(
         "--kept", type=Path, required=True, metavar="FOLDER", help="thoughts are kept here"
     )

@@ -138,7 +138,8 @@ class Request:
             "--evidence": self.evidence or None,
             "--fusion": self.fusion if self.fusion != "scores" else None,
             "--rerank": self.rerank,
-            **(self._reranking() if self.rerank is not None else {}),
+            "--rerank-depth": None if self.rerank is None else self.rerank_depth,
+            "--rerank-weight": None if self.rerank is None else self.rerank_weight,
             "--model": self.model,
             "--index": self.index,
             "--rewritten": self.rewritten,
@@ -155,9 +156,6 @@ class Request:
             "--rerank-guided": self.rerank_guided,
         }
         return [*command, *(name for name, given in flags.items() if given)]
-
-    def _reranking(self) -> dict[str, float]:
-        return {"--rerank-depth": self.rerank_depth, "--rerank-weight": self.rerank_weight}
 
 
 def check_request(request: Request, called: Callable[[str], str] = str) -> None:

@@ -41,11 +41,12 @@ class PointwiseReranker:
         prompts = [messages(query, document) for document in documents]
         answers = self.server.answers(prompts, MOST, first=FIRST)
         said = [None if isinstance(one, Thought1Error) else yes(one) for one in answers]
-        errors = [one for one in answers if isinstance(one, Thought1Error)]
-        if errors and all(one is None for one in said):
-            raise errors[0]
-        if len(said) > 1 and all(one is None for one in said):
-            raise Thought1Error(f"{self.name} answers neither yes nor no")
+        if all(one is None for one in said):
+            errors = [one for one in answers if isinstance(one, Thought1Error)]
+            if errors:
+                raise errors[0]
+            if len(said) > 1:  # a single one is undecided
+                raise Thought1Error(f"{self.name} answers neither yes nor no")
         scores = tuple(UNDECIDED if one is None else one for one in said)
         tokens = sum(one.tokens for one in answers if isinstance(one, Answer))
         return Reranked(scores, len(prompts), tokens)
