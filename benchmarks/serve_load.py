@@ -56,6 +56,7 @@ class Load:
     seconds: float
     warm_up: float
     questions: Sequence[str]
+    """Each shares a word with the collection: a search that finds nothing is a problem."""
 
 
 @dataclass(frozen=True, slots=True)
