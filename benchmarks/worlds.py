@@ -100,6 +100,21 @@ class World:
         return dict(evaluate(run, asked.qrels, [MEASURE]).per_query[MEASURE])
 
 
+def make_folder(output: Path, settings: WorldSettings) -> Path:
+    """The folder of a world, generated unless it is there.
+
+    Raises:
+        Thought1Error: there is a world of other settings.
+    """
+    folder = output / f"world-{settings.seed}"
+    if not folder.is_dir():
+        write_world(make_world(settings), folder)
+    kept = json.loads((folder / "world.json").read_text("utf-8"))["settings"]
+    if WorldSettings(**kept) != settings:
+        raise Thought1Error(f"{folder} is a world of other settings: choose another --output")
+    return folder
+
+
 def train_arm(options: argparse.Namespace, seed: int, arm: str, world: Path) -> dict[str, Any]:
     """Train one model, or find it trained; its folder, weights and minutes."""
     output = options.output / f"{arm}-{seed}"
@@ -125,12 +140,7 @@ def measure_seed(
     options: argparse.Namespace, seed: int
 ) -> tuple[dict[str, Values], dict[str, Any]]:
     """All systems on one seed: name -> values; and how the models were made."""
-    folder = options.output / f"world-{seed}"
-    settings = WorldSettings(seed=seed, **options.world)
-    if not folder.is_dir():
-        write_world(make_world(settings), folder)
-    if json.loads((folder / "world.json").read_text("utf-8"))["settings"] != asdict(settings):
-        raise Thought1Error(f"{folder} is a world of other settings: choose another --output")
+    folder = make_folder(options.output, WorldSettings(seed=seed, **options.world))
     world = World(folder)
     made: dict[str, Any] = {arm: train_arm(options, seed, arm, folder) for arm in ARMS}
     values: dict[str, Values] = {}
@@ -150,13 +160,15 @@ def measure_seed(
     return named, made
 
 
-def summary(seeds: Sequence[Mapping[str, Values]], reference: str) -> dict[str, Any]:
+def summary(
+    seeds: Sequence[Mapping[str, Values]], reference: str, kinds: Sequence[str] = KINDS
+) -> dict[str, Any]:
     """system -> kind -> mean, interval over the questions of all seeds, means of the seeds, and the
     paired difference to `reference`."""
     report: dict[str, Any] = {}
     for name in seeds[0]:
         report[name] = {}
-        for kind in KINDS:
+        for kind in kinds:
             pooled = {q: v for seed in seeds for q, v in seed[name][kind].items()}
             other = {q: v for seed in seeds for q, v in seed[reference][kind].items()}
             report[name][kind] = {
@@ -169,14 +181,14 @@ def summary(seeds: Sequence[Mapping[str, Values]], reference: str) -> dict[str, 
     return report
 
 
-def table(report: Mapping[str, Any]) -> str:
+def table(report: Mapping[str, Any], columns: Sequence[str] = KINDS) -> str:
     """Systems by kinds: mean, and the smallest to the largest mean of a seed."""
-    rows = [["system", *KINDS], ["---"] * (len(KINDS) + 1)]
+    rows = [["system", *columns], ["---"] * (len(columns) + 1)]
     for name, kinds in report.items():
         cells = [
             f"{kinds[k]['ndcg@10']:.3f} ({min(kinds[k]['seeds']):.3f} to "
             f"{max(kinds[k]['seeds']):.3f})"
-            for k in KINDS
+            for k in columns
         ]
         rows.append([name, *cells])
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)

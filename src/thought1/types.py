@@ -221,6 +221,26 @@ class Stage:
 
 
 @dataclass(frozen=True, slots=True)
+class Hop:
+    """A step of a thought, and what a search with it found."""
+
+    text: str
+    documents: tuple[str, ...]
+    """Ids of the first ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One of several rounds of reading and thinking."""
+
+    evidence: tuple[str, ...]
+    """Ids of the documents that were read."""
+    thought: str
+    hops: tuple[Hop, ...]
+    """One for each step of the thought; empty where it was the last and was not followed."""
+
+
+@dataclass(frozen=True, slots=True)
 class LeftOut:
     """A step that could not be done, so that the answer is the one without it."""
 
@@ -252,7 +272,9 @@ class SearchResult:
     others: tuple[Thought, ...] = ()
     """With several sampled thoughts: all but the first, or all but the chosen one."""
     evidence: tuple[str, ...] = ()
-    """Ids of the documents that the model read before it thought."""
+    """Ids of the documents that the model read before it thought, in the last round."""
+    rounds: tuple[Round, ...] = ()
+    """In their order, if there were to be several."""
     confidence: float | None = None
     """With several thoughts: the mean cosine between pairs of their vectors; 1 if all agree."""
     fell_back: bool = False

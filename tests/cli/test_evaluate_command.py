@@ -175,6 +175,7 @@ def test_evaluate_refuses_what_cannot_work(t1: T1Command, tmp_path: Path, collec
     assert "evidence is read before thinking" in refused(*read)
     assert "greedy thoughts: leave --evidence out" in refused(*read, "--faithfulness")
     assert "--evidence is for the system t1" in refused(*words, "--evidence", "2")
+    assert "say how many documents are read" in refused(*nano, "--rounds", "2")
     assert "leave one of them out" in refused(*read, "--ignore-identical-ids")
 
 

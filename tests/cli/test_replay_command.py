@@ -130,6 +130,17 @@ def test_a_search_that_reads_first_is_replayed(t1: T1Command, copy: Path, model:
     assert (found["equal"], found["changed"]) == (True, [])
 
 
+def test_rounds_of_reading_are_replayed(t1: T1Command, copy: Path, model: str) -> None:
+    arguments = ("--model", model, "--think", "4", "--evidence", "2", "--rounds", "3")
+    file = kept(t1, copy, *arguments)
+    content = json.loads(file.read_text())
+    assert content["system"]["name"] == "model@4-evidence-2-rounds-3"
+    assert content["request"]["rounds"] == 3
+    assert " --rounds 3 " in " ".join(content["origin"]["command"])
+    assert "rounds" in content["cost"]["milliseconds"]
+    assert t1("replay", file, "--json").json()["equal"] is True
+
+
 def test_changed_weights_are_named(t1: T1Command, copy: Path, model: str, tmp_path: Path) -> None:
     shutil.copytree(model, tmp_path / "mine")
     file = kept(t1, copy, "--model", "mine")

@@ -11,7 +11,7 @@ import pytest
 from chat_server import chat_server
 from t1_command import T1Command, small_checkpoint, write_lines
 
-from thought1.cli.console import result_data
+from thought1.cli.result_json import result_data
 from thought1.cli.where import parse_where
 from thought1.index import Index
 from thought1.model.prompts import Template
@@ -72,6 +72,7 @@ def test_no_think(t1: T1Command, built: str) -> None:
         (["--where", "year>=1990"], SearchOptions(where={"year": {"gte": 1990}})),
         (["--samples", "3"], SearchOptions(samples=3)),
         (["--evidence", "2"], SearchOptions(evidence=2)),
+        (["--evidence", "2", "--rounds", "3"], SearchOptions(evidence=2, rounds=3)),
         (
             ["--samples", "3", "--combine", "like-bare"],
             SearchOptions(samples=3, combine="like-bare"),
@@ -112,6 +113,7 @@ def test_the_command_and_the_library_agree(
         (["--mode", "bm25", "--samples", "2"], "bm25 does not think"),
         (["--mode", "bm25", "--evidence", "2"], "bm25 does not think"),
         (["--evidence", "2", "--no-think"], "evidence is read before thinking"),
+        (["--rounds", "2"], "say how many documents are read, as evidence"),
         (["--samples", "2", "--no-think"], "need a thinking budget of 1 token or more"),
         (["--samples", "2", "--temperature", "0"], "need a temperature above 0"),
         (["--checkpoints", "1,x"], "give whole numbers, such as 0,16,32"),
@@ -233,6 +235,19 @@ def test_what_was_read_is_told(t1: T1Command, built: str) -> None:
     assert list(found["receipt"]["milliseconds"]) == steps
     assert found["receipt"]["prompt_tokens"] > 2 * bare["receipt"]["prompt_tokens"]
     assert f"after reading {', '.join(result['evidence'])}" in t1(*arguments).out
+
+
+def test_the_rounds_are_told(t1: T1Command, built: str) -> None:
+    arguments = ("search", built, "ice cubes crack", "--evidence", "2", "--rounds", "2")
+    (result,) = t1(*arguments, "--json").json()["results"]
+    shown = t1(*arguments).out
+    assert 1 <= len(result["rounds"]) <= 2
+    assert result["rounds"][-1]["evidence"] == result["evidence"]
+    for number, one in enumerate(result["rounds"], 1):
+        assert f"round {number}, after reading {', '.join(one['evidence'])}" in shown
+        for hop in one["hops"]:
+            assert hop["text"] in one["thought"] and len(hop["documents"]) == 2
+            assert f"-> {', '.join(hop['documents'])}" in shown
 
 
 def test_a_template_without_a_place_for_evidence(

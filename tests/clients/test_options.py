@@ -23,6 +23,7 @@ CASES = [
     SearchOptions(group_by="source", group_best=2, neighbours=1, explain=True),
     SearchOptions(rerank="small", rerank_depth=7, rerank_weight=0.2, evidence=2),
     SearchOptions(rerank="small", rerank_guided=True),
+    SearchOptions(evidence=2, rounds=3),
 ]
 
 

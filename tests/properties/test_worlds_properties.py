@@ -36,6 +36,7 @@ def answer(world: World, question: Question) -> str:
     """The answer from starts and path alone: neither steps nor thought are looked at."""
     facts = {name: dict(found) for name, found in world.encyclopedia.facts.items()}
     for note in question.notes:
+        assert note.fact is not None
         facts[note.fact.subject][note.fact.relation] = note.fact
     ends = list(question.starts)
     for relation in question.path:

@@ -26,6 +26,7 @@ WAYS: dict[str, dict[str, Any]] = {
         "adaptive": Adaptive(overlap=0.9, gate=Gate("margin", 0.05)),
     },
     "evidence": {"mode": "dense", "think": 6, "evidence": 2},
+    "rounds": {"mode": "hybrid", "think": 6, "evidence": 2, "rounds": 3},
     "reranked": {"mode": "dense", "rerank": "t1"},
     "checkpoints": {"mode": "dense", "checkpoints": (0, 4)},
 }

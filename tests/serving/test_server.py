@@ -17,7 +17,7 @@ import pytest
 from live_server import listening
 from t1_command import NOTES
 
-from thought1.cli.console import explanation_data
+from thought1.cli.result_json import explanation_data
 from thought1.index import Index
 from thought1.search.options import SearchOptions
 from thought1.serving.admission import Admission
@@ -298,6 +298,7 @@ def narrow(serve: Serve) -> Served:
         ("search", {"query": "a", "think": 10}, "think"),
         ("search", {"query": "a", "samples": 3}, "samples"),
         ("search", {"query": "a", "evidence": 2}, "evidence"),
+        ("search", {"query": "a", "evidence": 1, "rounds": 6}, "rounds"),
         ("search", {"query": "a", "where": {"b": {"in": [1, 2, 3]}, "c": 4}}, "where"),
         ("search", {"query": "a", "checkpoints": [1, 10]}, "checkpoints"),
         ("search", {"query": "a", "adaptive": {"cosine": 0.9}}, "adaptive.checkpoints"),

@@ -17,7 +17,7 @@ from rich.text import Text
 from tqdm import tqdm
 
 from thought1.model.tally import Tally
-from thought1.types import Hit, Receipt, SearchResult, Stage, Thought
+from thought1.types import Hit, Receipt, SearchResult, Thought
 
 _SNIPPET = 160
 """Characters of a document's text that a table shows."""
@@ -105,60 +105,6 @@ def plain(text: str) -> str:
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line)
 
 
-def receipt_data(receipt: Receipt) -> dict[str, Any]:
-    """A receipt for JSON."""
-    return {
-        "queries": receipt.queries,
-        "prompt_tokens": receipt.prompt_tokens,
-        "thought_tokens": receipt.thought_tokens,
-        "forced": receipt.forced,
-        "milliseconds": dict(receipt.milliseconds),
-        "rerank_calls": receipt.rerank_calls,
-        "rerank_tokens": receipt.rerank_tokens,
-        "cached": receipt.cached,
-        "left_out": receipt.left_out,
-    }
-
-
-def result_data(result: SearchResult) -> dict[str, Any]:
-    """One search result for JSON; "thoughts", "confidence" and "fell_back" are included if
-    there are several thoughts, "evidence" if documents were read before thinking, "stages" if
-    there are checkpoints, and "left_out" if something could not be done."""
-    hits = [
-        {
-            "rank": hit.rank,
-            "id": hit.id,
-            "score": hit.score,
-            "title": hit.title,
-            "text": hit.text,
-            "metadata": dict(hit.metadata),
-            **_passages_data(hit),
-            **explanation_data(hit),
-        }
-        for hit in result.hits
-    ]
-    thought = None if result.thought is None else result.thought.to_json()
-    several = {"thoughts": [each.to_json() for each in result.thoughts]} if result.others else {}
-    read = {"evidence": list(result.evidence)} if result.evidence else {}
-    sure = result.confidence
-    agreed = {} if sure is None else {"confidence": sure, "fell_back": result.fell_back}
-    stages = {"stages": list(map(_stage_data, result.stages))} if result.stages else {}
-    missing = [{"step": one.step, "reason": one.reason} for one in result.left_out]
-    extra = {**several, **agreed, **read, **stages, **({"left_out": missing} if missing else {})}
-    return {"query": result.query, "thought": thought, **extra, "hits": hits}
-
-
-def _passages_data(hit: Hit) -> dict[str, Any]:
-    """What was grouped, and what surrounds the hit, where that was requested."""
-    grouped = [{"id": id_, "score": score} for id_, score in hit.passages]
-    around = {
-        name: [{"id": one.id, "text": one.text} for one in documents]
-        for name, documents in (("before", hit.before), ("after", hit.after))
-        if documents
-    }
-    return {"passages": grouped, **around} if grouped else around
-
-
 def print_csv(results: Sequence[SearchResult]) -> None:
     """A header and one row for each hit; metadata is JSON."""
     writer = csv.writer(sys.stdout, lineterminator="\n")
@@ -169,26 +115,6 @@ def print_csv(results: Sequence[SearchResult]) -> None:
             row = [result.query, hit.rank, hit.id, hit.score, hit.title, hit.text, metadata]
             writer.writerow(row)
     sys.stdout.flush()
-
-
-def explanation_data(hit: Hit) -> dict[str, Any]:
-    """Why a hit was found, where that was asked for."""
-    found = hit.explanation
-    if found is None:
-        return {}
-    lit = found.highlight
-    return {
-        "explanation": {
-            "parts": [{"text": part.text, "effect": part.effect} for part in found.parts],
-            "highlight": lit and {"start": lit.start, "end": lit.end, "score": lit.score},
-            "words": [{"word": word, "score": score} for word, score in found.words],
-        }
-    }
-
-
-def _stage_data(stage: Stage) -> dict[str, Any]:
-    hits = [{"id": id_, "score": score} for id_, score in stage.ranking]
-    return {"budget": stage.budget, "milliseconds": stage.milliseconds, "hits": hits}
 
 
 def show_thoughts(console: Console, query: str, thoughts: Sequence[Thought]) -> None:
@@ -206,7 +132,9 @@ def show_thoughts(console: Console, query: str, thoughts: Sequence[Thought]) -> 
 def show_result(console: Console, result: SearchResult) -> None:
     """One question, the thoughts about it, and the table of hits."""
     show_thoughts(console, result.query, result.thoughts)
-    if result.evidence:
+    for line in round_lines(result):
+        console.print(Text(line, style="dim"), soft_wrap=True)
+    if result.evidence and not result.rounds:
         read = plain(", ".join(result.evidence))
         console.print(Text(f"after reading {read}", style="dim"), soft_wrap=True)
     if result.confidence is not None:
@@ -236,6 +164,16 @@ def show_result(console: Console, result: SearchResult) -> None:
     for hit in result.hits:
         for line in [*surrounding_lines(hit), *explanation_lines(hit)]:
             console.print(Text(line, style="dim"), soft_wrap=True)
+
+
+def round_lines(result: SearchResult) -> list[str]:
+    """What was read, thought and found, round by round; empty where there is one alone."""
+    lines = []
+    for number, one in enumerate(result.rounds, 1):
+        lines.append(plain(f"round {number}, after reading {', '.join(one.evidence) or 'nothing'}"))
+        lines += [f"  {plain(hop.text)} -> {plain(', '.join(hop.documents))}" for hop in one.hops]
+        lines += [] if one.hops else [f"  {plain(one.thought)}"]
+    return lines
 
 
 def surrounding_lines(hit: Hit) -> list[str]:

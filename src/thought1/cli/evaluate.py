@@ -15,7 +15,6 @@ from thought1.cli.console import (
     print_json,
     print_text,
     progress,
-    receipt_data,
     receipt_line,
     show_means,
 )
@@ -43,6 +42,7 @@ from thought1.cli.options import (
     IndexOrBundledModel,
     Json,
     NoThink,
+    Rounds,
     Samples,
     SearchMode,
     TrustRemoteCode,
@@ -56,6 +56,7 @@ from thought1.cli.reranking import (
     RerankWeight,
     with_reranker,
 )
+from thought1.cli.result_json import receipt_data
 from thought1.cli.search_options import FusedByOption
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ def evaluate(
     samples: Samples = 1,
     thoughts: Thoughts = None,
     evidence: Evidence = 0,
+    rounds: Rounds = 1,
     fused_by: FusedByOption = None,
     rerank: Rerank = None,
     rerank_depth: RerankDepth = None,
@@ -115,6 +117,7 @@ def evaluate(
         samples=samples,
         thoughts=None if thoughts is None else str(thoughts),
         evidence=evidence,
+        rounds=rounds,
         fusion=fused_by or "scores",
     )
     request = with_reranker(request, rerank, rerank_depth, rerank_weight, rerank_guided)

@@ -112,6 +112,16 @@ Evidence = Annotated[
         "it thinks, as far as they fit into its prompt.",
     ),
 ]
+Rounds = Annotated[
+    int,
+    typer.Option(
+        "--rounds",
+        min=1,
+        metavar="R",
+        help="With --evidence: search with the steps of the thought, read what they find and think "
+        "again, R times in all at most.",
+    ),
+]
 Checkpoints = Annotated[
     str | None,
     typer.Option(

@@ -16,9 +16,7 @@ from thought1.cli.console import (
     print_csv,
     print_json,
     print_text,
-    receipt_data,
     receipt_line,
-    result_data,
     show_result,
 )
 from thought1.cli.elsewhere import Thinker, Thoughts, find_writer, search_with_writer
@@ -34,6 +32,7 @@ from thought1.cli.options import (
     Json,
     NoRepeat,
     NoThink,
+    Rounds,
     Samples,
     SearchMode,
     Seed,
@@ -53,6 +52,7 @@ from thought1.cli.reranking import (
     RerankWeight,
     with_reranker,
 )
+from thought1.cli.result_json import receipt_data, result_data
 from thought1.cli.search_options import (
     Combine,
     Conditions,
@@ -104,6 +104,7 @@ def search(
     no_repeat: NoRepeat = None,
     samples: Samples = 1,
     evidence: Evidence = 0,
+    rounds: Rounds = 1,
     combine: Combine = "mean",
     min_confidence: MinConfidence = None,
     checkpoints: Checkpoints = None,
@@ -140,6 +141,7 @@ def search(
         fusion=_fusion(fused_by, fusion_weights, mode),
         samples=samples,
         evidence=evidence,
+        rounds=rounds,
         combine=combine,
         min_confidence=min_confidence,
         checkpoints=thought_checkpoints(checkpoints),

@@ -37,6 +37,13 @@ def worlds(
     share_thoughts: Annotated[
         float, typer.Option(help="Share of the composed training questions that keep a thought.")
     ] = _STANDARD.share_thoughts,
+    share_indexed: Annotated[
+        float,
+        typer.Option(help="Share of the entities whose facts only documents state; tests of them."),
+    ] = _STANDARD.share_indexed,
+    reading: Annotated[
+        int, typer.Option(help="Training questions that only shown documents answer.")
+    ] = _STANDARD.reading,
 ) -> None:
     """Generate a world: documents, questions, judgements, thoughts and evidence."""
     check_target(folder)
@@ -49,6 +56,8 @@ def worlds(
         tests=tests,
         thoughts=thoughts,
         share_thoughts=share_thoughts,
+        share_indexed=share_indexed,
+        reading=reading,
     )
     world = make_world(settings)
     write_world(world, folder)

@@ -66,6 +66,7 @@ class T1Retriever(BaseRetriever):
     fusion: Fusion = Fusion()
     samples: int = 1
     evidence: int = 0
+    rounds: int = 1
     combine: Combination = "mean"
     min_confidence: float | None = None
     checkpoints: tuple[int, ...] = ()

@@ -84,8 +84,9 @@ def metadata_of(result: ResultOut, hit: HitOut) -> dict[str, Any]:
     """The metadata of a framework's document, JSON data.
 
     The document's own, its `title` where it has one, and under `FOUND`: `rank`, `score`, `thought`;
-    and where there are any `thoughts` (several), `confidence`, `fell_back`, `evidence`, `stages`,
-    `left_out`, `passages`, `before`, `after`, `explanation`, as POST /v1/search names them.
+    and where there are any `thoughts` (several), `confidence`, `fell_back`, `evidence`, `rounds`,
+    `stages`, `left_out`, `passages`, `before`, `after`, `explanation`, as POST /v1/search names
+    them.
     """
     more = {
         **result.model_dump(exclude={"query", "hits", "thoughts"}),

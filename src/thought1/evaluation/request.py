@@ -25,6 +25,7 @@ ADDED_LATER = (
     "samples",
     "thoughts",
     "evidence",
+    "rounds",
     "fusion",
     "rerank",
     "rerank_depth",
@@ -61,6 +62,8 @@ class Request:
     """File of thoughts that are read instead of the model's own."""
     evidence: int = 0
     """Documents that are read before thinking; see `SearchOptions.evidence`."""
+    rounds: int = 1
+    """Of reading and thinking; see `SearchOptions.rounds`."""
     fusion: FusedBy = "scores"
     """In mode hybrid; see `Fusion`."""
     rerank: str | None = None
@@ -106,6 +109,7 @@ class Request:
             think=self.think,
             samples=self.samples,
             evidence=self.evidence,
+            rounds=self.rounds,
             fusion=Fusion(by=self.fusion),
             rerank=self.rerank,
             rerank_depth=self.rerank_depth,
@@ -136,6 +140,7 @@ class Request:
             "--samples": self.samples if self.samples > 1 else None,
             "--thoughts": self.thoughts,
             "--evidence": self.evidence or None,
+            "--rounds": self.rounds if self.rounds > 1 else None,
             "--fusion": self.fusion if self.fusion != "scores" else None,
             "--rerank": self.rerank,
             "--rerank-depth": None if self.rerank is None else self.rerank_depth,

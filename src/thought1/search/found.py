@@ -13,6 +13,7 @@ from thought1.types import (
     Explanation,
     LeftOut,
     Ranking,
+    Round,
     Sampling,
     Stage,
     Thought,
@@ -126,6 +127,8 @@ class Found:
     """Whether each query goes without a thought; empty where no gate has looked."""
     rankings: list[Ranking] = field(default_factory=list)
     """One per query: the answer."""
+    rounds: Sequence[Sequence[Round]] = ()
+    """One per query: what was read and thought in each round, where there are several."""
     stages: Sequence[Sequence[Stage]] = ()
     """One per query: what smaller budgets would have answered."""
     documents: Mapping[str, Document] = field(default_factory=dict)

@@ -30,6 +30,9 @@ MAX_RERANK = 1_000
 MAX_EVIDENCE = 1_000
 """Most documents that are read before a query is thought about; a prompt has room for fewer."""
 
+MAX_ROUNDS = 100
+"""Most rounds of reading and thinking."""
+
 MAX_NEIGHBOURS = 100
 """Most passages before or after a hit."""
 
@@ -93,6 +96,10 @@ class SearchOptions:
     evidence: int = 0
     """Documents that the model reads before it thinks: the first ones of a search, by the same
     options, with the bare query. As much of them as its longest prompt has room for."""
+    rounds: int = 1
+    """With `evidence`: how often the model reads and thinks at most. After each thought but the
+    last its steps are searched with, and what they find is read before the next
+    (`rounds.Rounds`), until that is nothing else."""
     combine: Combination = "mean"
     """What becomes of several thoughts. Fused: the normalised "mean" of their vectors; their
     rankings by "rank"; the mean weighted by "agreement", how alike each one's ranking is to those
@@ -164,6 +171,7 @@ class SearchOptions:
                 f"{self.samples} thoughts on each query need a thinking budget of 1 token or more"
             )
         self._check_several()
+        self._check_rounds()
         self._check_groups()
         if self.explain and self.samples > 1:
             raise Thought1Error(
@@ -174,6 +182,20 @@ class SearchOptions:
         if self.evidence and self.think == 0:
             raise Thought1Error(
                 "evidence is read before thinking, which needs a thinking budget of 1 token or more"
+            )
+
+    def _check_rounds(self) -> None:
+        if not _whole(self.rounds) or not 1 <= self.rounds <= MAX_ROUNDS:
+            raise Thought1Error(
+                f"rounds are a whole number from 1 to {MAX_ROUNDS}, not {self.rounds}"
+            )
+        if self.rounds > 1 and not self.evidence:
+            raise Thought1Error(
+                "rounds are of reading and thinking: say how many documents are read, as evidence"
+            )
+        if self.rounds > 1 and self.samples > 1:
+            raise Thought1Error(
+                f"rounds follow one thought, not {self.samples}: leave samples or rounds out"
             )
 
     def _check_groups(self) -> None:

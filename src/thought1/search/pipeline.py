@@ -15,6 +15,7 @@ from thought1.search.found import Found, SearchStep, Thinker
 from thought1.search.group import Group, Surround
 from thought1.search.options import SearchOptions
 from thought1.search.reranking import Rerank
+from thought1.search.rounds import Rounds
 from thought1.search.several import Combine, Confide, FallBack
 from thought1.search.steps import (
     Bm25,
@@ -76,6 +77,7 @@ def _retrieving(
         steps = _reading(store, model, options)
     if options.mode != "bm25":
         steps += [] if thought else [Think(model, options)]
+        steps += [Rounds(store, model, options)] if options.rounds > 1 else []
         several = options.samples > 1
         steps += [Confide()] if several else []
         plain = options.combine == "mean"
@@ -115,6 +117,7 @@ def _reading(store: Store, model: Thinker, options: SearchOptions) -> list[Searc
         think=0,
         samples=1,
         evidence=0,
+        rounds=1,
         sampling=None,
         combine="mean",
         min_confidence=None,
@@ -239,6 +242,7 @@ def _results(found: Found, offset: int) -> list[SearchResult]:
     results = []
     nothing: list[tuple[()]] = [()] * len(found.queries)
     read, stages = found.read or nothing, found.stages or nothing
+    rounds = found.rounds or nothing
     sure: Sequence[float | None] = found.confidence or [None] * len(found.queries)
     groups: Sequence[Mapping[str, Ranking]] = found.members or [{}] * len(found.queries)
     why: Sequence[Mapping[str, Explanation]] = found.explanations or [{}] * len(found.queries)
@@ -268,6 +272,7 @@ def _results(found: Found, offset: int) -> list[SearchResult]:
                 shown[0] if shown else None,
                 tuple(shown[1:]),
                 tuple(ids),
+                tuple(rounds[place]),
                 sure[place],
                 place in found.fell_back,
                 tuple(stages[place]),

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import BaseModel
 
 from thought1.serving.hit_bodies import HitOut, ScoredId
-from thought1.types import FinishReason, Receipt, SearchResult, Stage, Thought
+from thought1.types import FinishReason, Receipt, Round, SearchResult, Stage, Thought
 
 
 class ThoughtOut(BaseModel):
@@ -46,6 +46,29 @@ class StageOut(BaseModel):
         )
 
 
+class HopOut(BaseModel):
+    """A step of a thought, and what a search with it found."""
+
+    text: str
+    documents: list[str]
+
+
+class RoundOut(BaseModel):
+    """One of several rounds of reading and thinking."""
+
+    evidence: list[str]
+    """Ids of the documents that were read."""
+    thought: str
+    hops: list[HopOut]
+    """Of each step; empty where it was the last."""
+
+    @classmethod
+    def of(cls, one: Round) -> "RoundOut":
+        """A round of the library."""
+        hops = [HopOut(text=hop.text, documents=list(hop.documents)) for hop in one.hops]
+        return cls(evidence=list(one.evidence), thought=one.thought, hops=hops)
+
+
 class ResultOut(BaseModel):
     """The answer to one question."""
 
@@ -58,6 +81,8 @@ class ResultOut(BaseModel):
     """Whether that was too low, so that words counted as well."""
     evidence: list[str]
     """Ids of the documents that were read before thinking."""
+    rounds: list[RoundOut]
+    """What was read and thought, if there were to be several rounds."""
     stages: list[StageOut]
     """By ascending budget, if checkpoints were requested."""
     left_out: list[str]
@@ -73,6 +98,7 @@ class ResultOut(BaseModel):
             confidence=result.confidence,
             fell_back=result.fell_back,
             evidence=list(result.evidence),
+            rounds=[RoundOut.of(one) for one in result.rounds],
             stages=[StageOut.of(stage) for stage in result.stages],
             left_out=[one.step for one in result.left_out],
             hits=[HitOut.of(hit) for hit in result.hits],

@@ -160,6 +160,8 @@ class SearchRequest(Questions):
     offset: Count = 0
     fusion: FusionIn | None = None
     evidence: Count = 0
+    rounds: Annotated[int, Field(ge=1)] = 1
+    """Of reading and thinking, with evidence: the steps of each thought find what is read next."""
     combine: Combination = "mean"
     min_confidence: float | None = None
     checkpoints: Annotated[list[Count], Field(max_length=64)] = Field(default_factory=list)
@@ -208,6 +210,7 @@ class SearchRequest(Questions):
             fusion=Fusion(**fusion.model_dump()),
             samples=self.samples,
             evidence=self.evidence,
+            rounds=self.rounds,
             combine=self.combine,
             min_confidence=self.min_confidence,
             checkpoints=tuple(self.checkpoints),

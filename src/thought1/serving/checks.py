@@ -58,6 +58,7 @@ def check_search(body: SearchRequest, limits: Limits) -> None:
     at_most("k", body.k, limits.k)
     at_most("offset", body.offset, limits.offset)
     at_most("evidence", body.evidence, limits.evidence)
+    at_most("rounds", body.rounds, limits.rounds)
     at_most("rerank_depth", body.rerank_depth, limits.rerank)
     at_most("where", _values(body.where), limits.conditions)
     at_most("checkpoints", max(body.checkpoints, default=None), limits.think)

@@ -27,6 +27,8 @@ class Limits:
     """Thoughts on a question."""
     evidence: int = 20
     """Documents that are read before thinking."""
+    rounds: int = 5
+    """Rounds of reading and thinking."""
     rerank: int = 100
     """Documents of a question that are reranked."""
     requests: int = 128

@@ -67,6 +67,7 @@ class ServeSettings(BaseSettings):
     max_conditions: Positive = _USUAL.conditions
     max_samples: Positive = _USUAL.samples
     max_evidence: Annotated[int, Field(ge=0)] = _USUAL.evidence
+    max_rounds: Positive = _USUAL.rounds
     max_rerank: Positive = _USUAL.rerank
     rerank: Names = Field(default_factory=list)
     """Rerankers that requests may name, each as RERANKER or NAME=RERANKER."""
@@ -99,6 +100,7 @@ class ServeSettings(BaseSettings):
             think=self.max_think,
             samples=self.max_samples,
             evidence=self.max_evidence,
+            rounds=self.max_rounds,
             rerank=self.max_rerank,
             requests=self.max_requests,
             writes=self.max_writes,

@@ -25,9 +25,9 @@ _COMPARED = [name for name, relation in RELATIONS.items() if relation.value in C
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A text that is shown with a question, and the fact that it states."""
+    """A text that is shown with a question, and the fact that it states, if it states one."""
 
-    fact: Fact
+    fact: Fact | None
     text: str
 
 
@@ -37,7 +37,8 @@ class Question:
 
     Attributes:
         id: begins with "train:" or "test:".
-        kind: hop1, hop2, hop3, hop4, comparison, counting or evidence.
+        kind: hop1, hop2, hop3, hop4, comparison, counting, evidence, reading or
+            indexed1 to indexed3.
         starts: the entities that the question names.
         path: the relations in the order in which they are followed, from each start.
         steps: the facts that lead to the answer, in the order of thinking.
@@ -80,7 +81,7 @@ class Drawer:
 
     def _chain(self, id: str, kind: str) -> Question | None:
         start = self.rng.choice([name for names in self.starts.values() for name in names])
-        steps = self._walk(start, int(kind.removeprefix("hop")), {start})
+        steps = self._walk(start, int(kind[-1]), {start})
         return None if steps is None else self._follow(id, kind, steps)
 
     def _evidence(self, id: str) -> Question | None:

@@ -34,7 +34,7 @@ def make_documents(world: Encyclopedia, distractors: int, rng: random.Random) ->
         rng.shuffle(facts)
         stated, left = facts[:ARTICLE_FACTS], facts[ARTICLE_FACTS:]
         again = stated[: max(1, 2 - len(left))]
-        wordings = {fact: rng.sample(_wordings(world, fact), 2) for fact in facts}
+        wordings = {fact: rng.sample(fact_wordings(world, fact), 2) for fact in facts}
         for id, texts in zip(
             relevant(name),
             ([wordings[fact][0] for fact in stated], [wordings[fact][1] for fact in left + again]),
@@ -49,7 +49,8 @@ def make_documents(world: Encyclopedia, distractors: int, rng: random.Random) ->
     return documents
 
 
-def _wordings(world: Encyclopedia, fact: Fact) -> list[str]:
+def fact_wordings(world: Encyclopedia, fact: Fact) -> list[str]:
+    """The sentences in which documents state a fact."""
     patterns = {
         SORT: SORT_DOCUMENTS,
         YEAR: KINDS[world.kinds[fact.subject]].years,

@@ -10,11 +10,14 @@ from dataclasses import dataclass
 from thought1.data.worlds.compositions import Question
 from thought1.data.worlds.documents import make_documents
 from thought1.data.worlds.facts import Encyclopedia, make_encyclopedia
-from thought1.data.worlds.questions import COMPOSED, make_questions
+from thought1.data.worlds.questions import COMPOSED, INDEXED, make_questions, sample_entities
 from thought1.data.worlds.thoughts import Style, think
 from thought1.types import Document, Thought1Error
 
 MIN_ENTITIES, MAX_ENTITIES = 50, 50_000
+
+MAX_INDEXED = 0.6
+"""Most of the entities whose facts are not taught: the others must be enough to learn from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,11 @@ class WorldSettings:
         share_thoughts: the share of the composed training questions of each kind that keep their
             thought. Single hops and test questions always do: the facts stay teachable in
             thoughts, and the bound can be measured. A smaller share is part of a larger one.
+        share_indexed: the share of the entities of each kind whose facts only documents state: they
+            are in no training question and not in facts.jsonl. Tests of the kinds indexed1 to
+            indexed3 need them.
+        reading: training questions of the kind reading: what they are shown answers them, and
+            nothing else.
 
     Raises:
         Thought1Error: a value that makes no world.
@@ -43,6 +51,8 @@ class WorldSettings:
     tests: int = 200
     thoughts: Style = "short"
     share_thoughts: float = 1.0
+    share_indexed: float = 0.0
+    reading: int = 0
 
     def __post_init__(self) -> None:
         if not MIN_ENTITIES <= self.entities <= MAX_ENTITIES:
@@ -60,6 +70,13 @@ class WorldSettings:
             raise Thought1Error(
                 f"the share of thoughts must be between 0 and 1, not {self.share_thoughts}"
             )
+        if not 0 <= self.share_indexed <= MAX_INDEXED:
+            raise Thought1Error(
+                f"the share of indexed entities is a number from 0 to {MAX_INDEXED}, not "
+                f"{self.share_indexed}"
+            )
+        if self.reading < 0:
+            raise Thought1Error(f"reading questions cannot be fewer than 0, as {self.reading} is")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +88,7 @@ class World:
         documents: two for each entity, then the distractors.
         questions: training first, then test.
         thoughts: question id -> trajectory, for the questions that keep theirs.
+        indexed: the entities whose facts only documents state.
     """
 
     settings: WorldSettings
@@ -78,13 +96,15 @@ class World:
     documents: list[Document]
     questions: list[Question]
     thoughts: Mapping[str, str]
+    indexed: frozenset[str] = frozenset()
 
     def splits(self) -> dict[str, list[Question]]:
-        """train, test (all composed kinds together), and test-KIND for hop1 and each of them."""
+        """train, test (all composed kinds together), and test-KIND for hop1, each of them, and
+        where there are indexed entities for indexed1 to indexed3."""
         train = [q for q in self.questions if q.split == "train"]
         tests = [q for q in self.questions if q.split == "test"]
         splits = {"train": train, "test": [q for q in tests if q.kind in COMPOSED]}
-        for kind in ("hop1", *COMPOSED):
+        for kind in ("hop1", *COMPOSED, *(INDEXED if self.indexed else ())):
             splits[f"test-{kind}"] = [q for q in tests if q.kind == kind]
         return splits
 
@@ -119,10 +139,17 @@ def make_world(settings: WorldSettings) -> World:
     documents = make_documents(
         encyclopedia, settings.distractors, random.Random(f"{seed} documents")
     )
-    questions = make_questions(encyclopedia, settings.questions, settings.tests, seed)
+    indexed: frozenset[str] = frozenset()
+    if settings.share_indexed:
+        rng = random.Random(f"{seed} indexed")
+        sampled = sample_entities(encyclopedia, settings.share_indexed, rng)
+        indexed = frozenset(name for names in sampled.values() for name in names)
+    questions = make_questions(
+        encyclopedia, settings.questions, settings.tests, seed, indexed, settings.reading
+    )
     kept = _thinkers(questions, settings)
     thoughts = {q.id: think(q, encyclopedia, settings.thoughts, seed) for q in kept}
-    return World(settings, encyclopedia, documents, questions, thoughts)
+    return World(settings, encyclopedia, documents, questions, thoughts, indexed)
 
 
 def _thinkers(questions: list[Question], settings: WorldSettings) -> list[Question]:

@@ -3,9 +3,10 @@
     corpus.jsonl     {"_id", "text"}
     queries.jsonl    {"_id", "text", "metadata": {"kind", "answer", "starts", "path"}}
     qrels/           train, test (all composed kinds), and test-KIND for each kind
-    facts.jsonl      {"_id", "text"}: every fact in the words of thoughts, for language modelling
+    facts.jsonl      {"_id", "text"}: every fact in the words of thoughts, for language modelling,
+                     without those of indexed entities
     thoughts.jsonl   {"_id", "text"}
-    evidence.jsonl   {"_id", "documents"}, only for questions of the kind evidence
+    evidence.jsonl   {"_id", "documents"}, only for questions of the kinds evidence and reading
     world.json       settings, counts, and the version that wrote it
 
 The same world gives the same bytes everywhere, except for the version in world.json.
@@ -55,7 +56,8 @@ def write_world(world: World, folder: Path) -> None:
 def _write(world: World, folder: Path) -> None:
     _lines(folder / "corpus.jsonl", ({"_id": d.id, "text": d.text} for d in world.documents))
     _lines(folder / "queries.jsonl", map(_query, world.questions))
-    facts = [fact for of in world.encyclopedia.facts.values() for fact in of.values()]
+    known = world.encyclopedia.facts.items()
+    facts = [fact for name, of in known if name not in world.indexed for fact in of.values()]
     stated = ({"_id": f"fact-{i:04d}", "text": statement(fact)} for i, fact in enumerate(facts))
     _lines(folder / "facts.jsonl", stated)
     thoughts = ({"_id": id, "text": text} for id, text in world.thoughts.items())

@@ -248,6 +248,7 @@ def facts_of(
     anchor = "" if weight == usual else f"-anchor-{weight:g}"
     ways: dict[str, object] = {"samples": options.samples} if options.samples > 1 else {}
     ways |= {"evidence": options.evidence} if options.evidence else {}
+    ways |= {"rounds": options.rounds} if options.rounds > 1 else {}
     ways |= {"fusion": options.fusion.by} if options.fusion.by != "scores" else {}
     ways |= reranking
     tail = _tail(ways)

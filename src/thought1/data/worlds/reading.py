@@ -1,0 +1,110 @@
+"""Questions that only what is shown with them answers: documents with invented facts.
+
+They teach to read documents, where questions about the facts of the world teach to recall them.
+Nothing that is shown is true of the world, except what follows behind it. Knows neither splits nor
+which questions exist already.
+"""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from thought1.data.worlds.compositions import Note, Question, ask_chain
+from thought1.data.worlds.documents import fact_wordings
+from thought1.data.worlds.facts import YEARS, Encyclopedia, Fact
+from thought1.data.worlds.language import DISTRACTORS, KINDS, RELATIONS, SORT, YEAR
+
+HOPS = {1: 1, 2: 2, 3: 2}
+"""Number of hops, and how often."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingDrawer:
+    """Draws questions with documents that state the first facts of their chains.
+
+    Attributes:
+        indexed: entities about which the world's documents alone tell: of these every fact is
+            invented, so that no training question gives a true one away.
+    """
+
+    world: Encyclopedia
+    indexed: frozenset[str]
+    rng: random.Random
+
+    def draw(self, id: str, kind: str) -> Question | None:
+        """One question; None if the chain meets an entity twice."""
+        (hops,) = self.rng.choices(list(HOPS), list(HOPS.values()))
+        shown = self.rng.randint(1, hops)
+        name = start = self.rng.choice(list(self.world.kinds))
+        steps: list[Fact] = []
+        invented: list[Fact] = []
+        for hop in range(hops):
+            relation = self.rng.choice(_relations(self.world, name))
+            if hop < shown or name in self.indexed:
+                step = self._invent(name, relation)
+                invented.append(step)
+            else:
+                step = self.world.facts[name][relation]
+            steps.append(step)
+            name = step.value
+        names = [start, *(step.value for step in steps)]
+        if len(set(names)) < len(names):
+            return None
+        text = ask_chain(self.world, steps, self.rng)
+        path = tuple(step.relation for step in steps)
+        notes = self._documents(invented, names)
+        return Question(id, kind, text, (start,), path, tuple(steps), name, notes)
+
+    def _documents(self, invented: Sequence[Fact], names: Sequence[str]) -> tuple[Note, ...]:
+        """One for each invented fact, and one or two that mention the same entities."""
+        notes = [Note(fact, self._article(fact)) for fact in invented]
+        for _ in range(self.rng.choice((1, 2))):
+            notes.append(self._beside(self.rng.choice(names), set(names)))
+        self.rng.shuffle(notes)
+        return tuple(notes)
+
+    def _beside(self, name: str, chain: set[str]) -> Note:
+        """A document that mentions an entity of the chain and says nothing of it."""
+        others = [other for other in self.world.kinds if other not in chain]
+        kind = self.world.kinds[name]
+        about = [
+            (other, relation)
+            for other in self.rng.sample(others, min(20, len(others)))
+            for relation in _relations(self.world, other)
+            if RELATIONS[relation].value == kind and self.world.facts[other][relation].value != name
+        ]
+        if not about or self.rng.random() < 0.3:
+            pattern = self.rng.choice(DISTRACTORS)
+            mentioned = [name, *self.rng.sample(others, pattern.count("{}") - 1)]
+            self.rng.shuffle(mentioned)
+            return Note(None, pattern.format(*mentioned))
+        fact = Fact(*self.rng.choice(about), name)
+        return Note(fact, self._article(fact))
+
+    def _article(self, fact: Fact) -> str:
+        """A document with this fact and one or two more about its subject, all invented."""
+        names = [*_relations(self.world, fact.subject), SORT, YEAR]
+        others = [relation for relation in names if relation != fact.relation]
+        more = self.rng.sample(others, self.rng.choice((1, 2)))
+        facts = [fact, *(self._invent(fact.subject, relation) for relation in more)]
+        self.rng.shuffle(facts)
+        return " ".join(self.rng.choice(fact_wordings(self.world, one)) for one in facts)
+
+    def _invent(self, name: str, relation: str) -> Fact:
+        """A fact of an entity with a random value, not the true one."""
+        values: Sequence[str]
+        if relation == SORT:
+            values = KINDS[self.world.kinds[name]].sorts
+        elif relation == YEAR:
+            values = [" ".join(str(year)) for year in YEARS]
+        else:
+            values = self.world.names(RELATIONS[relation].value)
+        not_these = name, self.world.facts[name][relation].value
+        value = self.rng.choice([value for value in values if value not in not_these])
+        return Fact(name, relation, value)
+
+
+def _relations(world: Encyclopedia, name: str) -> list[str]:
+    """The relations that an entity has to others."""
+    kind = world.kinds[name]
+    return [relation for relation, spec in RELATIONS.items() if spec.subject == kind]
