@@ -27,7 +27,7 @@ DOCUMENTS = [
     *(Document(f"noise-{i}", f"where does song {i} lead") for i in range(6)),
 ]
 QUESTION = "where does adar lead"
-OPTIONS = SearchOptions(mode="dense", think=20, evidence=3, rounds=6)
+OPTIONS = SearchOptions(mode="dense", think=20, evidence=4, rounds=6)
 
 
 class Reader(FakeModel):
@@ -73,7 +73,8 @@ def test_each_round_gets_one_step_further(index: Index) -> None:
     lengths = [len(one.thought.split(".")) for one in result.rounds]
     assert lengths == sorted(lengths) and len(result.rounds) > 2
     last = result.rounds[-1]
-    assert set(last.evidence) == set(result.evidence) == {"of-adar", "of-brin", "of-corl"}
+    assert last.evidence == result.evidence
+    assert {"of-adar", "of-brin", "of-corl"} <= set(last.evidence)
     assert [hop.text for hop in last.hops] == [
         "adar follows brin.",
         "brin precedes corl.",

@@ -23,7 +23,7 @@ MAX_STEPS = 16
 
 @dataclass(slots=True)
 class _Followed:
-    """A query that goes on: what its thought's steps find."""
+    """A query that goes on: what its words and its thought's steps find."""
 
     hops: list[Hop] = field(default_factory=list)
     rankings: list[Ranking] = field(default_factory=list)
@@ -35,7 +35,8 @@ class Rounds:
 
     A step is searched with by the vector where it ends, the thought cut there, and by its words,
     whatever the mode of the search: at first nothing but a name may be right. What is read next
-    are the first documents of the steps in turn, so that each step of a chain has its own.
+    are the first documents of the question's words and of the steps in turn, so that each step of a
+    chain has its own, the first one, which starts from the question, as well.
     """
 
     store: Store
@@ -82,6 +83,9 @@ class Rounds:
         part.prompt_tokens += self.model.count_prompt_tokens(queries, evidence=evidence)
         part.prompt_tokens += sum(len(thought.token_ids) for thought in thoughts)
         where, words = self.options.where, [text for _, _, text in steps]
+        asked = self.store.search_bm25(part.queries, self.options.evidence, where)
+        for own, ranking in zip(followed, asked, strict=True):
+            own.rankings.append(ranking)
         dense = self.store.search_dense(stacked(thoughts), HYBRID_DEPTH, where)
         bm25 = self.store.search_bm25(words, HYBRID_DEPTH, where)
         for (place, _, text), near, matching in zip(steps, dense, bm25, strict=True):
