@@ -36,6 +36,7 @@ from thought1.types import Thought1Error, Vectors
 
 KINDS = ("hop1", "hop2", "hop3", "hop4", "comparison", "counting", "evidence")
 ARMS: dict[str, tuple[str, ...]] = {"t1": (), "control": ("stages.2.share_none=1.0",)}
+SIZES = ("entities", "questions", "tests")
 MEASURE = "ndcg@10"
 DEPTH = 100
 
@@ -151,13 +152,17 @@ def measure_seed(
             made[arm].setdefault("tokens", {})[budget] = round(tokens, 2)
         if arm == "t1":
             values["t1, reference thought"], _ = world.measure(model, None)
-    named = {
+    return by_seed(seed, values), made
+
+
+def by_seed(seed: int, values: Mapping[str, Values]) -> dict[str, Values]:
+    """The same with the seed in front of each question's id."""
+    return {
         name: {
             kind: {f"{seed}/{q}": v for q, v in found.items()} for kind, found in of_kind.items()
         }
         for name, of_kind in values.items()
     }
-    return named, made
 
 
 def summary(
@@ -235,25 +240,36 @@ def run_benchmark(options: argparse.Namespace, arguments: Sequence[str]) -> None
         plot(report, options.plot)
 
 
+def worlds_parser(description: str, recipe: str) -> argparse.ArgumentParser:
+    """The options of worlds, and of the models that are trained on them."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="of world and training")
+    parser.add_argument("--output", type=Path, required=True, help="folder of worlds and models")
+    parser.add_argument("--recipe", type=Path, default=ROOT / "recipes" / recipe)
+    parser.add_argument(
+        "--set", dest="settings", action="append", default=[], metavar="KEY=VALUE",
+        help="change a value of the recipe, for all models; may be repeated",
+    )  # fmt: skip
+    for name in SIZES:
+        parser.add_argument(f"--{name}", type=int, help="of the world; default: the standard's")
+    parser.add_argument("--json", type=Path, help="write the result here")
+    return parser
+
+
+def sizes(options: argparse.Namespace) -> dict[str, int]:
+    """Those of the world that were given."""
+    given = {name: getattr(options, name) for name in SIZES}
+    return {name: value for name, value in given.items() if value is not None}
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns the exit code: 2 where the input is wrong."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    parser = argparse.ArgumentParser(description="T1 against the control on generated worlds.")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="of world and training")
-    parser.add_argument("--output", type=Path, required=True, help="folder of worlds and models")
-    parser.add_argument("--recipe", type=Path, default=ROOT / "recipes" / "worlds.toml")
-    parser.add_argument(
-        "--set", dest="settings", action="append", default=[], metavar="KEY=VALUE",
-        help="change a value of the recipe, for both arms; may be repeated",
-    )  # fmt: skip
+    parser = worlds_parser("T1 against the control on generated worlds.", "worlds.toml")
     parser.add_argument("--budgets", type=int, nargs="+", default=[0, 8, 16, 24, 32, 48])
-    for name in ("entities", "questions", "tests"):
-        parser.add_argument(f"--{name}", type=int, help="of the world; default: the standard's")
-    parser.add_argument("--json", type=Path, help="write the result here")
     parser.add_argument("--plot", type=Path, help="draw nDCG@10 over the budget (SVG, PNG or PDF)")
     options = parser.parse_args(arguments)
-    sizes = {name: getattr(options, name) for name in ("entities", "questions", "tests")}
-    options.world = {name: value for name, value in sizes.items() if value is not None}
+    options.world = sizes(options)
     return exit_code(lambda: run_benchmark(options, arguments))
 
 

@@ -18,8 +18,18 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from record import ROOT, exit_code, origin, write_json
-from worlds import MEASURE, Values, make_folder, summary, table, train_arm
+from record import exit_code, origin, write_json
+from worlds import (
+    MEASURE,
+    Values,
+    by_seed,
+    make_folder,
+    sizes,
+    summary,
+    table,
+    train_arm,
+    worlds_parser,
+)
 
 from thought1.data.formats import BeirFolder, read_thoughts
 from thought1.data.worlds import WorldSettings
@@ -114,15 +124,7 @@ def run_benchmark(options: argparse.Namespace, arguments: Sequence[str]) -> None
         made[seed] = train_arm(options, seed, "t1", folder)
         model = T1.from_pretrained(made[seed]["folder"], dtype="float32", device="cpu")
         asked = ask(folder, model, options.evidence, options.output / f"index-{seed}")
-        seeds.append(
-            {
-                name: {
-                    kind: {f"{seed}/{id_}": value for id_, value in found.items()}
-                    for kind, found in of_kind.items()
-                }
-                for name, of_kind in asked.values.items()
-            }
-        )
+        seeds.append(by_seed(seed, asked.values))
         costs[seed], traces[seed] = asked.cost, asked.traces
         print(f"seed {seed}: {made[seed]}", file=sys.stderr, flush=True)
     report = summary(seeds, ONCE, KINDS)
@@ -149,24 +151,13 @@ def differences(report: Mapping[str, Any]) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns the exit code: 2 where the input is wrong."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    parser = argparse.ArgumentParser(description="Rounds of reading and thinking on worlds.")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="of world and training")
-    parser.add_argument("--output", type=Path, required=True, help="folder of worlds and models")
-    parser.add_argument("--recipe", type=Path, default=ROOT / "recipes" / "worlds-reading.toml")
-    parser.add_argument(
-        "--set", dest="settings", action="append", default=[], metavar="KEY=VALUE",
-        help="change a value of the recipe; may be repeated",
-    )  # fmt: skip
+    parser = worlds_parser("Rounds of reading and thinking on worlds.", "worlds-reading.toml")
     parser.add_argument("--indexed", type=float, default=0.4, help="share of the entities")
     parser.add_argument("--reading", type=int, default=12000, help="training questions that read")
-    for name in ("entities", "questions", "tests"):
-        parser.add_argument(f"--{name}", type=int, help="of the world; default: the standard's")
     parser.add_argument("--evidence", type=int, default=4, help="documents that are read at once")
-    parser.add_argument("--json", type=Path, help="write the result here")
     options = parser.parse_args(arguments)
-    sizes = {name: getattr(options, name) for name in ("entities", "questions", "tests", "reading")}
-    options.world = {name: value for name, value in sizes.items() if value is not None}
-    options.world["share_indexed"] = options.indexed
+    reading = {"share_indexed": options.indexed, "reading": options.reading}
+    options.world = sizes(options) | reading
     return exit_code(lambda: run_benchmark(options, arguments))
 
 

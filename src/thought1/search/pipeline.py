@@ -10,6 +10,7 @@ from typing import Protocol
 
 from thought1.contracts import Reranker, Store
 from thought1.search.adaptive import Adaptive
+from thought1.search.evidence import Read
 from thought1.search.explain import Explain
 from thought1.search.found import Found, SearchStep, Thinker
 from thought1.search.group import Group, Surround
@@ -24,7 +25,6 @@ from thought1.search.steps import (
     Embed,
     Fetch,
     Fuse,
-    Read,
     Stages,
     Think,
     ThinkAdaptively,

@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from itertools import zip_longest
 
 from thought1.contracts import Store
+from thought1.search.evidence import shown
 from thought1.search.explain import parts
 from thought1.search.found import Found, Thinker
 from thought1.search.options import SearchOptions
-from thought1.search.steps import HYBRID_DEPTH, Think, fuse, shown, stacked
+from thought1.search.steps import HYBRID_DEPTH, Think, fuse, stacked
 from thought1.types import Hop, Ranking, Round
 
 MAX_STEPS = 16
@@ -23,7 +24,7 @@ MAX_STEPS = 16
 
 @dataclass(slots=True)
 class _Followed:
-    """A query that goes on: what its words and its thought's steps find."""
+    """A query that goes on: what its thought's steps find."""
 
     hops: list[Hop] = field(default_factory=list)
     rankings: list[Ranking] = field(default_factory=list)
@@ -47,19 +48,27 @@ class Rounds:
     def __call__(self, found: Found) -> None:
         """Replaces `thoughts`, `read` and `evidence`, adds to the counts, fills `rounds`."""
         trace: list[list[Round]] = [[] for _ in found.queries]
+        asked = found.bm25  # in mode hybrid
+        if asked is None:
+            where, count = self.options.where, self.options.evidence
+            asked = self.store.search_bm25(found.queries, count, where)
         going = list(range(len(found.queries)))
         for _ in range(self.options.rounds - 1):
             part = _part(found, going)
             followed = self._follow(part)
+            found.prompt_tokens += part.prompt_tokens
             for place, own in zip(going, followed, strict=True):
                 trace[place].append(_round(found, place, own.hops))
-            going = self._read(found, going, [own.rankings for own in followed])
-            again = _part(found, going)
-            if going:
-                Think(self.model, self.options)(again)
-            _put(found, going, again, part.prompt_tokens)
+            rankings = [
+                [asked[place], *own.rankings] if own.hops else []
+                for place, own in zip(going, followed, strict=True)
+            ]
+            going = self._read(found, going, rankings)
             if not going:
                 break
+            again = _part(found, going)
+            Think(self.model, self.options)(again)
+            _put(found, going, again)
         for place in going:
             trace[place].append(_round(found, place, []))
         found.rounds = trace
@@ -83,9 +92,6 @@ class Rounds:
         part.prompt_tokens += self.model.count_prompt_tokens(queries, evidence=evidence)
         part.prompt_tokens += sum(len(thought.token_ids) for thought in thoughts)
         where, words = self.options.where, [text for _, _, text in steps]
-        asked = self.store.search_bm25(part.queries, self.options.evidence, where)
-        for own, ranking in zip(followed, asked, strict=True):
-            own.rankings.append(ranking)
         dense = self.store.search_dense(stacked(thoughts), HYBRID_DEPTH, where)
         bm25 = self.store.search_bm25(words, HYBRID_DEPTH, where)
         for (place, _, text), near, matching in zip(steps, dense, bm25, strict=True):
@@ -135,13 +141,11 @@ def _part(found: Found, places: Sequence[int]) -> Found:
     )
 
 
-def _put(found: Found, places: Sequence[int], again: Found, read: int) -> None:
-    """The new thoughts of some queries, and what these and the reading of the old ones cost."""
+def _put(found: Found, places: Sequence[int], again: Found) -> None:
+    """The new thoughts of some queries, and what they cost."""
     thoughts = list(found.thoughts)
     for place, own in zip(places, again.thoughts, strict=True):
         thoughts[place] = own
     found.thoughts = thoughts
-    found.prompt_tokens += again.prompt_tokens + read
-    found.thought_tokens += again.thought_tokens
-    found.forced += again.forced
-    found.cached += again.cached
+    found.prompt_tokens += again.prompt_tokens
+    found.count([thought for own in again.thoughts for thought in own])

@@ -6,7 +6,7 @@ Knows neither splits nor which questions exist already: questions.py keeps them 
 import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from thought1.data.worlds.facts import Encyclopedia, Fact
 from thought1.data.worlds.language import (
@@ -82,7 +82,7 @@ class Drawer:
     def _chain(self, id: str, kind: str) -> Question | None:
         start = self.rng.choice([name for names in self.starts.values() for name in names])
         steps = self._walk(start, int(kind[-1]), {start})
-        return None if steps is None else self._follow(id, kind, steps)
+        return None if steps is None else follow(self.world, id, kind, steps, self.rng)
 
     def _evidence(self, id: str) -> Question | None:
         relation = self.rng.choice(list(EVIDENCE_RELATIONS))
@@ -96,7 +96,9 @@ class Drawer:
         if rest is None:
             return None
         self.rng.shuffle(stated)
-        return self._follow(id, "evidence", [first, *rest], tuple(map(self._note, stated)))
+        notes = tuple(map(self._note, stated))
+        question = follow(self.world, id, "evidence", [first, *rest], self.rng)
+        return replace(question, notes=notes)
 
     def _invent(self, name: str, relation: str) -> Fact:
         """A fact that no document states."""
@@ -118,15 +120,6 @@ class Drawer:
             steps.append(step)
             seen.add(step.value)
         return steps
-
-    def _follow(
-        self, id: str, kind: str, steps: Sequence[Fact], notes: tuple[Note, ...] = ()
-    ) -> Question:
-        """The question for the last value of a chain."""
-        text = ask_chain(self.world, steps, self.rng)
-        path = tuple(step.relation for step in steps)
-        start, answer = steps[0].subject, steps[-1].value
-        return Question(id, kind, text, (start,), path, tuple(steps), answer, notes)
 
     def _comparison(self, id: str) -> Question | None:
         relation = self.rng.choice(_COMPARED)
@@ -167,6 +160,16 @@ class Drawer:
         listed = f"{' , '.join(starts[:-1])} and {starts[-1]}"
         text = self.rng.choice(COUNTING_QUESTIONS).format(phrase.format(listed))
         return Question(id, "counting", text, starts, (relation,), tuple(steps), answer)
+
+
+def follow(
+    world: Encyclopedia, id: str, kind: str, steps: Sequence[Fact], rng: random.Random
+) -> Question:
+    """The question for the last value of a chain, with nothing shown."""
+    text = ask_chain(world, steps, rng)
+    path = tuple(step.relation for step in steps)
+    start, answer = steps[0].subject, steps[-1].value
+    return Question(id, kind, text, (start,), path, tuple(steps), answer)
 
 
 def ask_chain(world: Encyclopedia, steps: Sequence[Fact], rng: random.Random) -> str:

@@ -7,9 +7,9 @@ which questions exist already.
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from thought1.data.worlds.compositions import Note, Question, ask_chain
+from thought1.data.worlds.compositions import Note, Question, follow
 from thought1.data.worlds.documents import fact_wordings
 from thought1.data.worlds.facts import YEARS, Encyclopedia, Fact
 from thought1.data.worlds.language import DISTRACTORS, KINDS, RELATIONS, SORT, YEAR
@@ -39,21 +39,17 @@ class ReadingDrawer:
         steps: list[Fact] = []
         invented: list[Fact] = []
         for hop in range(hops):
-            relation = self.rng.choice(_relations(self.world, name))
+            step = self.rng.choice(self.world.links(name))
             if hop < shown or name in self.indexed:
-                step = self._invent(name, relation)
+                step = self._invent(name, step.relation)
                 invented.append(step)
-            else:
-                step = self.world.facts[name][relation]
             steps.append(step)
             name = step.value
         names = [start, *(step.value for step in steps)]
         if len(set(names)) < len(names):
             return None
-        text = ask_chain(self.world, steps, self.rng)
-        path = tuple(step.relation for step in steps)
-        notes = self._documents(invented, names)
-        return Question(id, kind, text, (start,), path, tuple(steps), name, notes)
+        question = follow(self.world, id, kind, steps, self.rng)
+        return replace(question, notes=self._documents(invented, names))
 
     def _documents(self, invented: Sequence[Fact], names: Sequence[str]) -> tuple[Note, ...]:
         """One for each invented fact, and one or two that mention the same entities."""
@@ -68,23 +64,22 @@ class ReadingDrawer:
         others = [other for other in self.world.kinds if other not in chain]
         kind = self.world.kinds[name]
         about = [
-            (other, relation)
+            link
             for other in self.rng.sample(others, min(20, len(others)))
-            for relation in _relations(self.world, other)
-            if RELATIONS[relation].value == kind and self.world.facts[other][relation].value != name
+            for link in self.world.links(other)
+            if self.world.kinds[link.value] == kind and link.value != name
         ]
         if not about or self.rng.random() < 0.3:
             pattern = self.rng.choice(DISTRACTORS)
             mentioned = [name, *self.rng.sample(others, pattern.count("{}") - 1)]
             self.rng.shuffle(mentioned)
             return Note(None, pattern.format(*mentioned))
-        fact = Fact(*self.rng.choice(about), name)
+        fact = replace(self.rng.choice(about), value=name)
         return Note(fact, self._article(fact))
 
     def _article(self, fact: Fact) -> str:
         """A document with this fact and one or two more about its subject, all invented."""
-        names = [*_relations(self.world, fact.subject), SORT, YEAR]
-        others = [relation for relation in names if relation != fact.relation]
+        others = [name for name in self.world.facts[fact.subject] if name != fact.relation]
         more = self.rng.sample(others, self.rng.choice((1, 2)))
         facts = [fact, *(self._invent(fact.subject, relation) for relation in more)]
         self.rng.shuffle(facts)
@@ -102,9 +97,3 @@ class ReadingDrawer:
         not_these = name, self.world.facts[name][relation].value
         value = self.rng.choice([value for value in values if value not in not_these])
         return Fact(name, relation, value)
-
-
-def _relations(world: Encyclopedia, name: str) -> list[str]:
-    """The relations that an entity has to others."""
-    kind = world.kinds[name]
-    return [relation for relation, spec in RELATIONS.items() if spec.subject == kind]
