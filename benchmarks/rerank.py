@@ -3,8 +3,9 @@
     python benchmarks/rerank.py FOLDER --split train --ids IDS --kept KEPT \
         --reranker cross-encoder:runs/cross-encoder --depths 25,50,100 --json OUT
 
-The search is dense: with the bare question (t1-mini-companion at budget 0 is all-MiniLM-L6-v2),
-after one greedy thought (`--thoughts 1`), or with the mean of several sampled ones.
+The search is dense or hybrid (`--mode`): with the bare question (t1-mini-companion at budget 0 is
+all-MiniLM-L6-v2), after one greedy thought (`--thoughts 1`), or with the mean of several sampled
+ones.
 Each document is scored once, at the largest depth, and all depths and weights are read from these
 scores by the fusion of the search itself (`thought1.search.reranking.fused_scores`); of a reranker
 that looks at documents together (openai:) give one depth alone. Differences are paired, with 95%
@@ -14,6 +15,7 @@ the judgements: a bound, no way of searching.
 
 import argparse
 import sys
+import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,7 +25,7 @@ from typing import Any
 import numpy as np
 from collection import Collection, load_collection
 from record import exit_code, origin, write_json
-from search import collection_parser, difference
+from search import collection_parser, difference, fill
 from search_thoughts import Thinking
 
 from thought1.evaluation.statistics.protocol import (
@@ -35,10 +37,12 @@ from thought1.evaluation.statistics.protocol import (
 from thought1.model.place import locate
 from thought1.rerank.opening import open_reranker
 from thought1.search.exact import exact_run
+from thought1.search.options import SearchOptions
+from thought1.search.pipeline import search_many
 from thought1.search.reranking import fused_scores
 from thought1.search.vectors import fused
 from thought1.t1 import T1
-from thought1.types import Ranking, Reranked, Thought1Error, Vectors
+from thought1.types import Ranking, Reranked, Thought, Thought1Error, Vectors
 
 MEASURE = "ndcg@10"
 SHOWN = 100
@@ -72,12 +76,30 @@ class Scored:
     """Likewise."""
 
 
-def searched(thinking: Thinking, depth: int, thoughts: int = 0) -> dict[str, Ranking]:
+def searched(
+    thinking: Thinking, depth: int, thoughts: int = 0, mode: str = "dense"
+) -> dict[str, Ranking]:
     """The first `depth` documents of each question, after so many thoughts about it."""
     questions, documents = thinking.collection.queries, thinking.collection.documents
     vectors_QD = query_vectors(thinking, thoughts)
+    if mode == "hybrid":
+        return of_both(thinking, depth, vectors_QD)
     run = exact_run(questions, vectors_QD, list(documents), thinking.documents(), depth)
     return {query: list(found.items()) for query, found in run.items()}
+
+
+def of_both(thinking: Thinking, depth: int, vectors_QD: Vectors) -> dict[str, Ranking]:
+    """The vectors' ranking and that of the question's words, as the search fuses them."""
+    given = [Thought("", (), "none", vector) for vector in vectors_QD]
+    with tempfile.TemporaryDirectory() as folder:
+        store = fill(Path(folder), thinking)
+        results, _ = search_many(
+            store, thinking.model, thinking.queries, SearchOptions(k=depth, mode="hybrid"), given
+        )
+    return {
+        query: [(hit.id, hit.score) for hit in result.hits]
+        for query, result in zip(thinking.collection.queries, results, strict=True)
+    }
 
 
 def query_vectors(thinking: Thinking, thoughts: int) -> Vectors:
@@ -183,7 +205,8 @@ def run_benchmark(options: argparse.Namespace, arguments: Sequence[str]) -> None
     weights = numbers(options.weights, float)
     collection = load_collection(options.folder, options.split, options.ids)
     model = T1.from_pretrained(locate(options.model), dtype="float32")
-    run = searched(Thinking(model, collection, options.kept), max(SHOWN, *depths), options.thoughts)
+    thinking = Thinking(model, collection, options.kept)
+    run = searched(thinking, max(SHOWN, *depths), options.thoughts, options.mode)
     if options.questions:
         run = dict(list(run.items())[: options.questions])
     found = {}
@@ -243,6 +266,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--reranker", action="append", default=[], help="as of t1 search --rerank; may be repeated"
     )
+    parser.add_argument("--mode", default="dense", choices=("dense", "hybrid"))
     parser.add_argument("--depths", default="25,50,100")
     parser.add_argument("--weights", default="0.5,1")
     options = parser.parse_args(arguments)

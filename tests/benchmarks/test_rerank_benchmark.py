@@ -10,6 +10,8 @@ import pytest
 from small_facts import QUERIES, write_facts
 from tiny import TEXTS
 
+from thought1 import T1, Document, Index
+from thought1.search.options import SearchOptions
 from thought1.types import Reranked
 
 
@@ -48,6 +50,20 @@ def test_every_depth_and_weight_has_a_row(folder: Path) -> None:
         best = rows[f"oracle, depth {depth}"]["values"] if depth else {}
         assert all(best[query] >= value for query, value in row["values"].items() if best)
     assert rows["t1, depth 4, weight 1"]["tokens"] > rows["t1, depth 2, weight 1"]["tokens"] > 0
+
+
+def test_the_hybrid_search_is_that_of_an_index(folder: Path, tmp_path: Path) -> None:
+    collection = module("collection").load_collection(folder / "facts", "dev", None)
+    model = T1.from_pretrained(folder / "qwen3")
+    thinking = module("search_thoughts").Thinking(model, collection, tmp_path)
+    found = module("rerank").searched(thinking, 4, 0, "hybrid")
+    index = Index.create(tmp_path / "index", model)
+    index.add([Document(id_, text) for id_, text in collection.documents.items()])
+    options = SearchOptions(k=4, mode="hybrid", think=0)
+    for (query, text), ranking in zip(collection.queries.items(), found.values(), strict=True):
+        (result,), _ = index.search_many([text], options)
+        assert [hit.id for hit in result.hits] == [id_ for id_, _ in ranking], query
+        assert [hit.score for hit in result.hits] == pytest.approx([score for _, score in ranking])
 
 
 def test_a_walk_stands_beside_the_first_documents(
