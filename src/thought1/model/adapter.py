@@ -81,9 +81,9 @@ def hash_content(place: Place) -> str:
     they count; the base is not part of it."""
     if place.file:
         return hash_file(place.file)
-    tensors = hash_weights(place.folder)
     if not is_adapter(place):
-        return tensors
+        return hash_weights(place.folder)
+    tensors = hash_weights(_updates_folder(place.name, place.folder))
     with loading_errors(f"{place.name} has a broken {CONFIG}", place.name):
         content = json.loads((place.folder / CONFIG).read_text(encoding="utf-8"))
         counting = {key: content.get(key) for key in _COUNTING}
@@ -153,10 +153,32 @@ def read_adapter(label: str, folder: Path) -> tuple[Any, dict[str, Tensor]]:
     """The configuration (a `peft.PeftConfig`) and the updates, whole and finite.
 
     Raises:
-        Thought1Error: peft is not installed, or too old; one of the two files is missing or broken.
+        Thought1Error: peft is not installed, or too old; one of the two files is missing or broken;
+            or the updates are another checkpoint's, which is not there or has changed.
     """
-    _check_stored(label, folder)
-    return _config(label, folder), _updates(label, folder)
+    stored = _updates_folder(label, folder)
+    _check_stored(label, stored)
+    return _config(label, folder), _updates(label, stored)
+
+
+def _updates_folder(label: str, folder: Path) -> Path:
+    """The adapter's own folder, or that of the checkpoint whose updates it uses."""
+    settings = Settings.load(folder)
+    lender = settings.adapter if settings else None
+    if lender is None:
+        return folder
+    try:
+        place = find_model(lender.model)
+        if hash_weights(place.folder) == lender.hash:
+            return place.folder
+    except Thought1Error as error:
+        raise Thought1Error(
+            f"{label} uses the updates of {lender.model}, as its t1.json (adapter) says: {error}"
+        ) from None
+    raise Thought1Error(
+        f"{label} uses the updates of {lender.model}, which have changed since: take the version "
+        f"whose hash begins with {lender.hash[:12]}"
+    )
 
 
 def _config(label: str, folder: Path) -> Any:

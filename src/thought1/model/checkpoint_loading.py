@@ -71,7 +71,7 @@ def load_checkpoint(
         place,
         model.eval(),
         tokenizer,
-        settings,
+        replace(settings, adapter=None),  # what is saved holds its updates itself
         companion,
         found.base,
         found.adapter,

@@ -67,10 +67,10 @@ class Companion:
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """The model that an adapter changes."""
+    """The model that an adapter changes, or the checkpoint that lends its updates."""
 
     model: str
-    """Folder, hub id, GGUF file or `package:NAME/PATH`."""
+    """Folder, hub id, GGUF file, `package:NAME/PATH`, or the name of a bundled model."""
     hash: str
     """SHA-256 of its weights: see `adapter.hash_content`."""
 
@@ -114,6 +114,9 @@ class Settings:
     companion: Companion | None = None
     base: Base | None = None
     """Of an adapter, whose folder contains the file."""
+    adapter: Base | None = None
+    """The checkpoint whose updates this adapter uses, where its folder holds none of its own: one
+    that differs in its companion alone."""
     backbone: str = ""
     """Name or folder of the language model it grew from."""
     lineage: tuple[dict[str, Any], ...] = field(default=())
@@ -127,7 +130,7 @@ class Settings:
     @property
     def templates_hash(self) -> str:
         """Changes with whatever changes a vector apart from the weights."""
-        silent = ("lineage", "backbone", "thought", "base")
+        silent = ("lineage", "backbone", "thought", "base", "adapter")
         relevant = {key: value for key, value in self._written().items() if key not in silent}
         if self.companion is not None:
             relevant["companion"].pop("model")  # its location is not part of its identity
@@ -139,7 +142,7 @@ class Settings:
     def _written(self) -> dict[str, Any]:
         """Its entries; what is younger than the format is left out at its default."""
         found = asdict(self)
-        young = {"anchor": "", "companion": None, "base": None}
+        young = {"anchor": "", "companion": None, "base": None, "adapter": None}
         return {key: value for key, value in found.items() if young.get(key, ()) != value}
 
     def save(self, folder: Path) -> None:
@@ -191,8 +194,9 @@ def _from_json(content: Any) -> Settings:
     if companion is not None:
         content["companion"] = Companion(**_texts("companion", companion))
         check_reader(content["companion"].reader, content.get("anchor", ""))
-    if content.get("base") is not None:
-        content["base"] = Base(**_texts("base", content["base"]))
+    for name in ("base", "adapter"):
+        if content.get(name) is not None:
+            content[name] = Base(**_texts(name, content[name]))
     content["query"] = Template(**content["query"])
     content["document"] = Template(**content["document"])
     content["thought"] = ThoughtSettings(**content.get("thought", {}))
