@@ -153,7 +153,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     parser = worlds_parser("Rounds of reading and thinking on worlds.", "worlds-reading.toml")
     parser.add_argument("--indexed", type=float, default=0.4, help="share of the entities")
-    parser.add_argument("--reading", type=int, default=12000, help="training questions that read")
+    parser.add_argument("--reading", type=int, default=20000, help="training questions that read")
     parser.add_argument("--evidence", type=int, default=4, help="documents that are read at once")
     options = parser.parse_args(arguments)
     reading = {"share_indexed": options.indexed, "reading": options.reading}

@@ -12,8 +12,9 @@ Knows neither files nor thoughts. How the questions are split:
 - A fact in an evidence note occurs in one note of one question, and in no document.
 - Of indexed entities, where a world has some, documents alone tell: no training question and no
   test of another kind needs one of their facts. Test questions of the kinds indexed1 to indexed3
-  need nothing else. Training questions of the kind reading, with invented facts, may start
-  anywhere.
+  need nothing else. Training questions of the kind reading may start anywhere where a fact of
+  theirs is invented; without any they start as other training questions do, and have two hops or
+  more.
 
 A question names only its starting entities, and no document about the answer mentions one of
 these: nothing is found by matching names.
@@ -83,7 +84,7 @@ def make_questions(
     for kind in COMPOSED:
         drawer = Drawer(world, starts, random.Random(f"{seed} test {kind}"))
         tested += composer.compose(drawer, "test", kind, test)
-    reader = ReadingDrawer(world, indexed, random.Random(f"{seed} train {READING}"))
+    reader = ReadingDrawer(world, others, indexed, random.Random(f"{seed} train {READING}"))
     trained += composer.compose(reader, "train", READING, reading)
     untaught = {kind: [n for n in world.names(kind) if n in indexed] for kind in KINDS}
     for kind in INDEXED if indexed else ():

@@ -1,12 +1,14 @@
-"""Questions that only what is shown with them answers: documents with invented facts.
+"""Questions that are asked with documents shown, of invented facts.
 
-They teach to read documents, where questions about the facts of the world teach to recall them.
-Nothing that is shown is true of the world, except what follows behind it. Knows neither splits nor
-which questions exist already.
+Most need what is shown: they teach to read, where other questions teach to recall. Beside it stand
+documents that do not answer, among them rivals, in which another entity has the relation that is
+asked for: to copy a name of the right kind is not enough. Some questions need nothing of what is
+shown, so that what says nothing spoils no thought. Knows neither splits nor which questions exist
+already.
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from thought1.data.worlds.compositions import Note, Question, follow
@@ -17,25 +19,40 @@ from thought1.data.worlds.language import DISTRACTORS, KINDS, RELATIONS, SORT, Y
 HOPS = {1: 1, 2: 2, 3: 2}
 """Number of hops, and how often."""
 
+RECALLED = 0.2
+"""The share of questions that need nothing of what is shown with them."""
+
+RIVALS = 0.5
+"""The share of rivals among the documents that do not answer."""
+
 
 @dataclass(frozen=True, slots=True)
 class ReadingDrawer:
-    """Draws questions with documents that state the first facts of their chains.
+    """Draws questions with documents that state the first facts of their chains, or none.
 
     Attributes:
+        starts: kind of entity -> the names from which a chain without invented facts may start.
         indexed: entities about which the world's documents alone tell: of these every fact is
             invented, so that no training question gives a true one away.
     """
 
     world: Encyclopedia
+    starts: Mapping[str, Sequence[str]]
     indexed: frozenset[str]
     rng: random.Random
 
     def draw(self, id: str, kind: str) -> Question | None:
         """One question; None if the chain meets an entity twice."""
+        if self.rng.random() < RECALLED:  # of one hop, it might be a test in the same words
+            start = self.rng.choice([name for names in self.starts.values() for name in names])
+            return self._ask(id, kind, start, self.rng.choice((2, 3)), 0)
         (hops,) = self.rng.choices(list(HOPS), list(HOPS.values()))
         shown = self.rng.randint(1, hops)
-        name = start = self.rng.choice(list(self.world.kinds))
+        return self._ask(id, kind, self.rng.choice(list(self.world.kinds)), hops, shown)
+
+    def _ask(self, id: str, kind: str, start: str, hops: int, shown: int) -> Question | None:
+        """A chain of which the first facts are invented, and those of indexed entities."""
+        name = start
         steps: list[Fact] = []
         invented: list[Fact] = []
         for hop in range(hops):
@@ -49,15 +66,27 @@ class ReadingDrawer:
         if len(set(names)) < len(names):
             return None
         question = follow(self.world, id, kind, steps, self.rng)
-        return replace(question, notes=self._documents(invented, names))
+        return replace(question, notes=self._documents(steps, invented, names))
 
-    def _documents(self, invented: Sequence[Fact], names: Sequence[str]) -> tuple[Note, ...]:
-        """One for each invented fact, and one or two that mention the same entities."""
+    def _documents(
+        self, steps: Sequence[Fact], invented: Sequence[Fact], names: Sequence[str]
+    ) -> tuple[Note, ...]:
+        """One for each invented fact, and up to three that do not answer."""
         notes = [Note(fact, self._article(fact)) for fact in invented]
-        for _ in range(self.rng.choice((1, 2))):
-            notes.append(self._beside(self.rng.choice(names), set(names)))
+        for _ in range(self.rng.choice((1, 2, 3))):
+            if self.rng.random() < RIVALS:
+                notes.append(self._rival(self.rng.choice(steps), set(names)))
+            else:
+                notes.append(self._beside(self.rng.choice(names), set(names)))
         self.rng.shuffle(notes)
         return tuple(notes)
+
+    def _rival(self, step: Fact, chain: set[str]) -> Note:
+        """A document in which an entity that is not of the chain has the relation of a step."""
+        names = self.world.names(self.world.kinds[step.subject])
+        other = self.rng.choice([name for name in names if name not in chain])
+        fact = self._invent(other, step.relation)
+        return Note(fact, self._article(fact))
 
     def _beside(self, name: str, chain: set[str]) -> Note:
         """A document that mentions an entity of the chain and says nothing of it."""
