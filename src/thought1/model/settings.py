@@ -72,7 +72,7 @@ class Base:
     model: str
     """Folder, hub id, GGUF file, `package:NAME/PATH`, or the name of a bundled model."""
     hash: str
-    """SHA-256 of its weights: see `adapter.hash_content`."""
+    """SHA-256 of its weights: see `adapter.hash_content`; of a lender over its updates alone."""
 
 
 READERS = ("text", "projection")
