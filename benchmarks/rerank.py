@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 from collection import Collection, load_collection
 from record import exit_code, origin, write_json
-from search import collection_parser, difference, fill
+from search import bare_thought, collection_parser, difference, fill
 from search_thoughts import Thinking
 
 from thought1.evaluation.statistics.protocol import (
@@ -42,7 +42,7 @@ from thought1.search.pipeline import search_many
 from thought1.search.reranking import fused_scores
 from thought1.search.vectors import fused
 from thought1.t1 import T1
-from thought1.types import Ranking, Reranked, Thought, Thought1Error, Vectors
+from thought1.types import Ranking, Reranked, Thought1Error, Vectors
 
 MEASURE = "ndcg@10"
 SHOWN = 100
@@ -90,7 +90,7 @@ def searched(
 
 def of_both(thinking: Thinking, depth: int, vectors_QD: Vectors) -> dict[str, Ranking]:
     """The vectors' ranking and that of the question's words, as the search fuses them."""
-    given = [Thought("", (), "none", vector) for vector in vectors_QD]
+    given = [bare_thought(0, vector) for vector in vectors_QD]
     with tempfile.TemporaryDirectory() as folder:
         store = fill(Path(folder), thinking)
         results, _ = search_many(

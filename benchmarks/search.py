@@ -103,14 +103,14 @@ class Repeating:
             if self.several is None:
                 raise ValueError("no thoughts were sampled")
             return [
-                _thought(self.several.tokens_QK[q, k], self.several.vectors_QKD[q, k])
+                bare_thought(self.several.tokens_QK[q, k], self.several.vectors_QKD[q, k])
                 for q in places
                 for k in range(samples)
             ]
         tokens = CHECKPOINTS[-1] if budget is None else budget
         at = CHECKPOINTS.index(tokens)
         return [
-            _thought(min(tokens, self.kept.tokens_Q[q]), self.kept.vectors_QCD[q, at])
+            bare_thought(min(tokens, self.kept.tokens_Q[q]), self.kept.vectors_QCD[q, at])
             for q in places
         ]
 
@@ -131,7 +131,8 @@ class Repeating:
         return self.model.count_prompt_tokens(queries)
 
 
-def _thought(tokens: int, vector: np.ndarray) -> Thought:
+def bare_thought(tokens: int, vector: np.ndarray) -> Thought:
+    """Its vector and its length, without its text."""
     return Thought("", (0,) * int(tokens), "budget" if tokens else "none", vector)
 
 
@@ -224,7 +225,7 @@ class Bench:
         best: dict[str, float] = {}
         for copy in range(self.samples):
             thoughts = [
-                _thought(1, self.several.vectors_QKD[q, copy]) for q in range(len(self.queries))
+                bare_thought(1, self.several.vectors_QKD[q, copy]) for q in range(len(self.queries))
             ]
             options = SearchOptions(mode="dense", think=1)
             results, _ = search_many(self.store, self.model, self.queries, options, thoughts)

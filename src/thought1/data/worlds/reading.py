@@ -20,7 +20,7 @@ HOPS = {1: 1, 2: 2, 3: 2}
 """Number of hops, and how often."""
 
 RECALLED = 0.2
-"""The share of questions that need nothing of what is shown with them."""
+"""The share of questions that need nothing of what is shown, but for facts of indexed entities."""
 
 RIVALS = 0.5
 """The share of rivals among the documents that do not answer."""
@@ -31,7 +31,8 @@ class ReadingDrawer:
     """Draws questions with documents that state the first facts of their chains, or none.
 
     Attributes:
-        starts: kind of entity -> the names from which a chain without invented facts may start.
+        starts: kind of entity -> the names from which a chain may start whose first facts are not
+            shown.
         indexed: entities about which the world's documents alone tell: of these every fact is
             invented, so that no training question gives a true one away.
     """
