@@ -30,7 +30,7 @@ from sentence_transformers.sentence_transformer.training_args import BatchSample
 from systems import MINILM, TRAINED, run_system, sentence_system
 from transformers import TrainerCallback
 
-from thought1.engines.devices import computes_bfloat16
+from thought1.engines.training_precision import trains_in_bfloat16
 from thought1.evaluation.statistics.protocol import evaluate
 from thought1.model.place import locate
 from thought1.model.sentence_model import SentenceModel
@@ -116,7 +116,7 @@ def trainer_settings(options: argparse.Namespace) -> dict[str, Any]:
         "learning_rate": options.learning_rate,
         "warmup_steps": 0.1,  # below 1: a share of all steps
         "lr_scheduler_type": "linear",
-        "bf16": computes_bfloat16("cuda" if gpu else "cpu"),
+        "bf16": trains_in_bfloat16("cuda" if gpu else "cpu"),
         "use_cpu": not gpu,
         "dataloader_pin_memory": gpu,
         "seed": options.seed,

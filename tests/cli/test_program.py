@@ -135,6 +135,7 @@ def test_env_shows_the_route_of_products(
     facts = t1("env", "--json").json()
     linear = facts["linear"]
     assert facts["thoughts"]["name"] == "float32"
+    assert facts["training"]["name"] in ("float32", "bfloat16")
     table = t1("env").out
     for kind in ("few", "many"):
         row = next(line for line in table.splitlines() if line.startswith(f"linear, {kind} rows"))

@@ -43,17 +43,22 @@ def env(as_json: Json = False) -> None:
 
     table = Table(box=None, pad_edge=False, show_header=False)
     packages, linear = facts.pop("packages"), facts.pop("linear")
-    thoughts = {"thoughts": "{name} ({kept})".format(**facts.pop("thoughts"))}
-    for name, value in {**facts, **_linear_rows(linear), **thoughts, **packages}.items():
+    precisions = {
+        name: "{name} ({kept})".format(**facts.pop(name)) for name in ("thoughts", "training")
+    }
+    for name, value in {**facts, **_linear_rows(linear), **precisions, **packages}.items():
         shown = ", ".join(value) if isinstance(value, list) else value
         table.add_row(name, "-" if shown is None else str(shown))
     Console(highlight=False, markup=False).print(table)
 
 
 def _facts() -> dict[str, Any]:
+    import torch
+
     from thought1.engines.devices import devices, threads
     from thought1.engines.precision import thought_precision
     from thought1.engines.route import linear_route
+    from thought1.engines.training_precision import training_precision
     from thought1.model.inventory import default_model
     from thought1.model.place import BUNDLED_MODELS, bundled_folder
 
@@ -71,6 +76,7 @@ def _facts() -> dict[str, Any]:
         "devices": devices(),
         "linear": asdict(linear_route()),
         "thoughts": asdict(thought_precision()),
+        "training": asdict(training_precision("cuda" if torch.cuda.is_available() else "cpu")),
         "default_model": default.name,
         "bundled_model": bundled,
         "packages": {name: _version(name) for name in _PACKAGES},

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from transformers import TrainingArguments
 
-from thought1.engines.devices import computes_bfloat16
+from thought1.engines.training_precision import trains_in_bfloat16
 from thought1.training.recipe import BaseStage, Recipe, ReinforceStage, SupervisedStage
 
 
@@ -55,7 +55,7 @@ def _common(recipe: Recipe, stage: BaseStage, folder: Path) -> dict[str, Any]:
         "warmup_steps": stage.warmup_ratio,  # below 1: a share of all steps
         "weight_decay": stage.weight_decay,
         "max_grad_norm": stage.max_grad_norm,
-        "bf16": computes_bfloat16(device) if stage.bf16 == "auto" else stage.bf16,
+        "bf16": trains_in_bfloat16(device) if stage.bf16 == "auto" else stage.bf16,
         "use_cpu": device == "cpu",
         "seed": recipe.seed,
         "logging_steps": stage.log_steps,

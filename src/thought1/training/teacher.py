@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 
 from thought1.data.hashing import hash_file
-from thought1.engines.devices import computes_bfloat16
+from thought1.engines.training_precision import trains_in_bfloat16
 from thought1.files.whole import write_whole
 from thought1.model.loading import check_pointers
 from thought1.model.sentence_model import SentenceModel
@@ -79,7 +79,7 @@ def _encode(model: Path, texts: Sequence[str], trust_remote_code: bool) -> npt.N
     except Thought1Error as error:
         raise Thought1Error(f"the teacher {model} cannot be loaded: {error}") from error
     device = teacher.device.type
-    with torch.autocast(device, dtype=torch.bfloat16, enabled=computes_bfloat16(device)):
+    with torch.autocast(device, dtype=torch.bfloat16, enabled=trains_in_bfloat16(device)):
         vectors = teacher.encode(
             list(texts),
             batch_size=128,

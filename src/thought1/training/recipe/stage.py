@@ -46,7 +46,7 @@ class BaseStage:
     """Longer gradients are shortened to this norm; 0 leaves them."""
     bf16: Literal[True, False, "auto"] = "auto"
     """Autocast to bfloat16; weights and optimizer stay float32. "auto": on a device that has
-    instructions for it."""
+    instructions for it, on a CPU only if they are measured to be faster there."""
     weight_contrastive: Weight = 1.0
     temperature: Positive = 0.05
     max_thought_tokens: Count = 64
