@@ -108,6 +108,11 @@ def export_sentence_transformers(model: T1, folder: Path) -> None:
     """
     sentence_transformer = _sentence_transformer()
     check_target(folder)
+    if model.settings.beside:
+        raise Thought1Error(
+            f"the vectors of {model.name} are its own beside those of its companion, and no "
+            "sentence-transformers model gives both: export one without a companion"
+        )
     if model.companion is not None:
         raise Thought1Error(
             f"{model.name} has a companion, {model.companion.called}, which encodes its documents "

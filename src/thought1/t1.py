@@ -22,7 +22,7 @@ from thought1.model.checkpoint_loading import load_checkpoint
 from thought1.model.checkpoint_saving import save_checkpoint
 from thought1.model.encoder import Encoder, Progress, tokens_per_forward, windows
 from thought1.model.queries import Evidence, Plan, QuerySide, checked_checkpoints
-from thought1.model.reader import Reader
+from thought1.model.reader import Reader, beside
 from thought1.model.settings import Settings, anchor_weight
 from thought1.model.tally import Tally
 from thought1.search.vectors import fused
@@ -44,7 +44,9 @@ class T1:
         self.encoder = Encoder(self.engine, tokens_per_forward(checkpoint.model.device.type))
         self.companion = checkpoint.companion
         """Encodes the documents and reads the thoughts, where the settings name one."""
-        reader = Reader(self.settings.anchor_weight, self.companion, checkpoint.projection)
+        self._beside = self.settings.beside
+        weight, projection = self.settings.anchor_weight, checkpoint.projection
+        reader = Reader(weight, self.companion, projection, self._beside)
         self.identities = checkpoint.identities
         """What decides a document's vector, for an index: `Checkpoint.identities`."""
         self.documents_read = Tally("documents")
@@ -92,7 +94,7 @@ class T1:
             anchor: "mean", "none", or the weight of the companion's vector of the bare query.
             reader: "text", the companion reads question and thought; or "projection", the language
                 model's vector after the thought is projected into its space, once a projection has
-                been trained.
+                been trained; or "both", this model's own vectors stand beside the companion's.
 
         Raises:
             Thought1Error: it cannot be loaded, or anchor or reader are something else.
@@ -129,7 +131,8 @@ class T1:
     @property
     def dim(self) -> int:
         """Dimension d of the vectors."""
-        return self.companion.dim if self.companion else self.engine.dim
+        own = self.engine.dim if self._beside or self.companion is None else 0
+        return own + (self.companion.dim if self.companion else 0)
 
     @property
     def name(self) -> str:
@@ -160,8 +163,8 @@ class T1:
     @property
     def truncated(self) -> int:
         """How many texts have been cut to the maximum length since this object was created."""
-        documents = (self.companion or self).documents_read
-        return documents.cut + self.queries_read.cut
+        companions = self.companion.documents_read.cut if self.companion else 0
+        return self.documents_read.cut + companions + self.queries_read.cut
 
     def think(
         self,
@@ -351,7 +354,7 @@ class T1:
         Memory is bounded by one window, however long the stream is. Title and text are joined
         by a line break.
         """
-        if self.companion is not None:
+        if self.companion is not None and not self._beside:
             yield from self.companion.encode_document_stream(documents, on_progress=on_progress)
             return
         for window in windows(documents):
@@ -364,27 +367,33 @@ class T1:
         batch_size: int,
         on_progress: Progress | None,
     ) -> Vectors:
-        if self.companion is not None:
-            vectors = self.companion.embed_documents(texts)
+        theirs = None if self.companion is None else self.companion.embed_documents(texts)
+        if theirs is not None and not self._beside:
             if on_progress:
                 on_progress(len(texts))
-            return vectors
+            return theirs
         template, limit = self.settings.document, self.settings.max_document_tokens - 1
         rendered = self.renderer.render(template, texts, limit, instruction=instruction)
         self.documents_read.add(len(rendered.rows), rendered.truncated)
-        return self.queries.embed(rendered.prefix, rendered.rows, batch_size, on_progress)
+        own = self.queries.embed(rendered.prefix, rendered.rows, batch_size, on_progress)
+        return own if theirs is None else beside(own, theirs)
 
     @property
     def document_room(self) -> int:
         """Maximum number of tokens of a document that is not cut."""
-        if self.companion is not None:
-            return self.companion.document_room
+        theirs = None if self.companion is None else self.companion.document_room
+        if theirs is not None and not self._beside:
+            return theirs
         own = self.settings
-        return self.renderer.text_capacity(own.document, own.max_document_tokens - 1)
+        room = self.renderer.text_capacity(own.document, own.max_document_tokens - 1)
+        return room if theirs is None else min(room, theirs)
 
     def spans(self, text: str) -> list[tuple[int, int]]:
         """The position of each token of a document, in characters (start, end)."""
-        return (self.companion or self.renderer).spans(text)
+        if self.companion is None:
+            return self.renderer.spans(text)
+        theirs = self.companion.spans(text)
+        return max(self.renderer.spans(text), theirs, key=len) if self._beside else theirs
 
     @staticmethod
     def similarity(a: Vectors | torch.Tensor, b: Vectors | torch.Tensor) -> torch.Tensor:

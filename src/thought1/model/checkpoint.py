@@ -140,7 +140,11 @@ class Checkpoint:
         the chat template writes one. So they follow as they were around the day, too.
         """
         if self.companion is not None:
-            return self.companion.identities(index_format, created)
+            theirs = self.companion.identities(index_format, created)
+            if not self.settings.beside:
+                return theirs
+            companion = {f"{name} of the companion": value for name, value in theirs[0].items()}
+            return [{**self.identity, **companion}]
         if index_format > 1:
             return [self.identity]
         # How queries are anchored is younger than that format.

@@ -91,13 +91,15 @@ def _write_adapter(checkpoint: Checkpoint, folder: Path, dtype: str | None) -> N
 
 
 def _write_rest(checkpoint: Checkpoint, settings: Settings, folder: Path) -> None:
+    companion = settings.companion
+    if companion and companion.stored:  # of another checkpoint too
+        assert checkpoint.companion is not None
+        shutil.copytree(checkpoint.companion.folder, folder / OWN_COMPANION)
+        settings = replace(settings, companion=replace(companion, model=OWN_COMPANION))
     checkpoint.tokenizer.save_pretrained(folder)
     settings.save(folder)
     if checkpoint.projection is not None:
         save_projection(checkpoint.projection, folder)
-    if settings.companion and settings.companion.model == OWN_COMPANION:
-        assert checkpoint.companion is not None
-        shutil.copytree(checkpoint.companion.folder, folder / OWN_COMPANION)
     for path in folder.rglob("*"):
         # safetensors writes files that only their owner may read
         path.chmod(0o755 if path.is_dir() else 0o644)

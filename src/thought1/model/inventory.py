@@ -20,7 +20,7 @@ from thought1.model.packages import PACKAGE, PACKAGES, known, reinstall
 from thought1.model.place import BUNDLED_MODELS, bundled_folder, find_model, locate
 from thought1.model.sentence_adapter import is_tuned, read_base
 from thought1.model.sentence_identity import hash_files
-from thought1.model.settings import OWN_COMPANION, Base, Companion, Settings
+from thought1.model.settings import Base, Companion, Settings
 from thought1.types import Thought1Error
 
 VARIABLE = "T1_MODEL"
@@ -159,9 +159,9 @@ def _needs(folder: Path, settings: Settings) -> Iterator[str]:
 
 def _public_companion(folder: Path, settings: Settings) -> Companion | Base | None:
     """The companion, or the public model that the checkpoint's own one changes."""
-    own = folder / OWN_COMPANION
-    if settings.companion is None or settings.companion.model != OWN_COMPANION:
+    if settings.companion is None or not settings.companion.stored:
         return settings.companion
+    own = folder / settings.companion.model
     return read_base(str(own), own) if is_tuned(own) else None
 
 

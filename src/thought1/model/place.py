@@ -15,7 +15,7 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntry
 from thought1.model.packages import PACKAGE, known
 from thought1.types import Thought1Error
 
-BUNDLED_MODELS = ("t1-nano", "t1-mini-companion", "t1-mini-tuned", "t1-mini")
+BUNDLED_MODELS = ("t1-nano", "t1-mini-companion", "t1-mini-tuned", "t1-mini", "t1-mini-both")
 GGUF = ".gguf"
 
 _PATTERNS = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja")

@@ -4,6 +4,7 @@ It knows token ids, an engine and how vectors are read; `t1` binds it to the doc
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from numbers import Integral
 from time import perf_counter
@@ -13,7 +14,7 @@ from thought1.engines.stream import watched
 from thought1.model.checkpoint import Checkpoint
 from thought1.model.encoder import Encoder, Progress
 from thought1.model.prompts import Renderer
-from thought1.model.reader import Reader
+from thought1.model.reader import Reader, beside
 from thought1.model.tally import Tally
 from thought1.types import Generation, Sampling, Snapshot, Thought, Thought1Error, Until, Vectors
 
@@ -205,6 +206,11 @@ class QuerySide:
         on_progress: Progress | None = None,
     ) -> Vectors:
         """Vectors (n, d) of queries without a thought."""
+        if self.reader.both:
+            own, theirs = self._halves()
+            return beside(
+                own.bare(prompted, batch_size, on_progress), theirs.bare(prompted, batch_size)
+            )
         if self.reader.companion is None:
             return self.embed(prompted.prefix, prompted.rows, batch_size, on_progress)
         vectors = self.reader.companion.embed_queries(prompted.texts)
@@ -238,6 +244,12 @@ class QuerySide:
         on_progress: Progress | None,
     ) -> Vectors:
         """Vectors (n, d) of queries after given thoughts."""
+        if self.reader.both:
+            own, theirs = self._halves()
+            return beside(
+                own.behind(prompted, thoughts, batch_size, on_progress),
+                theirs.behind(prompted, thoughts, batch_size, None),
+            )
         if self.reader.companion is not None:
             bare = self.bare(prompted, batch_size, on_progress)
             if self.reader.projection is not None:
@@ -254,6 +266,12 @@ class QuerySide:
             return own
         bare = self.bare(prompted, batch_size)
         return self.reader.vectors(prompted.texts, [""] * len(rows), bare, own)
+
+    def _halves(self) -> "tuple[QuerySide, QuerySide]":
+        """What gives each half of the vectors; prompts and counts stay shared."""
+        own, theirs = copy(self), copy(self)
+        own.reader, theirs.reader = self.reader.parts
+        return own, theirs
 
     def embed(
         self,

@@ -16,7 +16,7 @@ import numpy as np
 from thought1.model.packages import reinstall
 from thought1.model.place import Place
 from thought1.model.sentence_model import SentenceModel
-from thought1.model.settings import OWN_COMPANION, Settings
+from thought1.model.settings import Settings
 from thought1.types import Generation, Snapshot, Thought1Error, Vectors
 
 
@@ -47,6 +47,16 @@ def anchored(anchors_ND: Vectors, after_ND: Vectors, weight: float) -> Vectors:
     sums_ND = weight * anchors_ND + after_ND
     lengths_N1 = np.linalg.norm(sums_ND, axis=1, keepdims=True)
     return np.asarray(sums_ND / np.maximum(lengths_N1, 1e-12), dtype=np.float32)
+
+
+def beside(own_ND: Vectors, theirs_NE: Vectors) -> Vectors:
+    """Both vectors of each row in one (n, d + e), of length 1: a cosine is the mean of theirs.
+
+    Args:
+        own_ND: the language model's, L2-normalised.
+        theirs_NE: the companion's, L2-normalised.
+    """
+    return np.concatenate([own_ND, theirs_NE], axis=1) * np.float32(np.sqrt(0.5))
 
 
 def joined(query: str, thought: str) -> str:
@@ -89,6 +99,13 @@ class Reader:
     projection: Vectors | None = None
     """Where a companion does not read the thoughts itself: the matrix (e, d) that brings the
     language model's vectors into its space."""
+    both: bool = False
+    """Whether the language model's vectors, anchored by its own, stand beside the companion's."""
+
+    @property
+    def parts(self) -> "tuple[Reader, Reader]":
+        """What reads each half of the vectors, where they have two: the language model's first."""
+        return Reader(self.weight), replace(self, both=False)
 
     def remembering(self) -> "Reader":
         """The same, for one batch whose thoughts are read several times."""
@@ -103,7 +120,8 @@ class Reader:
 
     def needed(self, snapshots: Sequence[int]) -> Sequence[int]:
         """The snapshots to take of the language model: its own anchor is that of 0 tokens."""
-        return snapshots if self.companion or not self.weight else sorted({0, *snapshots})
+        own = self.companion is None or self.both
+        return sorted({0, *snapshots}) if own and self.weight else snapshots
 
     def vectors(
         self, queries: Sequence[str], texts: Sequence[str], bare_ND: Vectors, own_ND: Vectors
@@ -154,6 +172,8 @@ class Reader:
         """
         if self.plain:
             return list(done)
+        if self.both:
+            return self._beside(queries, done, snapshots, decode)
         if self.companion is None:
             return [self._anchored(one, snapshots) for one in done]
         start = perf_counter()
@@ -188,6 +208,37 @@ class Reader:
             for one, vector, parts in zip(done, whole_ND, read, strict=True)
         ]
 
+    def _beside(
+        self,
+        queries: Sequence[str],
+        done: Sequence[Generation],
+        snapshots: Sequence[int],
+        decode: Callable[[Sequence[int]], str],
+    ) -> list[Generation]:
+        mine, reads = self.parts
+        own = mine.read(queries, done, snapshots, decode)
+        theirs = reads.read(queries, own, snapshots, decode)
+
+        def halves(mine: Vectors, reads: Vectors) -> Vectors:
+            return np.asarray(beside(mine[None], reads[None])[0])
+
+        return [
+            replace(
+                left,
+                vector=halves(left.vector, right.vector),
+                snapshots=tuple(
+                    Snapshot(
+                        shot.budget,
+                        halves(shot.vector, other.vector),
+                        # The companion counts the thinking, but no prompt before it.
+                        other.seconds + (0.0 if shot.budget else shot.seconds),
+                    )
+                    for shot, other in zip(left.snapshots, right.snapshots, strict=True)
+                ),
+            )
+            for left, right in zip(own, theirs, strict=True)
+        ]
+
     def _anchored(self, one: Generation, snapshots: Sequence[int]) -> Generation:
         bare_D = one.snapshots[0].vector
 
@@ -214,8 +265,7 @@ def find_companion(
     named, name = settings.companion, place.name
     if named is None:
         return None
-    own = named.model == OWN_COMPANION
-    where = str(place.folder / OWN_COMPANION) if own else named.model
+    where = str((place.folder / named.model).resolve()) if named.stored else named.model
     try:
         found = SentenceModel.load(where, device=device, trust_remote_code=trust_remote_code)
     except Thought1Error as error:

@@ -57,12 +57,18 @@ class Companion:
     """A sentence-transformers model that encodes the documents; see `reader`."""
 
     model: str
-    """Folder, hub id or `package:NAME/FOLDER`; `OWN_COMPANION` where it is the checkpoint's own."""
+    """Folder, hub id or `package:NAME/FOLDER`; `OWN_COMPANION` where it is the checkpoint's own, or
+    another place relative to its folder, that of another checkpoint (`stored`)."""
     hash: str
     """SHA-256 of what decides its vectors: `SentenceModel.hash`."""
     reader: str = "text"
     """How a thought gets into its space: "text", it reads the question followed by the thought;
-    "projection", the language model's vector after the thought is projected there."""
+    "projection", the language model's vector after the thought is projected there; "both", it reads
+    texts, and the language model's own vectors of documents and queries stand beside its own."""
+    @property
+    def stored(self) -> bool:
+        """Whether `model` is a place relative to the checkpoint's folder."""
+        return self.model.startswith(("./", "../"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +81,7 @@ class Base:
     """SHA-256 of its weights: see `adapter.hash_content`; of a lender over its updates alone."""
 
 
-READERS = ("text", "projection")
+READERS = ("text", "projection", "both")
 """How a companion's space gets a thought; see `Companion.reader`."""
 ANCHORS = {"none": 0.0, "mean": 1.0}
 """Names for weights of the anchor."""
@@ -126,6 +132,11 @@ class Settings:
     def anchor_weight(self) -> float:
         """The anchor as a weight."""
         return anchor_weight(self.anchor or ("none" if self.companion is None else "mean"))
+
+    @property
+    def beside(self) -> bool:
+        """Whether vectors are the language model's and the companion's beside each other."""
+        return self.companion is not None and self.companion.reader == "both"
 
     @property
     def templates_hash(self) -> str:

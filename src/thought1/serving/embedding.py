@@ -90,7 +90,8 @@ def check_task(model: ServedModel, task: str | None, think: int | None) -> None:
         ApiError: the model reads bare questions without any.
     """
     loaded = model.batcher.model
-    if task is None or (isinstance(loaded, T1) and loaded.companion is None):
+    own = isinstance(loaded, T1) and (loaded.companion is None or loaded.settings.beside)
+    if task is None or own:
         return
     if not isinstance(loaded, T1) or loaded.queries.tokens(think) == 0:
         raise ApiError(

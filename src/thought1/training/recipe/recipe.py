@@ -54,6 +54,11 @@ class ValidationConfig:
 
 def companion_problem(stage: StageConfig, reader: str) -> str:
     """Which terms of a stage have no effect with a companion, which is not trained; or ""."""
+    if reader == "both":
+        return (
+            "the vectors are two beside each other, and no stage trains both: train the model "
+            "without its companion, and join them afterwards"
+        )
     if isinstance(stage, CompanionStage):
         reads = "the companion reads no thoughts where its reader is a projection"
         return "" if reader == "text" else reads
