@@ -79,6 +79,7 @@ ALLOWED = {
         "thought1.engines.preallocated",
         "thought1.engines.route",
         "thought1.engines.running",
+        "thought1.engines.training_precision",
         "thought1.model.adapt_lm",
         "thought1.model.adapter",
         "thought1.model.checkpoint_loading",

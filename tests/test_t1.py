@@ -11,9 +11,9 @@ import pytest
 import torch
 from tiny import ARCHITECTURES, TEXTS, make_checkpoint
 
-from thought1 import t1 as t1_module
 from thought1.contracts import ThoughtWriter
 from thought1.engines.hf import HFEngine
+from thought1.model import documents
 from thought1.model.checkpoint import Checkpoint
 from thought1.model.checkpoint_loading import load_checkpoint
 from thought1.model.encoder import windows
@@ -543,7 +543,7 @@ def test_every_architecture_on_both_padding_sides(
 def test_a_stream_is_encoded_in_order_window_by_window(
     model: T1, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(t1_module, "windows", partial(windows, size=4))
+    monkeypatch.setattr(documents, "windows", partial(windows, size=4))
     taken: list[str] = []
 
     def stream() -> Iterator[Document]:

@@ -20,11 +20,11 @@ from thought1.contracts import Engine
 from thought1.model.checkpoint import Checkpoint, with_companion
 from thought1.model.checkpoint_loading import load_checkpoint
 from thought1.model.checkpoint_saving import save_checkpoint
-from thought1.model.encoder import Encoder, Progress, tokens_per_forward, windows
+from thought1.model.documents import DocumentSide
+from thought1.model.encoder import Encoder, Progress, tokens_per_forward
 from thought1.model.queries import Evidence, Plan, QuerySide, checked_checkpoints
-from thought1.model.reader import Reader, beside
+from thought1.model.reader import Reader
 from thought1.model.settings import Settings, anchor_weight
-from thought1.model.tally import Tally
 from thought1.search.vectors import fused
 from thought1.types import Checkpoints, Document, Generation, Sampling, Thought, Vectors, Watched
 
@@ -44,16 +44,17 @@ class T1:
         self.encoder = Encoder(self.engine, tokens_per_forward(checkpoint.model.device.type))
         self.companion = checkpoint.companion
         """Encodes the documents and reads the thoughts, where the settings name one."""
-        self._beside = self.settings.beside
         weight, projection = self.settings.anchor_weight, checkpoint.projection
-        reader = Reader(weight, self.companion, projection, self._beside)
+        reader = Reader(weight, self.companion, projection, self.settings.beside)
         self.identities = checkpoint.identities
         """What decides a document's vector, for an index: `Checkpoint.identities`."""
-        self.documents_read = Tally("documents")
         self.queries = QuerySide(checkpoint, self.encoder, reader)
         """Prompts, thoughts, and the vectors after them."""
         self.renderer = self.queries.renderer
         self.queries_read = self.queries.read
+        self.documents = DocumentSide(checkpoint, self.encoder, self.renderer)
+        """Texts, and their vectors."""
+        self.documents_read = self.documents.read
 
     @classmethod
     def from_pretrained(
@@ -131,8 +132,7 @@ class T1:
     @property
     def dim(self) -> int:
         """Dimension d of the vectors."""
-        own = self.engine.dim if self._beside or self.companion is None else 0
-        return own + (self.companion.dim if self.companion else 0)
+        return self.documents.dim
 
     @property
     def name(self) -> str:
@@ -163,8 +163,7 @@ class T1:
     @property
     def truncated(self) -> int:
         """How many texts have been cut to the maximum length since this object was created."""
-        companions = self.companion.documents_read.cut if self.companion else 0
-        return self.documents_read.cut + companions + self.queries_read.cut
+        return self.documents.cut + self.queries_read.cut
 
     def think(
         self,
@@ -343,7 +342,7 @@ class T1:
         """
         texts = [documents] if isinstance(documents, str) else list(documents)
         with tqdm(total=len(texts), desc="encode", disable=not show_progress_bar) as bar:
-            vectors = self._encode_texts(texts, instruction, batch_size, bar.update)
+            vectors = self.documents.encode(texts, instruction, batch_size, bar.update)
         return _shaped(vectors, isinstance(documents, str), convert_to_tensor)
 
     def encode_document_stream(
@@ -354,46 +353,16 @@ class T1:
         Memory is bounded by one window, however long the stream is. Title and text are joined
         by a line break.
         """
-        if self.companion is not None and not self._beside:
-            yield from self.companion.encode_document_stream(documents, on_progress=on_progress)
-            return
-        for window in windows(documents):
-            yield window, self._encode_texts([d.full_text for d in window], None, 256, on_progress)
-
-    def _encode_texts(
-        self,
-        texts: list[str],
-        instruction: str | None,
-        batch_size: int,
-        on_progress: Progress | None,
-    ) -> Vectors:
-        theirs = None if self.companion is None else self.companion.embed_documents(texts)
-        if theirs is not None and not self._beside:
-            if on_progress:
-                on_progress(len(texts))
-            return theirs
-        template, limit = self.settings.document, self.settings.max_document_tokens - 1
-        rendered = self.renderer.render(template, texts, limit, instruction=instruction)
-        self.documents_read.add(len(rendered.rows), rendered.truncated)
-        own = self.queries.embed(rendered.prefix, rendered.rows, batch_size, on_progress)
-        return own if theirs is None else beside(own, theirs)
+        return self.documents.stream(documents, on_progress)
 
     @property
     def document_room(self) -> int:
         """Maximum number of tokens of a document that is not cut."""
-        theirs = None if self.companion is None else self.companion.document_room
-        if theirs is not None and not self._beside:
-            return theirs
-        own = self.settings
-        room = self.renderer.text_capacity(own.document, own.max_document_tokens - 1)
-        return room if theirs is None else min(room, theirs)
+        return self.documents.room
 
     def spans(self, text: str) -> list[tuple[int, int]]:
         """The position of each token of a document, in characters (start, end)."""
-        if self.companion is None:
-            return self.renderer.spans(text)
-        theirs = self.companion.spans(text)
-        return max(self.renderer.spans(text), theirs, key=len) if self._beside else theirs
+        return self.documents.spans(text)
 
     @staticmethod
     def similarity(a: Vectors | torch.Tensor, b: Vectors | torch.Tensor) -> torch.Tensor:

@@ -53,8 +53,6 @@ def env(as_json: Json = False) -> None:
 
 
 def _facts() -> dict[str, Any]:
-    import torch
-
     from thought1.engines.devices import devices, threads
     from thought1.engines.precision import thought_precision
     from thought1.engines.route import linear_route
@@ -76,7 +74,7 @@ def _facts() -> dict[str, Any]:
         "devices": devices(),
         "linear": asdict(linear_route()),
         "thoughts": asdict(thought_precision()),
-        "training": asdict(training_precision("cuda" if torch.cuda.is_available() else "cpu")),
+        "training": asdict(training_precision()),
         "default_model": default.name,
         "bundled_model": bundled,
         "packages": {name: _version(name) for name in _PACKAGES},

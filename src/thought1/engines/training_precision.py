@@ -24,12 +24,16 @@ SHAPES = {"step": ((512, 576, 1536), (512, 1536, 576))}
 ROUNDS = 4
 
 
-def training_precision(device: str = "cpu") -> Precision:
+def training_precision(device: str = "") -> Precision:
     """What `bf16 = "auto"` of a stage means here: autocast to bfloat16, or float32.
 
     A GPU with instructions for bfloat16 uses them. On a CPU that has them a measurement decides
     (about a second, at the first call on a machine, kept with that of `engines.route`).
+
+    Args:
+        device: "cpu" or "cuda"; "" is the one that trains here.
     """
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     if not computes_bfloat16(device):
         return Precision("float32", {}, "nothing to choose: no instructions for bfloat16 here")
     if torch.device(device).type == "cuda":
@@ -37,7 +41,7 @@ def training_precision(device: str = "cpu") -> Precision:
     return _measured(torch.get_num_threads())
 
 
-def trains_in_bfloat16(device: str = "cpu") -> bool:
+def trains_in_bfloat16(device: str = "") -> bool:
     """Whether that is bfloat16."""
     return training_precision(device).name == "bfloat16"
 

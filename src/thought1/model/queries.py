@@ -207,9 +207,9 @@ class QuerySide:
     ) -> Vectors:
         """Vectors (n, d) of queries without a thought."""
         if self.reader.both:
-            own, theirs = self._halves()
+            left, right = self._halves()
             return beside(
-                own.bare(prompted, batch_size, on_progress), theirs.bare(prompted, batch_size)
+                left.bare(prompted, batch_size, on_progress), right.bare(prompted, batch_size)
             )
         if self.reader.companion is None:
             return self.embed(prompted.prefix, prompted.rows, batch_size, on_progress)
@@ -245,10 +245,10 @@ class QuerySide:
     ) -> Vectors:
         """Vectors (n, d) of queries after given thoughts."""
         if self.reader.both:
-            own, theirs = self._halves()
+            left, right = self._halves()
             return beside(
-                own.behind(prompted, thoughts, batch_size, on_progress),
-                theirs.behind(prompted, thoughts, batch_size, None),
+                left.behind(prompted, thoughts, batch_size, on_progress),
+                right.behind(prompted, thoughts, batch_size, None),
             )
         if self.reader.companion is not None:
             bare = self.bare(prompted, batch_size, on_progress)
@@ -269,9 +269,9 @@ class QuerySide:
 
     def _halves(self) -> "tuple[QuerySide, QuerySide]":
         """What gives each half of the vectors; prompts and counts stay shared."""
-        own, theirs = copy(self), copy(self)
-        own.reader, theirs.reader = self.reader.parts
-        return own, theirs
+        left, right = copy(self), copy(self)
+        left.reader, right.reader = self.reader.parts
+        return left, right
 
     def embed(
         self,

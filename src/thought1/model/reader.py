@@ -6,7 +6,7 @@ the language model's vectors after them are projected into its space. Our own ad
 paper. Knows vectors and texts, no language model.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any, Protocol
@@ -215,28 +215,26 @@ class Reader:
         snapshots: Sequence[int],
         decode: Callable[[Sequence[int]], str],
     ) -> list[Generation]:
-        mine, reads = self.parts
-        own = mine.read(queries, done, snapshots, decode)
-        theirs = reads.read(queries, own, snapshots, decode)
+        left, right = self.parts
+        own = left.read(queries, done, snapshots, decode)
+        theirs = right.read(queries, own, snapshots, decode)
 
-        def halves(mine: Vectors, reads: Vectors) -> Vectors:
-            return np.asarray(beside(mine[None], reads[None])[0])
+        def both(own_D: Vectors, theirs_E: Vectors) -> Vectors:
+            return np.asarray(beside(own_D[None], theirs_E[None])[0])
+
+        def shots(mine: Generation, other: Generation) -> Iterator[Snapshot]:
+            wanted = [shot for shot in mine.snapshots if shot.budget in snapshots]
+            for shot, read in zip(wanted, other.snapshots, strict=True):
+                # The companion counts the thinking, but no prompt before it.
+                prompt = 0.0 if shot.budget else shot.seconds
+                vector = both(shot.vector, read.vector)
+                yield Snapshot(shot.budget, vector, prompt + read.seconds)
 
         return [
             replace(
-                left,
-                vector=halves(left.vector, right.vector),
-                snapshots=tuple(
-                    Snapshot(
-                        shot.budget,
-                        halves(shot.vector, other.vector),
-                        # The companion counts the thinking, but no prompt before it.
-                        other.seconds + (0.0 if shot.budget else shot.seconds),
-                    )
-                    for shot, other in zip(left.snapshots, right.snapshots, strict=True)
-                ),
+                mine, vector=both(mine.vector, other.vector), snapshots=tuple(shots(mine, other))
             )
-            for left, right in zip(own, theirs, strict=True)
+            for mine, other in zip(own, theirs, strict=True)
         ]
 
     def _anchored(self, one: Generation, snapshots: Sequence[int]) -> Generation:

@@ -65,6 +65,7 @@ class Companion:
     """How a thought gets into its space: "text", it reads the question followed by the thought;
     "projection", the language model's vector after the thought is projected there; "both", it reads
     texts, and the language model's own vectors of documents and queries stand beside its own."""
+
     @property
     def stored(self) -> bool:
         """Whether `model` is a place relative to the checkpoint's folder."""

@@ -1,0 +1,101 @@
+"""The document side of a T1: texts in, one vector each, whoever gives it.
+
+It knows an encoder and a companion; `t1` binds it to the queries.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from thought1.model.checkpoint import Checkpoint
+from thought1.model.encoder import Encoder, Progress, windows
+from thought1.model.prompts import Renderer
+from thought1.model.reader import beside
+from thought1.model.tally import Tally
+from thought1.types import Document, Vectors
+
+
+class DocumentSide:
+    """Documents are read by the language model, by its companion, or by both.
+
+    Args:
+        encoder: of the engine that reads them.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, encoder: Encoder, renderer: Renderer) -> None:
+        self.checkpoint = checkpoint
+        self.encoder = encoder
+        self.renderer = renderer
+        self.companion = checkpoint.companion
+        self.read = Tally("documents")
+        self._own = checkpoint.companion is None or checkpoint.settings.beside
+
+    @property
+    def dim(self) -> int:
+        """Dimension d of the vectors, those of queries included."""
+        own = self.encoder.engine.dim if self._own else 0
+        return own + (self.companion.dim if self.companion else 0)
+
+    @property
+    def cut(self) -> int:
+        """How many documents have been cut so far, by each that reads them."""
+        return self.read.cut + (self.companion.documents_read.cut if self.companion else 0)
+
+    def encode(
+        self,
+        texts: Sequence[str],
+        instruction: str | None = None,
+        batch_size: int = 256,
+        on_progress: Progress | None = None,
+    ) -> Vectors:
+        """Vectors (n, d) of texts."""
+        theirs = None if self.companion is None else self.companion.embed_documents(texts)
+        if theirs is None:
+            return self._embed(texts, instruction, batch_size, on_progress)
+        if self._own:
+            return beside(self._embed(texts, instruction, batch_size, on_progress), theirs)
+        if on_progress:
+            on_progress(len(texts))
+        return theirs
+
+    def stream(
+        self, documents: Iterable[Document], on_progress: Progress | None
+    ) -> Iterator[tuple[list[Document], Vectors]]:
+        """Documents in order with their vectors, window by window."""
+        if self.companion is not None and not self._own:
+            yield from self.companion.encode_document_stream(documents, on_progress=on_progress)
+            return
+        for window in windows(documents):
+            texts = [document.full_text for document in window]
+            yield window, self.encode(texts, on_progress=on_progress)
+
+    @property
+    def room(self) -> int:
+        """Maximum number of tokens of a document that is not cut."""
+        own = self.checkpoint.settings
+        rooms = [self.companion.document_room] if self.companion else []
+        if self._own:
+            rooms.append(self.renderer.text_capacity(own.document, own.max_document_tokens - 1))
+        return min(rooms)
+
+    def spans(self, text: str) -> list[tuple[int, int]]:
+        """The position of each token, in characters (start, end); of two that read it, by the one
+        that makes more tokens of it."""
+        found = [self.companion.spans(text)] if self.companion else []
+        if self._own:
+            found.append(self.renderer.spans(text))
+        return max(found, key=len)
+
+    def _embed(
+        self,
+        texts: Sequence[str],
+        instruction: str | None,
+        batch_size: int,
+        on_progress: Progress | None,
+    ) -> Vectors:
+        own, emb_id = self.checkpoint.settings, self.checkpoint.emb_id
+        limit = own.max_document_tokens - 1
+        rendered = self.renderer.render(own.document, texts, limit, instruction=instruction)
+        self.read.add(len(rendered.rows), rendered.truncated)
+        ended = [[*row, emb_id] for row in rendered.rows]
+        return self.encoder.encode(
+            rendered.prefix, ended, batch_size=batch_size, on_progress=on_progress
+        )
