@@ -36,6 +36,8 @@ BORROWED = {
     "benchmarks/LOG.md": "benchmarks/LOG.md",
     "models/t1-mini-companion/README.md": "cards/t1-mini-companion.md",
     "models/t1-mini-tuned/README.md": "cards/t1-mini-tuned.md",
+    "models/t1-mini/README.md": "cards/t1-mini.md",
+    "models/t1-mini-both/README.md": "cards/t1-mini-both.md",
     "models/t1-nano/README.md": "cards/t1-nano.md",
 }
 """Pages that do not lie below docs/: file of the repository -> page of the site."""

@@ -15,6 +15,8 @@ from thought1.index import Index
 from thought1.model.inventory import commands, models
 from thought1.model.reader import beside
 from thought1.t1 import T1
+from thought1.training.model.base_model import check_stages
+from thought1.training.recipe import STAGES, SourceConfig
 from thought1.types import Document, Thought1Error, Watched
 
 QUERIES = ["Why do ice cubes crack in warm water?", "salt on roads", "a kettle"]
@@ -139,6 +141,13 @@ def test_no_sentence_transformers_model_gives_both(
 ) -> None:
     with pytest.raises(Thought1Error, match="its own beside those of its companion"):
         export_sentence_transformers(parts[2], tmp_path / "exported")
+
+
+@pytest.mark.parametrize("kind", ["represent", "reason", "companion"])
+def test_no_stage_trains_both(parts: tuple[T1, T1, T1], kind: str) -> None:
+    stage = STAGES[kind](kind, (SourceConfig("facts", "beir"),), max_thought_tokens=8)
+    with pytest.raises(Thought1Error, match="the vectors are two beside each other"):
+        check_stages(parts[2].checkpoint, [stage])
 
 
 # -- a companion that is another checkpoint's -----------------------------------------------------
