@@ -207,6 +207,8 @@ def main(arguments: Sequence[str]) -> None:
     torch.set_num_threads(1)
     transformers_logging.disable_progress_bar()
     model = T1.from_pretrained(options.model, dtype="float32", device="cpu")
+    if model.settings.beside:
+        parser.error(f"{model.name} has two vectors beside each other, and the peer gives one")
     print(f"{processor()}\n{model.name}, thoughts of {options.tokens} tokens, one thread")
     results = []
     with _as_it_was():

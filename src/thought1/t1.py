@@ -92,8 +92,9 @@ class T1:
 
         Args:
             name: a sentence-transformers model: folder, hub id, or `package:NAME/FOLDER`.
-            anchor: "mean", "none", or the weight of the companion's vector of the bare query.
-            reader: "text", the companion reads question and thought; or "projection", the language
+            anchor: "mean", "none", or the weight of the companion's vector of the bare query; with
+                the reader "both" of each one's own, in place of what this model had.
+            reader: "text", the companion reads question and thought; "projection", the language
                 model's vector after the thought is projected into its space, once a projection has
                 been trained; or "both", this model's own vectors stand beside the companion's.
 

@@ -10,6 +10,8 @@ import pytest
 from sentence_models import make_sentence_model
 from tiny import TEXTS, make_checkpoint
 
+from thought1.evaluation.systems.t1_exact import T1TextEncoder
+from thought1.evaluation.systems.vector_cache import VectorCache
 from thought1.export import export_sentence_transformers
 from thought1.index import Index
 from thought1.model.inventory import commands, models
@@ -115,6 +117,32 @@ def test_what_does_not_fit_either_part_is_counted(parts: tuple[T1, T1, T1]) -> N
     assert len(both.spans(TEXTS[0])) == max(len(each.spans(TEXTS[0])) for each in parts[:2])
 
 
+def test_none_of_many(parts: tuple[T1, T1, T1]) -> None:
+    for model in parts:
+        assert model.encode_document([]).shape == model.encode_query([]).shape == (0, model.dim)
+
+
+def test_places_are_those_of_the_earlier_token(parts: tuple[T1, T1, T1]) -> None:
+    """Of any number of tokens: a passage cut there has fewer of both."""
+    text = " ".join(TEXTS)
+    own, theirs, found = (model.spans(text) for model in parts)
+    for count in range(min(len(own), len(theirs))):
+        assert found[count] == min(own[count], theirs[count])
+    assert len(found) == max(len(own), len(theirs))
+
+
+def test_vectors_kept_for_one_companion_are_not_anothers(
+    parts: tuple[T1, T1, T1], tmp_path: Path
+) -> None:
+    other = make_sentence_model(tmp_path, "bert", dim=16)
+    models = [*parts, parts[0].with_companion(other)]
+    for model in models:
+        kept = T1TextEncoder(model, 0, VectorCache(tmp_path / "vectors"), "")
+        np.testing.assert_allclose(
+            kept.encode_documents(TEXTS), model.encode_document(TEXTS), atol=1e-6
+        )
+
+
 def test_an_index_belongs_to_both(parts: tuple[T1, T1, T1], tmp_path: Path) -> None:
     own, text, both = parts
     index = Index.create(tmp_path / "notes.index", both)
@@ -146,7 +174,7 @@ def test_no_sentence_transformers_model_gives_both(
 @pytest.mark.parametrize("kind", ["represent", "reason", "companion"])
 def test_no_stage_trains_both(parts: tuple[T1, T1, T1], kind: str) -> None:
     stage = STAGES[kind](kind, (SourceConfig("facts", "beir"),), max_thought_tokens=8)
-    with pytest.raises(Thought1Error, match="the vectors are two beside each other"):
+    with pytest.raises(Thought1Error, match="its own beside its companion's, and no stage"):
         check_stages(parts[2].checkpoint, [stage])
 
 

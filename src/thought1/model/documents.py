@@ -4,6 +4,7 @@ It knows an encoder and a companion; `t1` binds it to the queries.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import zip_longest
 
 from thought1.model.checkpoint import Checkpoint
 from thought1.model.encoder import Encoder, Progress, windows
@@ -36,8 +37,9 @@ class DocumentSide:
 
     @property
     def cut(self) -> int:
-        """How many documents have been cut so far, by each that reads them."""
-        return self.read.cut + (self.companion.documents_read.cut if self.companion else 0)
+        """How many documents have been cut so far; of two that read them, by the one that has cut
+        more."""
+        return max(self.read.cut, self.companion.documents_read.cut if self.companion else 0)
 
     def encode(
         self,
@@ -47,14 +49,13 @@ class DocumentSide:
         on_progress: Progress | None = None,
     ) -> Vectors:
         """Vectors (n, d) of texts."""
-        theirs = None if self.companion is None else self.companion.embed_documents(texts)
-        if theirs is None:
-            return self._embed(texts, instruction, batch_size, on_progress)
         if self._own:
-            return beside(self._embed(texts, instruction, batch_size, on_progress), theirs)
+            own = self._embed(texts, instruction, batch_size, on_progress)
+            return own if self.companion is None else beside(own, self._companions(texts))
+        vectors = self._companions(texts)
         if on_progress:
             on_progress(len(texts))
-        return theirs
+        return vectors
 
     def stream(
         self, documents: Iterable[Document], on_progress: Progress | None
@@ -77,12 +78,16 @@ class DocumentSide:
         return min(rooms)
 
     def spans(self, text: str) -> list[tuple[int, int]]:
-        """The position of each token, in characters (start, end); of two that read it, by the one
-        that makes more tokens of it."""
+        """The position of each token, in characters (start, end). Of two that read the text the
+        n-th place is that of the earlier n-th token: what ends before it has fewer of both."""
         found = [self.companion.spans(text)] if self.companion else []
         if self._own:
             found.append(self.renderer.spans(text))
-        return max(found, key=len)
+        return [min(filter(None, places)) for places in zip_longest(*found)]
+
+    def _companions(self, texts: Sequence[str]) -> Vectors:
+        assert self.companion is not None
+        return self.companion.embed_documents(texts)
 
     def _embed(
         self,

@@ -270,7 +270,7 @@ class QuerySide:
     def _halves(self) -> "tuple[QuerySide, QuerySide]":
         """What gives each half of the vectors; prompts and counts stay shared."""
         left, right = copy(self), copy(self)
-        left.reader, right.reader = self.reader.parts
+        left.reader, right.reader = self.reader.halves
         return left, right
 
     def embed(

@@ -2,7 +2,8 @@
 
 A companion is a sentence-transformers model that encodes the documents. Its own vector of the
 query is the anchor, so that a budget of 0 is the companion itself. It reads thoughts as text, or
-the language model's vectors after them are projected into its space. Our own addition to the
+the language model's vectors after them are projected into its space, or those of documents and
+queries stand beside its own. Our own addition to the
 paper. Knows vectors and texts, no language model.
 """
 
@@ -50,13 +51,13 @@ def anchored(anchors_ND: Vectors, after_ND: Vectors, weight: float) -> Vectors:
 
 
 def beside(own_ND: Vectors, theirs_NE: Vectors) -> Vectors:
-    """Both vectors of each row in one (n, d + e), of length 1: a cosine is the mean of theirs.
+    """Both vectors of each row in one (..., d + e), of length 1: a cosine is the mean of theirs.
 
     Args:
         own_ND: the language model's, L2-normalised.
         theirs_NE: the companion's, L2-normalised.
     """
-    return np.concatenate([own_ND, theirs_NE], axis=1) * np.float32(np.sqrt(0.5))
+    return np.concatenate([own_ND, theirs_NE], axis=-1) * np.float32(np.sqrt(0.5))
 
 
 def joined(query: str, thought: str) -> str:
@@ -103,7 +104,7 @@ class Reader:
     """Whether the language model's vectors, anchored by its own, stand beside the companion's."""
 
     @property
-    def parts(self) -> "tuple[Reader, Reader]":
+    def halves(self) -> "tuple[Reader, Reader]":
         """What reads each half of the vectors, where they have two: the language model's first."""
         return Reader(self.weight), replace(self, both=False)
 
@@ -215,24 +216,23 @@ class Reader:
         snapshots: Sequence[int],
         decode: Callable[[Sequence[int]], str],
     ) -> list[Generation]:
-        left, right = self.parts
+        left, right = self.halves
         own = left.read(queries, done, snapshots, decode)
         theirs = right.read(queries, own, snapshots, decode)
-
-        def both(own_D: Vectors, theirs_E: Vectors) -> Vectors:
-            return np.asarray(beside(own_D[None], theirs_E[None])[0])
 
         def shots(mine: Generation, other: Generation) -> Iterator[Snapshot]:
             wanted = [shot for shot in mine.snapshots if shot.budget in snapshots]
             for shot, read in zip(wanted, other.snapshots, strict=True):
                 # The companion counts the thinking, but no prompt before it.
                 prompt = 0.0 if shot.budget else shot.seconds
-                vector = both(shot.vector, read.vector)
+                vector = beside(shot.vector, read.vector)
                 yield Snapshot(shot.budget, vector, prompt + read.seconds)
 
         return [
             replace(
-                mine, vector=both(mine.vector, other.vector), snapshots=tuple(shots(mine, other))
+                mine,
+                vector=beside(mine.vector, other.vector),
+                snapshots=tuple(shots(mine, other)),
             )
             for mine, other in zip(own, theirs, strict=True)
         ]

@@ -113,6 +113,8 @@ class SentenceModel:
 
     def embed_documents(self, texts: Sequence[str]) -> Vectors:
         """Vectors (n, d), L2-normalised float32."""
+        if not texts:
+            return np.zeros((0, self.dim), np.float32)
         self.documents_read.add(len(texts), self._cut(texts))
         return self._normal(self.model.encode_document(list(texts), **_QUIET))
 

@@ -14,6 +14,7 @@ from thought1.data.hashing import hash_json
 from thought1.evaluation.systems.dense import DenseSystem, QueryVectors
 from thought1.evaluation.systems.t1_index import facts_of
 from thought1.evaluation.systems.vector_cache import Ingredients, VectorCache
+from thought1.index import FORMAT
 from thought1.search.options import SearchOptions
 from thought1.t1 import T1
 from thought1.types import Vectors
@@ -61,7 +62,7 @@ class T1TextEncoder:
         return {
             "side": "document",
             "dtype": str(self.model.checkpoint.model.dtype),
-            **self.model.checkpoint.identity,
+            **self.model.identities(FORMAT, "")[0],
         }
 
 

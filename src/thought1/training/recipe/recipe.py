@@ -53,11 +53,11 @@ class ValidationConfig:
 
 
 def companion_problem(stage: StageConfig, reader: str) -> str:
-    """Which terms of a stage have no effect with a companion, which is not trained; or ""."""
+    """Why a stage cannot train what it should with a companion read that way; or ""."""
     if reader == "both":
         return (
-            "the vectors are two beside each other, and no stage trains both: train the model "
-            "without its companion, and join them afterwards"
+            "the vectors are its own beside its companion's, and no stage trains such a model: "
+            "train both apart, and join them afterwards"
         )
     if isinstance(stage, CompanionStage):
         reads = "the companion reads no thoughts where its reader is a projection"
