@@ -88,12 +88,13 @@ NOT_RUN = {
 SLOW = {
     ("docs/bright.md", "t1 bright xlangai/BRIGHT"),
     ("docs/companion.md", "from thought1 import T1"),
+    ("docs/companion.md", "import thought1"),
     ("docs/curves.md", "t1 evaluate FOLDER"),
     ("docs/faithfulness.md", "t1 evaluate FOLDER"),
     ("docs/models.md", 'pip install "thought1[gguf]"'),
     ("docs/worlds.md", "t1 worlds worlds/standard"),
 }
-"""Blocks that take many seconds; two read the file of t1-mini-companion's language model."""
+"""Blocks that take many seconds; three read the file of t1-mini-companion's language model."""
 
 REPLACED = {
     "docs/bright.md": {"xlangai/BRIGHT": "BRIGHT", "FOLDER": "BRIGHT"},
