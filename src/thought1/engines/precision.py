@@ -19,11 +19,9 @@ from thought1.engines.route import (
     Product,
     Rates,
     clock,
+    kept_rates,
     key_of,
     linear_route,
-    path_of,
-    read,
-    write,
 )
 from thought1.types import Thought1Error
 
@@ -74,16 +72,10 @@ def thought_precision() -> Precision:
 @cache
 def _measured(threads: int) -> Precision:
     key = {**key_of(threads, SHAPES), "copies": COPIES}
-    path = path_of(key, "thoughts")
-    rates = read(path, key, NAMES) if path else None
-    kept = path is not None and rates is not None
-    if rates is None:
-        rates = measure()
-        kept = path is not None and write(path, key, rates)
+    rates, kept = kept_rates(key, "thoughts", NAMES, measure)
     gain = {kind: rate["bfloat16"] / rate["float32"] for kind, rate in rates.items()}
     worth = gain["one"] >= 1 and gain["batch"] >= WORTH
-    where = str(path) if kept else "this process only: no file was writable"
-    return Precision("bfloat16" if worth else "float32", rates, where)
+    return Precision("bfloat16" if worth else "float32", rates, kept)
 
 
 @torch.inference_mode()

@@ -112,14 +112,9 @@ def products() -> dict[str, Product]:
 @cache
 def _measured(threads: int) -> Route:
     key = key_of(threads)
-    path = path_of(key)
-    rates = read(path, key) if path else None
-    kept = path is not None and rates is not None
-    if rates is None:
-        rates = measure()
-        kept = path is not None and write(path, key, rates)
+    rates, kept = kept_rates(key, "linear", PRODUCTS, measure)
     few, many = (max(rates[kind], key=rates[kind].__getitem__) for kind in ("few", "many"))
-    return Route(few, many, rates, str(path) if kept else "this process only: no file was writable")
+    return Route(few, many, rates, kept)
 
 
 @torch.inference_mode()
@@ -184,6 +179,27 @@ def key_of(threads: int, shapes: Shapes = SHAPES) -> dict[str, Any]:
         "threads": threads,
         "shapes": {kind: [list(shape) for shape in group] for kind, group in shapes.items()},
     }
+
+
+def kept_rates(
+    key: Mapping[str, Any], name: str, ways: Iterable[str], measure: Callable[[], Rates]
+) -> tuple[Rates, str]:
+    """The figures of a key: those kept on this machine, else measured now and kept.
+
+    Args:
+        name: the file's, before the digest of the key.
+        ways: what each kind of shape has a figure for.
+
+    Returns:
+        The figures, and the file, or why there is none.
+    """
+    path = path_of(key, name)
+    rates = read(path, key, ways) if path else None
+    if rates is not None:
+        return rates, str(path)
+    rates = measure()
+    written = path is not None and write(path, key, rates)
+    return rates, str(path) if written else "this process only: no file was writable"
 
 
 def path_of(key: Mapping[str, Any], name: str = "linear") -> Path | None:

@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from thought1.engines.devices import computes_bfloat16
 from thought1.engines.precision import NAMES, Precision
-from thought1.engines.route import Rates, clock, key_of, path_of, read, write
+from thought1.engines.route import Rates, clock, kept_rates, key_of
 
 WORTH = 1.1
 """bfloat16 is taken if it is this many times faster: float32 is the more exact one."""
@@ -49,15 +49,9 @@ def trains_in_bfloat16(device: str = "") -> bool:
 @cache
 def _measured(threads: int) -> Precision:
     key = key_of(threads, SHAPES)
-    path = path_of(key, "training")
-    rates = read(path, key, NAMES) if path else None
-    kept = path is not None and rates is not None
-    if rates is None:
-        rates = measure()
-        kept = path is not None and write(path, key, rates)
+    rates, kept = kept_rates(key, "training", NAMES, measure)
     worth = rates["step"]["bfloat16"] >= WORTH * rates["step"]["float32"]
-    where = str(path) if kept else "this process only: no file was writable"
-    return Precision("bfloat16" if worth else "float32", rates, where)
+    return Precision("bfloat16" if worth else "float32", rates, kept)
 
 
 @torch.inference_mode(False)

@@ -1,14 +1,14 @@
 """The document side of a T1: texts in, one vector each, whoever gives it.
 
-It knows an encoder and a companion; `t1` binds it to the queries.
+It knows the engine of the queries and a companion; `t1` binds both sides.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import zip_longest
 
 from thought1.model.checkpoint import Checkpoint
-from thought1.model.encoder import Encoder, Progress, windows
-from thought1.model.prompts import Renderer
+from thought1.model.encoder import Progress, windows
+from thought1.model.queries import QuerySide
 from thought1.model.reader import beside
 from thought1.model.tally import Tally
 from thought1.types import Document, Vectors
@@ -18,21 +18,21 @@ class DocumentSide:
     """Documents are read by the language model, by its companion, or by both.
 
     Args:
-        encoder: of the engine that reads them.
+        queries: of the same model: documents share its engine and its tokenizer.
     """
 
-    def __init__(self, checkpoint: Checkpoint, encoder: Encoder, renderer: Renderer) -> None:
-        self.checkpoint = checkpoint
-        self.encoder = encoder
-        self.renderer = renderer
+    def __init__(self, checkpoint: Checkpoint, queries: QuerySide) -> None:
+        self.settings = checkpoint.settings
         self.companion = checkpoint.companion
+        self.queries = queries
+        self.renderer = queries.renderer
         self.read = Tally("documents")
         self._own = checkpoint.companion is None or checkpoint.settings.beside
 
     @property
     def dim(self) -> int:
         """Dimension d of the vectors, those of queries included."""
-        own = self.encoder.engine.dim if self._own else 0
+        own = self.queries.engine.dim if self._own else 0
         return own + (self.companion.dim if self.companion else 0)
 
     @property
@@ -71,7 +71,7 @@ class DocumentSide:
     @property
     def room(self) -> int:
         """Maximum number of tokens of a document that is not cut."""
-        own = self.checkpoint.settings
+        own = self.settings
         rooms = [self.companion.document_room] if self.companion else []
         if self._own:
             rooms.append(self.renderer.text_capacity(own.document, own.max_document_tokens - 1))
@@ -96,11 +96,7 @@ class DocumentSide:
         batch_size: int,
         on_progress: Progress | None,
     ) -> Vectors:
-        own, emb_id = self.checkpoint.settings, self.checkpoint.emb_id
-        limit = own.max_document_tokens - 1
-        rendered = self.renderer.render(own.document, texts, limit, instruction=instruction)
+        template, limit = self.settings.document, self.settings.max_document_tokens - 1
+        rendered = self.renderer.render(template, texts, limit, instruction=instruction)
         self.read.add(len(rendered.rows), rendered.truncated)
-        ended = [[*row, emb_id] for row in rendered.rows]
-        return self.encoder.encode(
-            rendered.prefix, ended, batch_size=batch_size, on_progress=on_progress
-        )
+        return self.queries.embed(rendered.prefix, rendered.rows, batch_size, on_progress)

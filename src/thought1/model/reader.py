@@ -7,7 +7,7 @@ queries stand beside its own. Our own addition to the
 paper. Knows vectors and texts, no language model.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any, Protocol
@@ -174,7 +174,11 @@ class Reader:
         if self.plain:
             return list(done)
         if self.both:
-            return self._beside(queries, done, snapshots, decode)
+            left, right = self.halves
+            mine = left.read(queries, done, snapshots, decode)
+            others = right.read(queries, mine, snapshots, decode)
+            pairs = zip(mine, others, strict=True)
+            return [_of_both(own, other, snapshots) for own, other in pairs]
         if self.companion is None:
             return [self._anchored(one, snapshots) for one in done]
         start = perf_counter()
@@ -209,34 +213,6 @@ class Reader:
             for one, vector, parts in zip(done, whole_ND, read, strict=True)
         ]
 
-    def _beside(
-        self,
-        queries: Sequence[str],
-        done: Sequence[Generation],
-        snapshots: Sequence[int],
-        decode: Callable[[Sequence[int]], str],
-    ) -> list[Generation]:
-        left, right = self.halves
-        own = left.read(queries, done, snapshots, decode)
-        theirs = right.read(queries, own, snapshots, decode)
-
-        def shots(mine: Generation, other: Generation) -> Iterator[Snapshot]:
-            wanted = [shot for shot in mine.snapshots if shot.budget in snapshots]
-            for shot, read in zip(wanted, other.snapshots, strict=True):
-                # The companion counts the thinking, but no prompt before it.
-                prompt = 0.0 if shot.budget else shot.seconds
-                vector = beside(shot.vector, read.vector)
-                yield Snapshot(shot.budget, vector, prompt + read.seconds)
-
-        return [
-            replace(
-                mine,
-                vector=beside(mine.vector, other.vector),
-                snapshots=tuple(shots(mine, other)),
-            )
-            for mine, other in zip(own, theirs, strict=True)
-        ]
-
     def _anchored(self, one: Generation, snapshots: Sequence[int]) -> Generation:
         bare_D = one.snapshots[0].vector
 
@@ -250,6 +226,21 @@ class Reader:
             if shot.budget in snapshots
         )
         return replace(one, vector=fused(one.vector), snapshots=kept)
+
+
+def _of_both(own: Generation, theirs: Generation, snapshots: Sequence[int]) -> Generation:
+    """One generation as each half reads it, with both vectors beside each other."""
+    wanted = [shot for shot in own.snapshots if shot.budget in snapshots]
+    shots = [
+        Snapshot(
+            shot.budget,
+            beside(shot.vector, other.vector),
+            # The companion counts the thinking, but no prompt before it.
+            other.seconds + (0.0 if shot.budget else shot.seconds),
+        )
+        for shot, other in zip(wanted, theirs.snapshots, strict=True)
+    ]
+    return replace(own, vector=beside(own.vector, theirs.vector), snapshots=tuple(shots))
 
 
 def find_companion(
