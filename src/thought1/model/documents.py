@@ -22,7 +22,7 @@ class DocumentSide:
     """
 
     def __init__(self, checkpoint: Checkpoint, queries: QuerySide) -> None:
-        self.settings = checkpoint.settings
+        self.checkpoint = checkpoint
         self.companion = checkpoint.companion
         self.queries = queries
         self.renderer = queries.renderer
@@ -71,7 +71,7 @@ class DocumentSide:
     @property
     def room(self) -> int:
         """Maximum number of tokens of a document that is not cut."""
-        own = self.settings
+        own = self.checkpoint.settings
         rooms = [self.companion.document_room] if self.companion else []
         if self._own:
             rooms.append(self.renderer.text_capacity(own.document, own.max_document_tokens - 1))
@@ -96,7 +96,8 @@ class DocumentSide:
         batch_size: int,
         on_progress: Progress | None,
     ) -> Vectors:
-        template, limit = self.settings.document, self.settings.max_document_tokens - 1
-        rendered = self.renderer.render(template, texts, limit, instruction=instruction)
+        own = self.checkpoint.settings
+        limit = own.max_document_tokens - 1
+        rendered = self.renderer.render(own.document, texts, limit, instruction=instruction)
         self.read.add(len(rendered.rows), rendered.truncated)
         return self.queries.embed(rendered.prefix, rendered.rows, batch_size, on_progress)
