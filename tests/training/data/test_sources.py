@@ -253,11 +253,20 @@ def test_long_texts_become_passages(tmp_path: Path) -> None:
     source = SourceConfig("book.jsonl", "texts", passage_words=40)
     passages = [text for _, text in read(tmp_path, source).texts]
     assert len(passages) > 5
-    assert all(5 <= len(passage.split()) <= 80 for passage in passages)
+    assert all(5 <= len(passage.split()) <= 40 for passage in passages)
     # In order, nothing lost but the markup, no passage across the paragraph's end.
     assert " ".join(passages) == " ".join(sentences)
     assert not any("number 29" in passage and "number 30" in passage for passage in passages)
     assert len({len(passage.split()) for passage in passages}) > 1
+
+
+def test_a_sentence_without_an_end_is_cut_between_words(tmp_path: Path) -> None:
+    words = [f"incomprehensibility{i}" for i in range(200)]
+    write_lines(tmp_path / "book.jsonl", [{"text": " ".join(words)}])
+    source = SourceConfig("book.jsonl", "texts", passage_words=40)
+    passages = [text for _, text in read(tmp_path, source).texts]
+    assert " ".join(passages).split() == words
+    assert all(20 <= len(passage.split()) <= 40 for passage in passages[:-1])
 
 
 @pytest.mark.parametrize(

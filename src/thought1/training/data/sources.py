@@ -6,6 +6,7 @@ ids outside the allowed prefix are an error, excluded ids are left out.
 
 import random
 import re
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
@@ -14,6 +15,7 @@ from typing import Literal, TypeVar
 
 from thought1.data.formats import BeirFolder
 from thought1.data.hashing import hash_file
+from thought1.data.passages import Span, Splitter, split_passages
 from thought1.training.data.jsonl_templates import filled, text_lines
 from thought1.training.data.trajectories import read_evidence, read_thoughts
 from thought1.training.recipe import SourceConfig
@@ -210,24 +212,26 @@ def _plain(text: str) -> str:
 
 
 def _passages(text: str, words: int) -> Iterator[str]:
-    """Sentences joined to passages of a quarter of `words` up to `words`, within paragraphs.
+    """Passages of at most `words` words, within paragraphs, as `split_passages` cuts them.
 
-    The lengths vary, because documents do. Lines of markup (front matter, attributes) are left
-    out.
+    Each paragraph has a limit of its own, half of `words` or more, because documents differ
+    in length. Lines of markup (front matter, attributes) are left out.
     """
     for paragraph in re.split(r"\n\s*\n", text):
         if "class=" in paragraph or "---" in paragraph:
             continue
-        held: list[str] = []
-        for sentence in re.split(r"(?<=[.!?])\s+", _plain(paragraph)):
-            held += sentence.split()
-            # A stable pseudo-random length: the same text gives the same passages anywhere.
-            fraction = 0.25 + 0.75 * (len(sentence) * 37 % 100) / 100
-            if len(held) >= words * fraction:
-                yield " ".join(held[: 2 * words])
-                held = []
-        if len(held) >= MIN_WORDS:
-            yield " ".join(held[: 2 * words])
+        plain = _plain(paragraph)
+        # Stable: the same text gives the same passages anywhere.
+        share = 0.5 + 0.5 * (zlib.crc32(plain.encode()) % 100) / 100
+        splitter = Splitter(max(MIN_WORDS, round(words * share)), units=_word_spans)
+        for passage in split_passages(plain, splitter):
+            held = plain[passage.start : passage.end]
+            if held.count(" ") + 1 >= MIN_WORDS:
+                yield held
+
+
+def _word_spans(text: str) -> list[Span]:
+    return [word.span() for word in re.finditer(r"\S+", text)]
 
 
 def _limited(items: list[T], limit: int, seed: int) -> list[T]:

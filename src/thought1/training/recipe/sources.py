@@ -46,7 +46,7 @@ class SourceConfig:
     template: Text = field(default="{text}", metadata=TEXTS)
     """Fields of the JSON object in a pattern; lists are joined by commas."""
     passage_words: Natural = field(default=0, metadata=TEXTS)
-    """Split into passages of about this many words; 0 keeps a text whole."""
+    """Split into passages of at most this many words; 0 keeps a text whole."""
     stream: Flag = field(default=False, metadata=TEXTS)
     """Keep only token ids, on disk, whatever the size; only the next-token loss reads them."""
     limit: Natural = 0
