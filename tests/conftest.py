@@ -1,6 +1,7 @@
 """What every test stands on: one thread per process, no network, and the shared data if present."""
 
 import atexit
+import gc
 import os
 import shutil
 import tempfile
@@ -66,3 +67,8 @@ def browser() -> "Iterator[Browser]":
         launched = started.chromium.launch(executable_path=program, args=QUIET)
         yield launched
         launched.close()
+
+
+def pytest_collection_finish() -> None:
+    """What is imported stays: a collection of garbage need not look through all of torch again."""
+    gc.freeze()

@@ -17,7 +17,7 @@ from collections.abc import Callable, Collection, Sequence
 from accelerate import PartialState
 
 from thought1.t1 import T1
-from thought1.training.data.sources import TrainingPair
+from thought1.training.data.sources import TrainingPair, shown_evidence
 from thought1.training.data.thoughts import SampledThoughts
 from thought1.training.recipe import CompanionStage, ReasonStage
 from thought1.types import Sampling, Thought
@@ -72,7 +72,6 @@ def sample_thoughts(
 ) -> dict[str, Thought]:
     """A thought of the model about each question, by query id."""
     model.checkpoint.model.eval()  # a trainer leaves it in training mode
-    shown = [pair.evidence for pair in pairs] if any(pair.evidence for pair in pairs) else None
     thoughts = model.think(
         [pair.query for pair in pairs],
         budget=stage.max_thought_tokens,
@@ -82,7 +81,7 @@ def sample_thoughts(
             seed,
             model.settings.thought.no_repeat_ngram,
         ),
-        evidence=shown,
+        evidence=shown_evidence(pairs),
         batch_size=64,
     )
     return {pair.query_id: thought for pair, thought in zip(pairs, thoughts, strict=True)}

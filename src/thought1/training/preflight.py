@@ -96,7 +96,7 @@ def check_validation(
     """
     held = set(validation.queries.values())
     for data in stages:
-        queries = [*(pair.query for pair in data.pairs), *(query for query, _ in data.rationales)]
+        queries = [*(pair.query for pair in data.pairs), *(one.query for one in data.rationales)]
         queries += [text for role, text in data.texts if role == "query"]
         trained = next((text for text in queries if text in held), None)
         if trained is not None:

@@ -208,7 +208,10 @@ def _saved(recipe: Recipe, folder: Path) -> Checkpoint:
 
 
 def _thoughts(data: TrainingData) -> Iterable[str]:
-    yield from (text for rationale in data.rationales for text in rationale)
+    for rationale in data.rationales:
+        yield rationale.query
+        yield rationale.thought
+        yield from rationale.evidence
     for pair in data.pairs:
         yield pair.thought
         yield from pair.evidence

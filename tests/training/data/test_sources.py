@@ -10,7 +10,13 @@ from pathlib import Path
 import pytest
 
 from thought1.data.formats import BeirFolder
-from thought1.training.data.sources import TrainingData, TrainingPair, read_ids, read_sources
+from thought1.training.data.sources import (
+    Rationale,
+    TrainingData,
+    TrainingPair,
+    read_ids,
+    read_sources,
+)
 from thought1.training.recipe import Recipe, ReinforceStage, SourceConfig, load_recipe
 from thought1.types import Thought1Error
 
@@ -310,10 +316,10 @@ def test_rationales_are_questions_with_thoughts(tmp_path: Path) -> None:
     write_lines(tmp_path / "r.tsv", [*rows, short])
     source = SourceConfig("r.tsv", "rationales", query=1, document=3)
     data = read(tmp_path, source)
-    assert (data.rationales, data.pairs, data.texts) == (whole, [], [])
+    assert (data.rationales, data.pairs, data.texts) == ([Rationale(*w) for w in whole], [], [])
     assert set(data.files) == {"r.tsv"}
     some = read(tmp_path, replace(source, limit=3), seed=1).rationales
-    assert len(some) == 3 and set(some) < set(whole)
+    assert len(some) == 3 and set(some) < set(data.rationales)
     assert some == read(tmp_path, replace(source, limit=3), seed=1).rationales
 
 
@@ -385,7 +391,7 @@ def questions_of(source: SourceConfig, data: Path, folder: str, seed: int) -> di
     """Id -> question of everything that a source trains on; rationales have no ids."""
     found = read_sources((source,), data, Path(folder), seed)
     questions = {pair.query_id: pair.query for pair in found.pairs}
-    return questions | {f"rationale {i}": query for i, (query, _) in enumerate(found.rationales)}
+    return questions | {f"rationale {i}": one.query for i, one in enumerate(found.rationales)}
 
 
 def training_questions(recipe: Recipe, source: SourceConfig, data: Path) -> dict[str, str]:

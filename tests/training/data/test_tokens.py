@@ -14,7 +14,13 @@ from tiny import TEXTS, make_checkpoint
 from thought1.model.prompts import Template
 from thought1.t1 import T1
 from thought1.training.data import sources, tokens
-from thought1.training.data.sources import Stream, TrainingData, TrainingPair, read_sources
+from thought1.training.data.sources import (
+    Rationale,
+    Stream,
+    TrainingData,
+    TrainingPair,
+    read_sources,
+)
 from thought1.training.data.tokens import TokenFile, render, stream, tokenize
 from thought1.training.recipe import SourceConfig
 from thought1.types import Thought1Error
@@ -231,7 +237,7 @@ def test_texts_have_the_ids_of_their_role(model: T1) -> None:
 
 def test_rationales_stand_behind_their_questions(model: T1) -> None:
     thoughts = ["Salt.", TEXTS[0]]
-    data = TrainingData(rationales=[("why?", thought) for thought in thoughts])
+    data = TrainingData(rationales=[Rationale("why?", thought) for thought in thoughts])
     whole = tokenize(model, data, {}, max_thought_tokens=500)
     cut = tokenize(model, data, {}, max_thought_tokens=6)
     prompt = render(model, "query", ["why?"])[1][0][:-1]

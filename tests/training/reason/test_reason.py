@@ -29,9 +29,9 @@ from thought1.training.contrastive_terms import stage_terms
 from thought1.training.cross_fit import sample_thoughts
 from thought1.training.data.batches import Batch, BatchPlan, Mode, sft_batch
 from thought1.training.data.collate import Collator
-from thought1.training.data.sources import TrainingData, TrainingPair
+from thought1.training.data.sources import Rationale, TrainingData, TrainingPair
 from thought1.training.data.thoughts import SampledThoughts, ThoughtCollator
-from thought1.training.data.tokens import tokenize
+from thought1.training.data.tokens import render, tokenize
 from thought1.training.losses import IGNORE_INDEX
 from thought1.training.model.embedder import TrainedEmbedder
 from thought1.training.reason.prepare import plan_thoughts, rounds_read
@@ -294,9 +294,25 @@ def test_only_documents_and_bare_queries_are_distilled(qwen3: T1, tmp_path: Path
     torch.testing.assert_close(found["distill_document"], 2 * both)
 
 
+def test_a_rationale_stands_behind_what_is_shown_with_it(qwen3: T1) -> None:
+    asked = [
+        Rationale("Why is it cold?", "ice", ("Ice is cold.", "Snow too.")),
+        Rationale("b", "c"),
+    ]
+    rows = tokenize(qwen3, TrainingData(rationales=asked), {}, max_thought_tokens=MOST)
+    shown = [one.evidence for one in asked]
+    _, prompts = render(qwen3, "query", [one.query for one in asked], shown)
+    assert len(prompts[0]) > len(render(qwen3, "query", [asked[0].query])[1][0])
+    for number, (prompt, one) in enumerate(zip(prompts, asked, strict=True)):
+        thought = qwen3.renderer.text([one.thought])[0]
+        assert rows.starts[str(number)] == len(prompt) - 1
+        end = qwen3.checkpoint.emb_id
+        assert list(rows.ids["thought", str(number)]) == [*prompt[:-1], *thought, end]
+
+
 def test_rationales_teach_language_alone(qwen3: T1, tmp_path: Path) -> None:
     """Questions and thoughts without documents, in packed rows, also where pairs are chunked."""
-    data = TrainingData(rationales=[(pair.query, pair.thought) for pair in PAIRS[1:]])
+    data = TrainingData(rationales=[Rationale(pair.query, pair.thought) for pair in PAIRS[1:]])
     rows = tokenize(qwen3, data, {}, max_thought_tokens=MOST)
     collate = Collator(rows, language=True)
     batches = [Batch(thoughts=tuple(rows.starts))]

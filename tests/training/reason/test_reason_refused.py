@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from reason_recipe import OWN, RECIPE, REPRESENT, THINK, THOUGHTS
+from reason_recipe import OWN, RECIPE, REPRESENT, TEACH, THINK, THOUGHTS
 from small_recipe import (
     FACTS,
     HEAD,
@@ -114,11 +114,20 @@ def test_stage_1_with_a_contrast_reads_neither_thoughts_nor_evidence(
     text = HEAD + REPRESENT + FACTS + f'{key} = "{key}.jsonl"\nthought = "x {{{{steps}}}}"\n'
     message = refused(room, tmp_path / "run", text)
     told = {
-        "evidence": "stage contrast: evidence has no effect in stage represent: remove it",
+        "evidence": "stage contrast: evidence without thoughts has no effect in stage represent: "
+        "remove it, or name the thoughts behind it",
         "thoughts": "stage contrast: thoughts in stage represent are for weight_lm only: set it "
         "above 0 and the other weights to 0, or remove them",
     }
     assert message.endswith(told[key])
+
+
+def test_thoughts_of_stage_1_stand_behind_evidence(room: Path, tmp_path: Path) -> None:
+    text = HEAD + TEACH + THOUGHTS + 'evidence = "evidence.jsonl"\n'
+    found = recipe(room, tmp_path / "run", text=text)
+    data = read_stage(found, found.stages[0])
+    data.split_pairs()
+    assert all(len(one.evidence) == 2 for one in data.rationales) and data.rationales
 
 
 @pytest.mark.parametrize("key", ["weight_distill_similarity", "distill_temperature", "weight_lm"])

@@ -7,7 +7,7 @@ ids outside the allowed prefix are an error, excluded ids are left out.
 import random
 import re
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -44,6 +44,24 @@ class TrainingPair:
 
 
 @dataclass(frozen=True, slots=True)
+class Rationale:
+    """A question and a thought, for the next-token loss only."""
+
+    query: str
+    thought: str
+    evidence: tuple[str, ...] = ()
+    """Texts that are shown with the question."""
+
+
+def shown_evidence(
+    asked: Sequence[TrainingPair | Rationale],
+) -> list[tuple[str, ...]] | None:
+    """What is shown with each question; None where nothing is shown with any."""
+    shown = [one.evidence for one in asked]
+    return shown if any(shown) else None
+
+
+@dataclass(frozen=True, slots=True)
 class Stream:
     """Texts of a file that are read one by one, however many there are."""
 
@@ -61,8 +79,7 @@ class TrainingData:
 
     pairs: list[TrainingPair] = field(default_factory=list)
     texts: list[tuple[Role, str]] = field(default_factory=list)
-    rationales: list[tuple[str, str]] = field(default_factory=list)
-    """Questions and thoughts for the next-token loss only."""
+    rationales: list[Rationale] = field(default_factory=list)
     pool: list[str] = field(default_factory=list)
     """Documents from which hard negatives are drawn."""
     files: dict[str, str] = field(default_factory=dict)
@@ -78,7 +95,7 @@ class TrainingData:
     def leave_out(self, held: Callable[[str], bool]) -> None:
         """Drop the questions of which `held` is true, with their thoughts and judgements."""
         self.pairs = [pair for pair in self.pairs if not held(pair.query)]
-        self.rationales = [found for found in self.rationales if not held(found[0])]
+        self.rationales = [found for found in self.rationales if not held(found.query)]
         self.texts = [text for text in self.texts if text[0] != "query" or not held(text[1])]
 
     def split_pairs(self) -> None:
@@ -87,7 +104,8 @@ class TrainingData:
         If there are thoughts, only questions and thoughts are learnt.
         """
         if any(pair.thought for pair in self.pairs):
-            self.rationales += [(pair.query, pair.thought) for pair in self.pairs if pair.thought]
+            thinking = [pair for pair in self.pairs if pair.thought]
+            self.rationales += [Rationale(p.query, p.thought, p.evidence) for p in thinking]
             self.pairs, self.pool = [], []
             return
         self.texts += [("query", pair.query) for pair in self.pairs]
@@ -121,7 +139,7 @@ def read_sources(
             if source.kind == "columns":
                 found.pairs += pairs
             else:
-                found.rationales += [(pair.query, pair.positives[0]) for pair in pairs]
+                found.rationales += [Rationale(pair.query, pair.positives[0]) for pair in pairs]
             found.files[source.path] = hash_file(path)
         elif source.stream:
             found.files[source.path] = hash_file(path)

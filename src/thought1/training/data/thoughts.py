@@ -16,7 +16,7 @@ from thought1.files.whole import write_whole
 from thought1.t1 import T1
 from thought1.training.data.batches import Batch, Ids, Mode, Rows
 from thought1.training.data.collate import PACKED_TOKENS, Collator, fit, named, packed
-from thought1.training.data.sources import TrainingPair
+from thought1.training.data.sources import TrainingPair, shown_evidence
 from thought1.training.data.tokens import Trajectory, render, trajectories
 from thought1.training.losses import IGNORE_INDEX
 from thought1.types import Thought
@@ -165,8 +165,7 @@ def _blank(length: int) -> list[int]:
 
 def thought_rows(model: T1, pairs: Sequence[TrainingPair], rows: Rows, most: int) -> ThoughtRows:
     """`rows`, with the prompts of `pairs` and their reference thoughts of at most `most` tokens."""
-    shown = [pair.evidence for pair in pairs] if any(pair.evidence for pair in pairs) else None
-    _, ended = render(model, "query", [pair.query for pair in pairs], shown)
+    _, ended = render(model, "query", [pair.query for pair in pairs], shown_evidence(pairs))
     prompts: dict[str, Ids] = {p.query_id: row[:-1] for p, row in zip(pairs, ended, strict=True)}
     thinking = [pair for pair in pairs if pair.thought]
     thoughts = trajectories(model, [pair.thought for pair in thinking], most)

@@ -16,7 +16,7 @@ from thought1.files.whole import write_whole
 from thought1.model.prompts import Template
 from thought1.t1 import T1
 from thought1.training.data.batches import Ids, Rows, Text, known_answers
-from thought1.training.data.sources import Role, Stream, TrainingData
+from thought1.training.data.sources import Role, Stream, TrainingData, shown_evidence
 from thought1.training.teacher import TeacherVectors
 from thought1.types import Thought1Error
 
@@ -44,8 +44,9 @@ def tokenize(
         heads[role], rows = render(model, role, texts)
         ids |= {(role, text): row for text, row in zip(texts, rows, strict=True)}
     starts: dict[str, int] = {}
-    _, prompts = render(model, "query", [query for query, _ in data.rationales])
-    thoughts = trajectories(model, [text for _, text in data.rationales], max_thought_tokens)
+    asked = [one.query for one in data.rationales]
+    _, prompts = render(model, "query", asked, shown_evidence(data.rationales))
+    thoughts = trajectories(model, [one.thought for one in data.rationales], max_thought_tokens)
     for number, (prompt, thought) in enumerate(zip(prompts, thoughts, strict=True)):
         key = str(number)
         starts[key] = len(prompt) - 1

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from thought1.t1 import T1
-from thought1.training.data.sources import TrainingPair
+from thought1.training.data.sources import TrainingPair, shown_evidence
 from thought1.types import Thought, Vectors
 
 logger = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ def drop_useless_thoughts(
     documents_ND = np.asarray(model.encode_document(documents))
     thinking = [pair for pair in pairs if pair.thought]
     texts = [pair.query for pair in thinking]
-    shown = [pair.evidence for pair in thinking] if any(p.evidence for p in thinking) else None
+    shown = shown_evidence(thinking)
     rows = model.renderer.text([pair.thought for pair in thinking])
     thoughts = [Thought("", tuple(row[:most]), "edited") for row in rows]
     bare_QD = np.asarray(model.encode_query(texts, budget=0, evidence=shown))

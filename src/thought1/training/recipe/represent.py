@@ -33,8 +33,11 @@ class RepresentStage(SupervisedStage):
 
     @model_validator(mode="after")
     def _check(self) -> "RepresentStage":
-        if any(source.evidence for source in self.sources):
-            raise ValueError("evidence has no effect in stage represent: remove it")
+        if any(source.evidence and not source.thoughts for source in self.sources):
+            raise ValueError(
+                "evidence without thoughts has no effect in stage represent: remove it, or name "
+                "the thoughts behind it"
+            )
         collections = [source for source in self.sources if source.kind == "beir"]
         if any(source.thoughts for source in collections):
             if self.needs_pairs or self.distils or not self.weight_lm:
