@@ -43,13 +43,13 @@ def letters(text: str) -> str:
 
 def make(options: argparse.Namespace) -> None:
     """Search, and write the folder."""
+    folder = BeirFolder(options.data / "entailmentbank")
+    questions = {q.id: q.text for q in folder.queries() if q.id.startswith("train:")}
     options.output.mkdir(parents=True, exist_ok=True)
     for name in LINKED:
         link = options.output / name
         if not link.exists():
             link.symlink_to((options.data / name).resolve())
-    folder = BeirFolder(options.data / "entailmentbank")
-    questions = {q.id: q.text for q in folder.queries() if q.id.startswith("train:")}
     index = Index.create(
         options.output / "facts.index", T1.from_pretrained(options.model), overwrite=True
     )

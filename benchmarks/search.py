@@ -5,7 +5,8 @@
 
 Every row is a search by `SearchOptions` through the steps of `t1 search`, over a real store; only
 the model is replaced, by one that repeats what the model has thought before (`search_thoughts`),
-so that a question is thought about once for all rows. Differences are paired, with 95% bootstrap
+so that a question is thought about once for all rows; reading rows (`--evidence N`) think anew.
+Differences are paired, with 95% bootstrap
 intervals over questions (thought1.evaluation.statistics.protocol). Rows called oracle know the
 judgements.
 """
@@ -14,7 +15,7 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,7 @@ from thought1.types import Document, Sampling, SearchResult, StoredRow, Thought,
 
 MEASURE = "ndcg@10"
 RULES = ("mean", "rank", "agreement", "like-bare", "like-bm25", "like-others")
+ROUNDS = (2, 3)
 UNSURE = (0.1, 0.25, 0.5)
 """Shares of the questions, those with the lowest confidence, that fall back to hybrid."""
 
@@ -150,15 +152,18 @@ class Bench:
         self, section: str, name: str, options: SearchOptions
     ) -> tuple[Row, list[SearchResult]]:
         """Search for all questions, once."""
-        results, receipt = search_many(self.store, self.model, self.queries, options)
+        reads = options.evidence > 0
+        model = self.model.model if reads else self.model
+        results, receipt = search_many(self.store, model, self.queries, options)
         count = len(self.queries)
-        spent = sum(ms for step, ms in receipt.milliseconds.items() if step != "think") / count
+        steps = receipt.milliseconds.items()
+        spent = sum(ms for step, ms in steps if reads or step != "think") / count
         row = Row(
             section,
             name,
             self.evaluate(results),
             receipt.thought_tokens / count,
-            spent + self._thinking(options),
+            spent if reads else spent + self._thinking(options),
             {n: v for n, v in asdict(options).items() if v != getattr(SearchOptions(), n)},
         )
         return row, results
@@ -187,6 +192,17 @@ class Bench:
         for tokens in (0, CHECKPOINTS[-1]):
             options = SearchOptions(mode="hybrid", think=tokens)
             yield self.search("anytime", f"hybrid@{tokens}", options)[0]
+
+    def reading(self, evidence: int) -> Iterator[Row]:
+        """The first documents are read before thinking, once and in rounds."""
+        budget = CHECKPOINTS[-1]
+        once = SearchOptions(mode="dense", think=budget, evidence=evidence)
+        yield self.search("reading", f"reading {evidence}", once)[0]
+        hybrid = replace(once, mode="hybrid")
+        yield self.search("reading", f"hybrid, reading {evidence}", hybrid)[0]
+        for rounds in ROUNDS:
+            name = f"reading {evidence}, {rounds} rounds"
+            yield self.search("reading", name, replace(once, rounds=rounds))[0]
 
     def combined(self) -> Iterator[Row]:
         """Several thoughts: each rule, the first one alone, and the best one in hindsight."""
@@ -278,6 +294,8 @@ def run_benchmark(options: argparse.Namespace, arguments: Sequence[str]) -> None
         rows = list(bench.anytime())
         if options.samples > 1:
             rows += bench.combined()
+        if options.evidence:
+            rows += bench.reading(options.evidence)
     print(f"{len(collection.queries)} questions, {len(collection.documents)} documents\n")
     print(table(rows))
     if options.json:
@@ -332,6 +350,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = collection_parser("What ways of searching with thoughts bring.")
     parser.add_argument(
         "--samples", type=int, default=8, metavar="K", help="sampled thoughts; 1 leaves them out"
+    )
+    parser.add_argument(
+        "--evidence", type=int, default=0, metavar="N", help="rows that read N documents first"
     )
     options = parser.parse_args(arguments)
     return exit_code(lambda: run_benchmark(options, arguments))

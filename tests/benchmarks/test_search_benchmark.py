@@ -2,6 +2,7 @@
 
 import importlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -97,6 +98,25 @@ def test_what_was_thought_is_not_thought_again(
     assert module("search").main([*command, "--json", str(again)]) == 0
     found = {row["name"]: row["values"] for row in json.loads(again.read_text())["rows"]}
     assert found == {row["name"]: row["values"] for row in report["rows"]}
+
+
+def test_rows_of_a_model_that_reads_first(
+    report: dict[str, Any], folder: Path, command: list[str]
+) -> None:
+    model = T1.from_pretrained(folder / "qwen3")
+    query = replace(model.settings.query, pattern="{evidence}{text} \n")
+    model.checkpoint.settings = replace(model.settings, query=query)
+    model.save_pretrained(folder / "reads")
+    out, given = folder / "read.json", command.copy()
+    given[given.index("--model") + 1] = str(folder / "reads")
+    given[given.index("--samples") + 1] = "1"
+    assert module("search").main([*given, "--evidence", "2", "--json", str(out)]) == 0
+    rows = {row["name"]: row for row in json.loads(out.read_text())["rows"]}
+    reading = [row for row in rows.values() if row["section"] == "reading"]
+    assert [row["settings"].get("rounds", 1) for row in reading] == [1, 1, 2, 3]
+    assert all(row["settings"]["evidence"] == 2 and row["milliseconds"] > 0 for row in reading)
+    assert reading[0]["tokens"] < reading[2]["tokens"]  # each round thinks again
+    assert not any(row["section"] == "reading" for row in report["rows"])
 
 
 def test_a_missing_collection_is_told(
