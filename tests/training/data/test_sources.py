@@ -388,8 +388,12 @@ def plain(text: str) -> str:
 
 @cache
 def questions_of(source: SourceConfig, data: Path, folder: str, seed: int) -> dict[str, str]:
-    """Id -> question of everything that a source trains on; rationales have no ids."""
-    found = read_sources((source,), data, Path(folder), seed)
+    """Id -> question of everything that a source trains on; rationales have no ids.
+
+    What is thought and shown may be a file of one's own.
+    """
+    asking = replace(source, thoughts="", evidence="")
+    found = read_sources((asking,), data, Path(folder), seed)
     questions = {pair.query_id: pair.query for pair in found.pairs}
     return questions | {f"rationale {i}": one.query for i, one in enumerate(found.rationales)}
 
