@@ -6,8 +6,10 @@ import logging
 import shutil
 import struct
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
+import gguf
 import numpy as np
 import pytest
 import torch
@@ -54,6 +56,24 @@ def test_every_kind_of_numbers_loads(kind: str, tmp_path: Path) -> None:
     exact = np.asarray(T1.from_pretrained(write_gguf(tmp_path / "f32.gguf")).encode_query(QUERIES))
     found = T1.from_pretrained(write_gguf(tmp_path / "kind.gguf", kind)).encode_query(QUERIES)
     assert (exact * np.asarray(found)).sum(axis=1).min() > (0.9 if kind.startswith("Q") else 0.999)
+
+
+def test_a_file_is_parsed_once(whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parsed, usual = [], gguf.GGUFReader
+
+    def read(path: str) -> gguf.GGUFReader:
+        parsed.append(path)
+        return usual(path)
+
+    monkeypatch.setattr(gguf, "GGUFReader", read)
+    monkeypatch.setenv("T1_MODEL_CACHE", "off")
+    model, _, _ = load_gguf("tiny", whole, torch.float32)
+    assert len(parsed) == 1 and gguf.GGUFReader is read
+    once = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    monkeypatch.setattr(dequantised, "_parsed_once", nullcontext)
+    again, _, _ = load_gguf("tiny", whole, torch.float32)
+    assert len(parsed) > 2
+    assert all(torch.equal(once[name], tensor) for name, tensor in again.state_dict().items())
 
 
 def test_it_is_saved_as_an_ordinary_checkpoint(model: T1, tmp_path: Path) -> None:
