@@ -64,11 +64,20 @@ def test_certainty_is_the_distance_to_the_tenth() -> None:
 
 
 def test_fused_scores_by_hand() -> None:
-    # Certainty 1, so each side weighs one half; b is at a quarter of the dense scores.
-    fused = score_fusion(DENSE, [("c", 6.0), ("b", 3.0)])
-    assert fused == [("a", 0.5), ("c", 0.5), ("b", 0.125 + 0.25)]
-    weighted = score_fusion(DENSE, [("c", 6.0), ("b", 3.0)], (1.0, 3.0))
-    assert weighted == [("c", 1.5), ("b", 0.125 + 0.75), ("a", 0.5)]
+    # Certainty 1; b is at a quarter of the dense scores, c at their end: agreement 1/12.
+    words, share = [("c", 6.0), ("b", 3.0)], (1.0 * 0 + 0.5 * 0.25) / 1.5
+    parts = {"a": (1 - share, 0.0), "c": (0.0, 1 / 2), "b": ((1 - share) / 4, 1 / 2 / 2 * 0.5)}
+    for weight in (1.0, 3.0):
+        expected = {id_: vectors + weight * bm25 for id_, (vectors, bm25) in parts.items()}
+        fused = score_fusion(DENSE, words, (1.0, weight))
+        assert dict(fused) == pytest.approx(expected)
+        assert [id_ for id_, _ in fused] == sorted(expected, key=lambda id_: -expected[id_])
+
+
+def test_what_the_vectors_confirm_weighs_more() -> None:
+    # c² a with a = 3/4 would be more than the most that words weigh, which is a half.
+    near = [("a", 1.0), ("b", 0.75), ("c", 0.0)]
+    assert score_fusion(near, [("b", 9.0)]) == [("b", 0.5 * 0.75 + 0.5), ("a", 0.5), ("c", 0.0)]
 
 
 def test_a_side_that_matches_everything_alike_does_no_harm() -> None:
@@ -77,9 +86,16 @@ def test_a_side_that_matches_everything_alike_does_no_harm() -> None:
 
 
 def test_a_word_that_one_document_has_brings_it_up() -> None:
-    assert score_fusion(DENSE, [("c", 9.0)])[0] == ("a", 0.5)
-    assert dict(score_fusion(DENSE, [("c", 9.0)]))["c"] == 0.5
-    assert score_fusion(DENSE, [("b", 9.0)])[0] == ("b", 0.625)
+    assert score_fusion(DENSE, [("c", 9.0)]) == [("a", 1.0), ("c", 0.5), ("b", 0.25)]
+    assert score_fusion(DENSE, [("z", 9.0)])[1] == ("z", 0.5)
+
+
+def test_words_that_lead_elsewhere_do_no_harm() -> None:
+    """A rare name in nine documents, of which the vectors find none: the first one comes in."""
+    named = [(f"n{i}", 9.0 - i / 2) for i in range(9)]
+    vectors = [(f"v{i}", 1.0 - i / 10) for i in range(10)]
+    fused = [id_ for id_, _ in score_fusion(vectors, named)]
+    assert fused[:6] == ["v0", "v1", "v2", "v3", "v4", "n0"]
 
 
 def test_a_side_without_weight_or_hits_is_left_out() -> None:
@@ -87,6 +103,6 @@ def test_a_side_without_weight_or_hits_is_left_out() -> None:
     assert [id_ for id_, _ in score_fusion(DENSE, words, (1, 0))] == ["a", "b", "c"]
     assert score_fusion(DENSE, words, (0, 1)) == [("z", 1.0), ("a", 0.5)]
     assert [id_ for id_, _ in score_fusion(DENSE, [])] == ["a", "b", "c"]
-    assert score_fusion([], words) == [("z", 0.5), ("a", 0.25)]
+    assert score_fusion([], words) == [("z", 0.5), ("a", 0.125)]
     assert score_fusion([], []) == []
     assert score_fusion([("a", -0.2)], []) == [("a", 1.0)]

@@ -3,11 +3,12 @@
 Ranks: Cormack, Clarke and Buettcher, "Reciprocal rank fusion outperforms Condorcet and individual
 rank learning methods", SIGIR 2009; k = 60 is theirs. Scores: a convex combination of normalised
 scores, as in Bruch, Gai and Ingber, "An analysis of fusion functions for hybrid retrieval", arXiv
-2210.11934; that BM25 weighs by its own certainty is our addition.
+2210.11934; that BM25 weighs by its own certainty and by its agreement with the vectors is our
+addition.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from thought1.types import Ranking
 
@@ -63,15 +64,26 @@ def certainty(ranking: Ranking) -> float:
     return 1 - tenth / ranking[0][1]
 
 
+def _agreement(dense: Mapping[str, float], bm25: Ranking) -> float:
+    """The mean of the dense scores of BM25's first ten, each weighed by its BM25 score; both scaled
+    as in `score_fusion`, so that it is 0 where the vectors find none of them, and 1 at most."""
+    first = bm25[:CERTAIN_AT]
+    total = sum(score for _, score in first)
+    return sum(score * dense.get(id_, 0.0) for id_, score in first) / total if total else 0.0
+
+
 def score_fusion(
     dense: Ranking, bm25: Ranking, weights: tuple[float, float] = (1.0, 1.0)
 ) -> Ranking:
-    """Score each document with w_d (1 - c²/2) dense + w_b (c²/2) bm25; c is BM25's certainty.
+    """Score each document with w_d (1 - s) dense + w_b max(s, c² bm25 / 2) bm25.
+
+    s = min(c² a, 1/2): c is BM25's certainty, a its agreement with the dense ranking. Words that
+    lead elsewhere than the vectors add the document that they single out, and little else.
 
     `dense` is scaled to 0 to 1 between the last and the first of its ranking. Of a BM25 score the
     last of the ranking (0 in one of fewer than ten) is taken off, then it is divided by the first
     one: where all match alike, BM25 says nothing. What a ranking does not hold has 0 there; a side
-    without weight adds no documents.
+    without weight adds no documents, and leaves the other one as it is.
 
     Args:
         dense: best first, with scores of any scale.
@@ -81,12 +93,15 @@ def score_fusion(
     Returns:
         All documents, best first; equal scores in the order of their ids.
     """
-    share = certainty(bm25) ** 2 / 2 if weights[0] else 1.0
-    terms: dict[str, float] = {}
-    sides = (_min_max(dense), weights[0] * (1 - share)), (_above_last(bm25), weights[1] * share)
-    for scaled, factor in sides:
-        for id_, score in scaled if factor else ():
-            terms[id_] = terms.get(id_, 0.0) + factor * score
+    vectors, words = dict(_min_max(dense)), _above_last(bm25)
+    sure = certainty(bm25) ** 2
+    share = min(sure * _agreement(vectors, words), 0.5)
+    if not weights[0]:
+        share, vectors = 1.0, {}
+    terms = {id_: weights[0] * (1 - share) * score for id_, score in vectors.items()}
+    for id_, score in words if weights[1] else ():
+        term = weights[1] * max(share, sure * score / 2) * score
+        terms[id_] = terms.get(id_, 0.0) + term
     return sorted(terms.items(), key=lambda item: (-item[1], item[0]))
 
 

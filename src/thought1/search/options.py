@@ -41,8 +41,9 @@ MAX_NEIGHBOURS = 100
 class Fusion:
     """How the two rankings of hybrid search become one.
 
-    By scores (`fuse.score_fusion`), BM25 weighs as much as its first hits stand out, so that a side
-    which knows nothing does no harm; by ranks (`fuse.reciprocal_rank_fusion`), always the same.
+    By scores (`fuse.score_fusion`), BM25 weighs as much as its first hits stand out and the vectors
+    agree, so that a side which knows nothing does no harm; by ranks
+    (`fuse.reciprocal_rank_fusion`), always the same.
 
     Raises:
         Thought1Error: a value is negative or no number, or both weights are 0.
