@@ -187,8 +187,8 @@ def test_the_loss_falls(room: Path, tmp_path: Path) -> None:
     overrides = ("stages.0.max_steps=25", "stages.0.accumulation=1", "stages.0.bf16=true")
     found = losses(train(recipe(room, tmp_path / "falls", *overrides)).parent)
     assert len(found) == 25
-    # 0.22 to 0.28 under three instruction sets, 1.46 where nothing is learnt. Batches are hard and
-    # easy by chance: other seeds reach 0.13 to 0.79, so the seed is part of this test.
+    # 0.13 to 0.19 under three instruction sets, 1.46 where nothing is learnt. Batches are hard and
+    # easy by chance: other seeds reach 0.18 to 0.79, so the seed is part of this test.
     assert np.mean(found[-5:]) < 0.6 * np.mean(found[:5])
 
 

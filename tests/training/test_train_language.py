@@ -102,7 +102,7 @@ def test_the_language_loss_falls(room: Path, tmp_path: Path, source: str) -> Non
     text = HEAD + LANGUAGE + SOURCES[source]
     found = language_losses(train(recipe(room, tmp_path / "run", *settings, text=text)).parent)
     assert len(found) == 25
-    # 0.33 to 0.55 in ten runs: five seeds, each under one to three instruction sets.
+    # 0.33 to 0.55 in fifteen runs: five seeds under three instruction sets.
     assert np.mean(found[-5:]) < 0.75 * np.mean(found[:5])
 
 
@@ -137,9 +137,9 @@ def test_a_joint_stage_learns_both(room: Path, tmp_path: Path) -> None:
     trained = train(recipe(room, tmp_path / "run", *settings, text=HEAD + JOINT + sources))
     entries = [entry for entry in logged(trained.parent) if "loss" in entry]
     assert len(entries) == 4
-    # Language: 0.70 to 0.77 in ten runs (five seeds, each under one to three instruction sets),
-    # 0.98 to 1.00 where nothing is learnt. Contrast: 0.79 at this seed (0.39 to 0.79 at five), else
-    # 1.94; at another seed 0.77 with nothing learnt, so that the seed belongs to the bound.
+    # Language: 0.70 to 0.77 in fifteen runs (five seeds under three instruction sets), 0.98 to 1.00
+    # where nothing is learnt. Contrast: 0.71 at this seed (0.39 to 0.79 at five), else 1.94; at
+    # another seed 0.77 with nothing learnt, so that the seed belongs to the bound.
     for name in ("loss_contrastive", "loss_language"):
         assert entries[-1][name] < 0.9 * entries[0][name]
     files = json.loads((trained / "t1.json").read_text())["lineage"][0]["files"]
@@ -164,7 +164,7 @@ def test_distillation_and_language_together(
     text = HEAD + LANGUAGE + FACTS + TEXTS + STREAM.replace("texts.jsonl", "more.jsonl")
     trained = train(recipe(room, tmp_path / "run", *settings, text=text))
     entries = [entry for entry in logged(trained.parent) if "loss" in entry]
-    # At most 0.69, 0.65, 0.41 and 0.21 in ten runs: five seeds, one to three instruction sets each.
+    # At most 0.69, 0.65, 0.41 and 0.21 in fifteen runs: five seeds under three instruction sets.
     for name in ("language", "distill_document", "distill_query", "similarity_document"):
         assert entries[-1][f"loss_{name}"] < 0.9 * entries[0][f"loss_{name}"], name
 

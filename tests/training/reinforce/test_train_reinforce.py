@@ -135,7 +135,8 @@ def test_a_reward_is_learnt(room: Path, tmp_path: Path) -> None:
         )
     ).parent
     lengths = [entry["thought_tokens"] for entry in steps(folder)]
-    # 0.00 at five seeds; 0.95, in groups of 4, where nothing is learnt.
+    # 0.00 in fifteen runs (five seeds under three instruction sets); 0.95, in groups of 4, where
+    # nothing is learnt.
     assert np.mean(lengths[-5:]) < 0.5 * np.mean(lengths[:5])
     rung = [json.loads(line)["alarm"] for line in (folder / "alarms.jsonl").open()]
     assert "length-collapse" in rung
