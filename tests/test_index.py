@@ -479,7 +479,7 @@ def test_filters(index: Index) -> None:
 
 
 def test_hybrid_looks_deeper_than_k(tmp_path: Path) -> None:
-    """Second on both sides beats first on one side only, although k is 1."""
+    """By ranks, second on both sides beats first on one side only, although k is 1."""
     model = FakeModel(dim=1024)  # so many dimensions that unrelated words are orthogonal
     index = Index.create(tmp_path / "index", model)
     index.add(Document(f"filler{i}", "gamma") for i in range(80))
@@ -495,7 +495,9 @@ def test_hybrid_looks_deeper_than_k(tmp_path: Path) -> None:
     dense = [hit.id for hit in index.search("alpha", 2, mode="dense", thoughts=[thought]).hits]
     words = [hit.id for hit in index.search("alpha", mode="bm25").hits]
     assert (dense, words) == (["other", "both"], ["words", "both"])
-    assert index.search("alpha", 1, thoughts=[thought]).hits[0].id == "both"
+    by_ranks = SearchOptions(k=1, fusion=Fusion(by="ranks"))
+    (found,), _ = index.search_many(["alpha"], by_ranks, thoughts=[thought])
+    assert [hit.id for hit in found.hits] == ["both"]
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,13 @@
 
 import re
 import sys
+from ast import literal_eval
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
+from t1_command import NOTES
 
 from thought1.types import Thought1Error
 
@@ -31,7 +33,11 @@ def test_the_examples_run(
     code = code.replace(address, f'url="{served.url}", index_name="notes",')
     exec(compile(code, str(PAGE), "exec"), {"__name__": "page"})
     printed = capsys.readouterr().out
-    assert ("Ice cubes crack" if part == 3 else "Most solids expand") in printed
+    if part == 3:  # of the server, whose model knows nothing
+        found = literal_eval(printed)
+        assert len(found) == 2 and set(found) < {text for _, text, *_ in NOTES} | {"It hums."}
+    else:
+        assert "Most solids expand" in printed
     assert len(BLOCKS) == 4
 
 

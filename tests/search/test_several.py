@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from thought1.index import Index
-from thought1.search.fuse import reciprocal_rank_fusion
+from thought1.search.fuse import reciprocal_rank_fusion, score_fusion
 from thought1.search.options import Combination, SearchOptions
 from thought1.search.several import agreements, confidence, rank_biased_overlap, weighted
 from thought1.testing import FakeModel
@@ -174,7 +174,7 @@ def test_hybrid_fuses_what_was_combined(index: Index) -> None:
     words = index.search(QUESTION, mode="bm25")
     pairs = [[(hit.id, hit.score) for hit in side.hits] for side in (dense, words)]
     hybrid = search(index, combine="like-others", mode="hybrid")
-    assert ids(hybrid) == [id_ for id_, _ in reciprocal_rank_fusion(pairs)]
+    assert ids(hybrid) == [id_ for id_, _ in score_fusion(*pairs)]
 
 
 # -- confidence ----------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from sentence_models import make_sentence_model
 from small_recipe import CONTRAST, FACTS, HEAD, VALIDATION, logged, recipe
 
 from thought1.t1 import T1
+from thought1.training.data.sources import Rationale
 from thought1.training.preflight import read_stage
 from thought1.training.recipe import Recipe
 from thought1.training.run import train
@@ -45,7 +46,8 @@ def test_thoughts_alone_are_rationales(room: Path, tmp_path: Path) -> None:
     data = read_stage(found, found.stages[0])
     assert not data.pairs and not data.texts and not data.pool
     assert len(data.rationales) == 9  # ten questions to train on, one without a thought
-    assert ("Why does salt number 7 change?", "salt and heat; number 7 and cold") in data.rationales
+    salt = Rationale("Why does salt number 7 change?", "salt and heat; number 7 and cold")
+    assert salt in data.rationales
 
 
 def test_thoughts_are_taught_and_rewarded(room: Path, encoder: str, tmp_path: Path) -> None:
