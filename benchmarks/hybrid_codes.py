@@ -14,10 +14,12 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import fmean
 
 from collection import load_collection
 from record import exit_code, origin, write_json
 
+from thought1.evaluation.collection import run_of
 from thought1.evaluation.statistics.protocol import evaluate
 from thought1.index import Index
 from thought1.model.place import locate
@@ -68,20 +70,16 @@ def run_benchmark(options: argparse.Namespace, arguments: Sequence[str]) -> None
     with tempfile.TemporaryDirectory() as folder:
         index = Index.create(folder, T1.from_pretrained(locate(options.model)), overwrite=True)
         index.add([*documents, *(Document(id_, text) for id_, text in around.items())])
+        texts = [form.format(one) for one, form in asked]
         for mode in MODES:
-            texts = [form.format(one) for one, form in asked]
             found, _ = search_in_batches(index, texts, SearchOptions(mode=mode, think=0))
-            run = {
-                id_: {hit.id: hit.score for hit in one.hits}
-                for id_, one in zip(qrels, found, strict=True)
-            }
-            first = [
-                bool(qrels[id_].keys() & {hit.id for hit in one.hits[:5]})
-                for id_, one in zip(qrels, found, strict=True)
-            ]
-            ndcg = evaluate(run, qrels, [MEASURE]).metrics[MEASURE]
-            report[mode] = {MEASURE: ndcg, "among the first five": sum(first) / len(first)}
-            print(f"{mode:8} {ndcg:.3f} {sum(first) / len(first):.2f}")
+            ndcg = evaluate(run_of(qrels, found), qrels, [MEASURE]).metrics[MEASURE]
+            first = fmean(
+                any(hit.id in wanted for hit in one.hits[:5])
+                for wanted, one in zip(qrels.values(), found, strict=True)
+            )
+            report[mode] = {MEASURE: ndcg, "among the first five": first}
+            print(f"{mode:8} {ndcg:.3f} {first:.2f}")
     if options.json:
         write_json(options.json, {**origin("hybrid_codes.py", arguments), "modes": report})
 

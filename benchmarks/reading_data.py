@@ -9,17 +9,15 @@ For each training question of EntailmentBank the first documents of a search wit
 """
 
 import argparse
-import json
 import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from record import exit_code
+from record import exit_code, write_lines
 
 from thought1.data.formats import BeirFolder
-from thought1.files.whole import write_whole
 from thought1.index import Index
 from thought1.search.options import SearchOptions
 from thought1.search.pipeline import search_in_batches
@@ -45,14 +43,15 @@ def make(options: argparse.Namespace) -> None:
     """Search, and write the folder."""
     folder = BeirFolder(options.data / "entailmentbank")
     questions = {q.id: q.text for q in folder.queries() if q.id.startswith("train:")}
-    options.output.mkdir(parents=True, exist_ok=True)
-    for name in LINKED:
-        link = options.output / name
-        if not link.exists():
-            link.symlink_to((options.data / name).resolve())
     index = Index.create(
         options.output / "facts.index", T1.from_pretrained(options.model), overwrite=True
     )
+    for name in LINKED:
+        link = options.output / name
+        if link.is_symlink():  # of an earlier run, perhaps with other data
+            link.unlink()
+        if not link.exists():
+            link.symlink_to((options.data / name).resolve())
     index.add(folder.corpus())
     bare = SearchOptions(k=options.evidence, mode="dense", think=0)
     results, _ = search_in_batches(index, list(questions.values()), bare)
@@ -62,16 +61,11 @@ def make(options: argparse.Namespace) -> None:
     }
     thoughts = (fields for _, fields in objects(folder.path / "thoughts.jsonl"))
     wanted = [missing(one, shown[one["_id"]]) for one in thoughts if one["_id"] in shown]
-    write(options.output / "evidence.jsonl", [{"_id": i, "documents": d} for i, d in shown.items()])
-    write(options.output / "missing.jsonl", wanted)
+    evidence = ({"_id": id_, "documents": texts} for id_, texts in shown.items())
+    write_lines(options.output / "evidence.jsonl", evidence)
+    write_lines(options.output / "missing.jsonl", wanted)
     facts = sum(len(one["facts"]) for one in wanted)
     print(f"{len(shown)} questions, {facts / len(wanted):.1f} facts each that are not shown")
-
-
-def write(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    """JSON lines."""
-    with write_whole(path) as stream:
-        stream.write("".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows).encode())
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

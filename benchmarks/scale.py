@@ -33,7 +33,7 @@ from transformers.utils import logging as transformers_logging
 from thought1 import T1, Index
 from thought1.data.formats import BeirFolder
 from thought1.evaluation.bright.task import DEPTH as BLOCKWISE_DEPTH
-from thought1.evaluation.collection import DEPTH
+from thought1.evaluation.collection import DEPTH, run_of
 from thought1.evaluation.statistics.protocol import evaluate
 from thought1.evaluation.systems.dense import BLOCK
 from thought1.model.encoder import windows
@@ -199,8 +199,7 @@ def search(index: Index, queries: Sequence[Query], thoughts: Sequence[Thought], 
         given = thoughts[start : start + BATCH] if mode == "dense" else None
         texts = [query.text for query in some]
         results, _ = index.search_many(texts, SearchOptions(DEPTH, mode), given)
-        for query, result in zip(some, results, strict=True):
-            run[query.id] = {hit.id: hit.score for hit in result.hits}
+        run |= run_of((query.id for query in some), results)
     return run
 
 

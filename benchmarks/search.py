@@ -5,10 +5,9 @@
 
 Every row is a search by `SearchOptions` through the steps of `t1 search`, over a real store; only
 the model is replaced, by one that repeats what the model has thought before (`search_thoughts`),
-so that a question is thought about once for all rows; reading rows (`--evidence N`) think anew.
-Differences are paired, with 95% bootstrap
-intervals over questions (thought1.evaluation.statistics.protocol). Rows called oracle know the
-judgements.
+so that a question is thought about once for all rows; rows that read first (`--evidence N`) think
+anew. Differences are paired, with 95% bootstrap intervals over questions
+(thought1.evaluation.statistics.protocol). Rows called oracle know the judgements.
 """
 
 import argparse
@@ -25,6 +24,7 @@ from record import exit_code, origin, write_json
 from scipy.stats import spearmanr
 from search_thoughts import CHECKPOINTS, Greedy, Sampled, Thinking
 
+from thought1.evaluation.collection import run_of
 from thought1.evaluation.statistics.protocol import (
     Evaluation,
     bootstrap_ci,
@@ -152,28 +152,25 @@ class Bench:
         self, section: str, name: str, options: SearchOptions
     ) -> tuple[Row, list[SearchResult]]:
         """Search for all questions, once."""
-        reads = options.evidence > 0
-        model = self.model.model if reads else self.model
+        model = self.model.model if options.evidence else self.model
         results, receipt = search_many(self.store, model, self.queries, options)
         count = len(self.queries)
-        steps = receipt.milliseconds.items()
-        spent = sum(ms for step, ms in steps if reads or step != "think") / count
+        spent = sum(receipt.milliseconds.values()) / count
+        if not options.evidence:  # what was repeated took its time before
+            spent += self._thinking(options) - receipt.milliseconds.get("think", 0.0) / count
         row = Row(
             section,
             name,
             self.evaluate(results),
             receipt.thought_tokens / count,
-            spent if reads else spent + self._thinking(options),
+            spent,
             {n: v for n, v in asdict(options).items() if v != getattr(SearchOptions(), n)},
         )
         return row, results
 
     def evaluate(self, results: Sequence[SearchResult]) -> Evaluation:
         """nDCG@10 of each question."""
-        run = {
-            id_: {hit.id: hit.score for hit in result.hits}
-            for id_, result in zip(self.collection.queries, results, strict=True)
-        }
+        run = run_of(self.collection.queries, results)
         return evaluate(run, self.collection.qrels, [MEASURE])
 
     def _thinking(self, options: SearchOptions) -> float:

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from record import ROOT, exit_code
+from record import ROOT, exit_code, write_lines
 
 from thought1.data.outputs import whole_file
 from thought1.training.data.sources import read_ids
@@ -134,10 +134,10 @@ def build(questions: Sequence[Question], measured: frozenset[str], folder: Path)
         )
     facts = Facts()
     relevant = {q.id: dict.fromkeys(map(facts.add, q.facts)) for q in questions}
-    _write(folder / "corpus.jsonl", ({"_id": i, "text": t} for i, t in facts.texts.items()))
-    _write(folder / "queries.jsonl", ({"_id": q.id, "text": q.text} for q in questions))
+    write_lines(folder / "corpus.jsonl", ({"_id": i, "text": t} for i, t in facts.texts.items()))
+    write_lines(folder / "queries.jsonl", ({"_id": q.id, "text": q.text} for q in questions))
     steps = ({"_id": q.id, "text": " ".join(q.steps)} for q in questions if q.steps)
-    _write(folder / "thoughts.jsonl", steps)
+    write_lines(folder / "thoughts.jsonl", steps)
     for split in ("measured", "train"):
         lines = ["query-id\tcorpus-id\tscore\n"]
         for question, documents in relevant.items():
@@ -146,12 +146,6 @@ def build(questions: Sequence[Question], measured: frozenset[str], folder: Path)
         with whole_file(folder / "qrels" / f"{split}.tsv") as stream:
             stream.write("".join(lines).encode())
     return facts
-
-
-def _write(path: Path, rows: Iterable[Mapping[str, str]]) -> None:
-    with whole_file(path) as stream:
-        for row in rows:
-            stream.write((json.dumps(row, ensure_ascii=False) + "\n").encode())
 
 
 def run(options: argparse.Namespace) -> None:

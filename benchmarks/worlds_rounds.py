@@ -33,6 +33,7 @@ from worlds import (
 
 from thought1.data.formats import BeirFolder, read_thoughts
 from thought1.data.worlds import WorldSettings
+from thought1.evaluation.collection import run_of
 from thought1.evaluation.statistics.protocol import evaluate
 from thought1.index import Index
 from thought1.search.options import SearchOptions
@@ -103,11 +104,7 @@ def judged(
     results: Sequence[SearchResult], qrels: Mapping[str, Mapping[str, int]]
 ) -> dict[str, float]:
     """nDCG@10 of each question."""
-    run = {
-        id_: {hit.id: hit.score for hit in result.hits}
-        for id_, result in zip(qrels, results, strict=True)
-    }
-    return dict(evaluate(run, qrels, [MEASURE]).per_query[MEASURE])
+    return dict(evaluate(run_of(qrels, results), qrels, [MEASURE]).per_query[MEASURE])
 
 
 def trace(result: SearchResult) -> dict[str, Any]:

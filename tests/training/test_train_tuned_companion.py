@@ -132,9 +132,8 @@ def test_each_thought_is_of_a_model_that_never_saw_its_question(
     def writer(number: int, about: Sequence[TrainingPair], _rest: Sequence[TrainingPair]) -> Any:
         held = {pair.query for pair in about}
         seen = read_stage(found, found.stages[0], held.__contains__)
-        left_out[number] = {one.query for one in everything} - {
-            one.query for one in seen.rationales
-        }
+        taught = {one.query for one in seen.rationales}
+        left_out[number] = {one.query for one in everything} - taught
         return Writer(number, settings)
 
     everything = read_stage(found, found.stages[0]).rationales

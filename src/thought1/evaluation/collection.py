@@ -8,7 +8,7 @@ Knows neither how documents are encoded nor how metrics are computed (`protocol`
     evaluation.metrics["ndcg@10"]
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from thought1.data.formats import BeirFolder
 from thought1.evaluation.overlap import CheckedCorpus
@@ -62,13 +62,13 @@ def evaluate_collection(
     options = options or SearchOptions(k=DEPTH, mode="dense")
     texts = [query.text for query in queries]
     results, receipt = search_in_batches(index, texts, options, on_progress=on_progress)
-    run = run_of(queries, results)
+    run = run_of((query.id for query in queries), results)
     return evaluate(run, qrels), run, receipt
 
 
-def run_of(queries: Sequence[Query], results: Sequence[SearchResult]) -> Run:
-    """The hits of each query as a run."""
+def run_of(query_ids: Iterable[str], results: Sequence[SearchResult]) -> Run:
+    """The hits of each query as a run; as many ids as results."""
     return {
-        query.id: {hit.id: hit.score for hit in result.hits}
-        for query, result in zip(queries, results, strict=True)
+        id_: {hit.id: hit.score for hit in result.hits}
+        for id_, result in zip(query_ids, results, strict=True)
     }

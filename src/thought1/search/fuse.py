@@ -93,11 +93,9 @@ def score_fusion(
     Returns:
         All documents, best first; equal scores in the order of their ids.
     """
-    vectors, words = dict(_min_max(dense)), _above_last(bm25)
+    vectors, words = dict(_min_max(dense)) if weights[0] else {}, _above_last(bm25)
     sure = certainty(bm25) ** 2
-    share = min(sure * _agreement(vectors, words), 0.5)
-    if not weights[0]:
-        share, vectors = 1.0, {}
+    share = min(sure * _agreement(vectors, words), 0.5) if weights[0] else 1.0
     terms = {id_: weights[0] * (1 - share) * score for id_, score in vectors.items()}
     for id_, score in words if weights[1] else ():
         term = weights[1] * max(share, sure * score / 2) * score
